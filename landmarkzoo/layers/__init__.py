@@ -1,0 +1,16 @@
+"""Building blocks: each stands alone and works in any PyTorch model."""
+
+from landmarkzoo.layers.gem import GeM, gem
+from landmarkzoo.layers.local_branch import MultiAtrous, SpatialAttention
+from landmarkzoo.layers.neck import Neck
+from landmarkzoo.layers.orthogonal_fusion import OrthogonalFusion, orthogonal_part
+
+__all__ = [
+    "GeM",
+    "MultiAtrous",
+    "Neck",
+    "OrthogonalFusion",
+    "SpatialAttention",
+    "gem",
+    "orthogonal_part",
+]

@@ -1,0 +1,71 @@
+"""The neck: from pooled features to the descriptor."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NeckKind = Literal["fc-bn-prelu", "fc-bn", "fc-silu", "none"]
+
+
+class Neck(nn.Sequential):
+    """Linear layer with what follows it, as the winning solutions of the landmark competitions use it.
+
+    ``"fc-bn-prelu"``: Henkel 2021, "option D". ``"fc-bn"``: 2nd place retrieval 2020. ``"fc-silu"``:
+    3rd place recognition 2020. ``"none"``: the pooled features themselves. The layers are the children
+    0, 1, 2, so the keys are those of a plain ``nn.Sequential``.
+
+    Args:
+        in_features: Size of the pooled features.
+        embedding_dim: Size of the descriptor; not used by ``"none"``.
+        kind: Which layers.
+        normalize_input: L2-normalise the pooled features first; ``whiten_neck`` sets it.
+
+    Raises:
+        ValueError: For an unknown kind.
+
+    Shape:
+        (B, in_features) -> (B, out_features)
+
+    Example:
+        >>> Neck(1280, 512, "fc-bn").out_features
+        512
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        embedding_dim: int = 512,
+        kind: NeckKind = "fc-bn-prelu",
+        *,
+        normalize_input: bool = False,
+    ) -> None:
+        if kind not in get_args(NeckKind):
+            raise ValueError(f"neck must be one of {get_args(NeckKind)}, got {kind!r}")
+        layers: list[nn.Module] = []
+        if kind != "none":
+            layers.append(nn.Linear(in_features, embedding_dim))
+        if "bn" in kind:
+            layers.append(nn.BatchNorm1d(embedding_dim))
+        if "prelu" in kind:
+            layers.append(nn.PReLU())
+        elif "silu" in kind:
+            layers.append(nn.SiLU())
+        super().__init__(*layers)
+        self.kind = kind
+        self.out_features = embedding_dim if layers else in_features
+        self.normalize_input = normalize_input
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map pooled features (B, in_features) to descriptors (B, out_features)."""
+        if self.normalize_input:
+            x = F.normalize(x.float(), dim=1).to(x.dtype)
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def extra_repr(self) -> str:
+        """Show the one option that is no layer."""
+        return "normalize_input=True" if self.normalize_input else ""

@@ -1,0 +1,88 @@
+"""Orthogonal fusion of local and global features (Yang et al. 2021, DOLG; Henkel 2021, section 2.2.1)."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+Projection = Literal["exact", "reference"]
+
+
+def orthogonal_part(local: Tensor, global_: Tensor, projection: Projection = "exact") -> Tensor:
+    """Subtract from local features their projection on the global feature.
+
+    ``exact``: ``l - (l . g / |g|^2) g``. ``reference`` divides by ``|g|`` where a projection divides by
+    ``|g|^2``; only it reproduces weights trained with the authors' code. Where ``g`` is zero nothing is
+    subtracted. Computed in float32, as ``|g|^2`` leaves the range of float16.
+
+    Args:
+        local: Features (B, C, ...): vectors (B, C) or maps (B, C, H, W).
+        global_: Global features (B, C).
+        projection: Which divisor.
+
+    Returns:
+        A tensor of the shape and dtype of ``local``.
+
+    Example:
+        >>> l, g = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])
+        >>> orthogonal_part(l, g)
+        tensor([[-0.3200,  0.2400]])
+        >>> orthogonal_part(l, g, projection="reference")
+        tensor([[-5.6000, -6.8000]])
+    """
+    l32 = local.float()
+    g32 = global_.float().reshape(global_.shape + (1,) * (local.ndim - 2))  # (B, C, 1, 1)
+    inner = (l32 * g32).sum(dim=1, keepdim=True)  # (B, 1, H, W)
+    tiny = torch.finfo(torch.float32).tiny  # where g is zero the inner product is zero as well
+    norm2 = g32.square().sum(dim=1, keepdim=True).clamp(min=tiny)
+    divisor = norm2 if projection == "exact" else norm2.sqrt()
+    return (l32 - inner / divisor * g32).to(local.dtype)
+
+
+class OrthogonalFusion(nn.Module):
+    """Concatenate the part of the local features orthogonal to the global feature with the global one.
+
+    Args:
+        projection: ``"exact"`` (paper) or ``"reference"`` (authors' code), see :func:`orthogonal_part`.
+        pool: Whether to average over positions. The orthogonal part is linear in the local features,
+            so the mean map goes in and the (2C, H, W) map never exists.
+
+    Raises:
+        ValueError: For an unknown projection, or when the two inputs do not fit each other.
+
+    Shape:
+        (B, C, H, W), (B, C) -> (B, 2C, H, W), or (B, 2C) with ``pool=True``: local first, then global.
+
+    Example:
+        >>> local, global_ = torch.randn(2, 8, 14, 14), torch.randn(2, 8)
+        >>> lz.OrthogonalFusion()(local, global_).shape
+        torch.Size([2, 16, 14, 14])
+        >>> lz.OrthogonalFusion(pool=True)(local, global_).shape
+        torch.Size([2, 16])
+    """
+
+    def __init__(self, projection: Projection = "exact", pool: bool = False) -> None:
+        super().__init__()
+        if projection not in get_args(Projection):
+            raise ValueError(f"projection must be one of {get_args(Projection)}, got {projection!r}")
+        self.projection: Projection = projection
+        self.pool = pool
+
+    def forward(self, local: Tensor, global_: Tensor) -> Tensor:
+        """Fuse local maps (B, C, H, W) with global features (B, C)."""
+        if local.ndim != 4 or global_.ndim != 2 or local.shape[:2] != global_.shape:
+            raise ValueError(
+                "OrthogonalFusion takes local (B, C, H, W) and global (B, C) features of the same B and "
+                f"C, got {tuple(local.shape)} and {tuple(global_.shape)}"
+            )
+        if self.pool:
+            mean = local.float().mean(dim=(-2, -1)).to(local.dtype)  # (B, C, H, W) -> (B, C)
+            return torch.cat([orthogonal_part(mean, global_, self.projection), global_], dim=1)
+        everywhere = global_[:, :, None, None].expand_as(local)  # (B, C) -> (B, C, H, W)
+        return torch.cat([orthogonal_part(local, global_, self.projection), everywhere], dim=1)
+
+    def extra_repr(self) -> str:
+        """Show the options."""
+        return f"projection={self.projection!r}, pool={self.pool}"
