@@ -1,0 +1,228 @@
+"""The one place that knows how timm builds backbones and lays out what they return.
+
+timm returns NCHW maps here, NHWC maps there, token sequences elsewhere. Everything outside this file
+sees maps (B, C, H, W) and class tokens (B, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from landmarkzoo.models.imagenet_weights import create_timm_model
+
+
+@dataclass(frozen=True)
+class ImageSizeRule:
+    """Image sizes, in pixels, that a backbone takes.
+
+    Attributes:
+        minimum: Smallest side.
+        multiple: Both sides must be multiples of it.
+        fixed: The only legal (height, width), for backbones that take one size only.
+    """
+
+    minimum: int = 1
+    multiple: int = 1
+    fixed: tuple[int, int] | None = None
+
+    def check(self, images: Tensor) -> None:
+        """Raise ValueError, naming a size that is right, if ``images`` (B, 3, H, W) do not fit."""
+        height, width = images.shape[-2:]
+        came = f"images are {height}x{width} px; this backbone"
+        if self.fixed is not None and (height, width) != self.fixed:
+            raise ValueError(f"{came} takes {self.fixed[0]}x{self.fixed[1]} px only")
+        if min(height, width) < self.minimum:
+            raise ValueError(f"{came} needs at least {self.minimum}x{self.minimum} px: resize them up")
+        if height % self.multiple or width % self.multiple:
+            right = [max(self.multiple, round(s / self.multiple) * self.multiple) for s in (height, width)]
+            raise ValueError(
+                f"{came} needs sides that are multiples of {self.multiple}, such as {right[0]}x{right[1]}"
+            )
+
+
+# --- whole backbones: one map, and a class token where there is one -------------------------------
+
+
+def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
+    """Create a timm model without classifier, for :func:`feature_map` and :func:`class_token`.
+
+    Args:
+        name: Name of a timm model.
+        pretrained: Whether to load its ImageNet weights.
+
+    Raises:
+        ValueError: If timm has no such model.
+        WeightsNotFoundError: If weights are asked for and not to be had.
+    """
+    cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if cfg is not None and cfg.fixed_input_size:
+        try:  # transformers that resample their position embedding then take any image size
+            return create_timm_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
+        except TypeError as error:
+            if "dynamic_img_size" not in str(error):
+                raise
+    return create_timm_model(name, pretrained=pretrained, num_classes=0)
+
+
+def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Last feature map (B, C, H, W) of a backbone: timm's ``forward_features``, after any final norm.
+
+    Raises:
+        ValueError: If the backbone returns neither a map nor the tokens of a grid.
+    """
+    features = backbone.forward_features(images)  # type: ignore[operator]
+    if isinstance(features, Tensor) and features.ndim == 4:
+        return _to_nchw(backbone, features)
+    if isinstance(features, Tensor) and features.ndim == 3:
+        patches = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
+        height, width = _token_grid(patches.shape[1], images.shape[-2], images.shape[-1])
+        return patches.transpose(1, 2).reshape(len(patches), -1, height, width)  # (B, N, C) -> NCHW
+    raise ValueError(
+        f"{type(backbone).__name__} returns neither a feature map nor tokens, got "
+        f"{type(features).__name__}. Choose another backbone."
+    )
+
+
+def class_token(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Class token (B, C) of a transformer for which :func:`has_class_token`, after its final norm."""
+    tokens: Tensor = backbone.forward_features(images)  # type: ignore[operator]
+    return tokens[:, 0]  # (B, N, C) -> (B, C)
+
+
+def has_class_token(backbone: nn.Module) -> bool:
+    """Whether the first token of a backbone is a class token."""
+    return getattr(backbone, "cls_token", None) is not None
+
+
+def backbone_channels(backbone: nn.Module) -> int:
+    """Channels of :func:`feature_map`."""
+    return int(backbone.num_features)  # type: ignore[arg-type]
+
+
+def backbone_size_rule(backbone: nn.Module) -> ImageSizeRule:
+    """Image sizes that a backbone of :func:`create_backbone` takes."""
+    cfg = backbone.pretrained_cfg
+    height, width = cfg["input_size"][1:]  # type: ignore[index]
+    if not cfg.get("fixed_input_size", False):  # type: ignore[operator, union-attr]
+        info = getattr(backbone, "feature_info", None)
+        return ImageSizeRule(minimum=info[-1]["reduction"] if info else 1)
+    embed = getattr(backbone, "patch_embed", None)
+    if embed is None or getattr(embed, "strict_img_size", True):
+        return ImageSizeRule(fixed=(int(height), int(width)))
+    patch = int(embed.patch_size[0])
+    padded = bool(getattr(embed, "dynamic_img_pad", False))
+    return ImageSizeRule(minimum=patch, multiple=1 if padded else patch)
+
+
+# --- feature pyramids: maps at chosen strides ------------------------------------------------------
+
+
+def create_pyramid(
+    name: str, reductions: Sequence[int], *, stem_stride: int = 2, pretrained: bool = False
+) -> nn.Module:
+    """Create the part of a timm model that gives the maps at some strides, for :func:`pyramid_maps`.
+
+    Stages behind the last of these maps are cut off, so files and counts carry no dead weight.
+
+    Args:
+        name: Name of a timm model.
+        reductions: Nominal strides of the maps, ascending, such as (16, 32).
+        stem_stride: Stride of the first convolution, 2 or 1. With 1 every map is twice as large and
+            its true stride half the nominal one; the weights stay.
+        pretrained: Whether to load ImageNet weights.
+
+    Raises:
+        ValueError: If timm has no such model, it lacks a stride, or its first convolution has not
+            stride 2.
+        WeightsNotFoundError: If weights are asked for and not to be had.
+    """
+    if stem_stride not in (1, 2):
+        raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride!r}")
+    with torch.device("meta"):  # strides only, no weights
+        available = _pyramid_reductions(name)
+    missing = [r for r in reductions if r not in available]
+    if missing:
+        raise ValueError(
+            f"{name!r} has feature maps at strides {available or 'none'}, but strides "
+            f"{list(reductions)} are needed. Use a backbone of several stages such as "
+            "tf_efficientnet_b5 or resnet50, or lz.GlobalDescriptor, which needs one map only."
+        )
+    last = {r: i for i, r in enumerate(available)}  # the last map of a stride is the richest
+    indices = tuple(last[r] for r in reductions)
+    pyramid = create_timm_model(name, pretrained=pretrained, features_only=True, out_indices=indices)
+    _cut_unused_blocks(pyramid)
+    if stem_stride == 1:
+        _set_stem_stride_1(pyramid, name)
+    return pyramid
+
+
+def pyramid_maps(pyramid: nn.Module, images: Tensor) -> list[Tensor]:
+    """Maps (B, C, H, W) of a pyramid, in the order of its reductions."""
+    return [_to_nchw(pyramid, features) for features in pyramid(images)]
+
+
+def pyramid_channels(pyramid: nn.Module) -> list[int]:
+    """Channels of each map of a pyramid."""
+    return list(pyramid.feature_info.channels())  # type: ignore[operator, union-attr]
+
+
+def pyramid_size_rule(pyramid: nn.Module, stem_stride: int = 2) -> ImageSizeRule:
+    """Image sizes that a pyramid takes: at least one position in its coarsest map."""
+    nominal = max(pyramid.feature_info.reduction())  # type: ignore[operator, union-attr]
+    return ImageSizeRule(minimum=int(nominal) * stem_stride // 2)
+
+
+def _pyramid_reductions(name: str) -> list[int]:
+    try:
+        probe = create_timm_model(name, features_only=True)
+    except (
+        RuntimeError,
+        AttributeError,
+        AssertionError,
+    ):  # what timm raises for models without maps
+        return []
+    return [int(r) for r in probe.feature_info.reduction()]  # type: ignore[operator, union-attr]
+
+
+def _cut_unused_blocks(pyramid: nn.Module) -> None:
+    # timm's EfficientNet pyramids keep all blocks; its other pyramids end at the last map by themselves.
+    modules = pyramid.feature_info.module_name()  # type: ignore[operator, union-attr]
+    if all(module.startswith("blocks.") for module in modules):
+        last = max(int(module.split(".")[1]) for module in modules)
+        pyramid.blocks = pyramid.blocks[: last + 1]  # type: ignore[index]
+
+
+def _set_stem_stride_1(pyramid: nn.Module, name: str) -> None:
+    stem = next(module for module in pyramid.modules() if isinstance(module, nn.Conv2d))
+    if stem.stride != (2, 2):
+        raise ValueError(
+            f"stem_stride=1 needs a backbone whose first convolution has stride 2; that of {name!r} "
+            f"has {stem.stride}"
+        )
+    stem.stride = (1, 1)
+
+
+# --- layouts --------------------------------------------------------------------------------------
+
+
+def _to_nchw(backbone: nn.Module, features: Tensor) -> Tensor:
+    layout = getattr(backbone, "output_fmt", "NCHW")
+    if getattr(layout, "value", layout) == "NHWC":
+        return features.permute(0, 3, 1, 2)
+    return features
+
+
+def _token_grid(tokens: int, height: int, width: int) -> tuple[int, int]:
+    patch = max(1, round((height * width / tokens) ** 0.5))
+    grid = (height // patch, width // patch)
+    if grid[0] * grid[1] != tokens:
+        raise ValueError(
+            f"{tokens} tokens do not form a grid over images of {height}x{width} px: resize them to a "
+            "multiple of the patch size, or choose another backbone"
+        )
+    return grid

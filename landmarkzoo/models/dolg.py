@@ -1,0 +1,102 @@
+"""DOLG: deep orthogonal fusion of local and global features (Henkel 2021, section 2.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from landmarkzoo.layers import GeM, MultiAtrous, Neck, OrthogonalFusion, SpatialAttention
+from landmarkzoo.layers.orthogonal_fusion import Projection
+from landmarkzoo.models.backbones import (
+    create_pyramid,
+    pyramid_channels,
+    pyramid_maps,
+    pyramid_size_rule,
+)
+from landmarkzoo.models.descriptor_model import DescriptorModel, cfg_by_hand
+
+
+class DOLG(DescriptorModel):
+    """DOLG on any timm backbone with maps at strides 16 and 32.
+
+    The stride-16 map goes through multi-atrous convolutions and spatial attention (local branch), the
+    stride-32 map through a projection and GeM (global branch). The part of the local features
+    orthogonal to the global one is averaged over positions and stands beside it in the descriptor.
+
+    Args:
+        backbone: Name of a timm model.
+        embedding_dim: Size of the descriptor.
+        hidden_dim: Channels of the local and of the global branch.
+        dilations: Dilations of the local branch: (6, 12, 18) for B5, (3, 6, 9) for B6 and B7.
+        stem_stride: Stride of the first convolution: 2, or 1 for small originals.
+        projection: ``"exact"``, or ``"reference"`` for weights trained with the authors' code.
+        normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
+        pretrained_backbone: Load ImageNet weights into the backbone.
+
+    Raises:
+        ValueError: If the backbone lacks the strides, or an argument is out of range.
+        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
+
+    Shape:
+        (B, 3, H, W) -> (B, embedding_dim), with H and W at least 32 (16 with ``stem_stride=1``).
+
+    Example:
+        >>> model = lz.DOLG("tf_efficientnet_lite0", dilations=(3, 6, 9)).eval()
+        >>> model(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 512])
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        *,
+        embedding_dim: int = 512,
+        hidden_dim: int = 1024,
+        dilations: Sequence[int] = (6, 12, 18),
+        stem_stride: int = 2,
+        projection: Projection = "exact",
+        normalize_pooled: bool = False,
+        pretrained_backbone: bool = False,
+    ) -> None:
+        super().__init__()
+        dilations = tuple(dilations)
+        if not dilations or min(dilations) < 1:
+            raise ValueError(f"dilations must be positive, such as (6, 12, 18), got {dilations}")
+        self.backbone = create_pyramid(
+            backbone, (16, 32), stem_stride=stem_stride, pretrained=pretrained_backbone
+        )
+        local_channels, global_channels = pyramid_channels(self.backbone)
+        self.multi_atrous = MultiAtrous(local_channels, hidden_dim, dilations)
+        self.attention = SpatialAttention(hidden_dim)
+        self.global_project = nn.Conv2d(global_channels, hidden_dim, kernel_size=1)
+        self.global_norm = nn.BatchNorm2d(hidden_dim, eps=1e-3)
+        self.global_pool = GeM(p=3.0)
+        self.fusion = OrthogonalFusion(projection, pool=True)
+        self.neck = Neck(2 * hidden_dim, embedding_dim, normalize_input=normalize_pooled)
+        self.size_rule = pyramid_size_rule(self.backbone, stem_stride)
+        args = {
+            "backbone": backbone,
+            "embedding_dim": embedding_dim,
+            "hidden_dim": hidden_dim,
+            "dilations": dilations,
+            "stem_stride": stem_stride,
+            "projection": projection,
+            "normalize_pooled": normalize_pooled,
+        }
+        self.cfg = cfg_by_hand("DOLG", args, embedding_dim)
+
+    def forward_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps of both branches: local (B, hidden, H/16, W/16) and global (B, hidden, H/32, W/32)."""
+        self.check_images(images)
+        local, global_ = pyramid_maps(self.backbone, images)
+        local = self.attention(self.multi_atrous(local))
+        global_ = F.silu(self.global_norm(self.global_project(global_)))
+        return local, global_
+
+    def forward_pooled(self, images: Tensor) -> Tensor:
+        """Fused features before the neck: (B, 3, H, W) -> (B, 2 * hidden), local half first."""
+        local, global_ = self.forward_features(images)
+        fused: Tensor = self.fusion(local, self.global_pool(global_))
+        return fused

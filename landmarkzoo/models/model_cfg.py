@@ -1,0 +1,82 @@
+"""What a model is, as data: everything needed to build it, feed it and cite it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One published or measured result.
+
+    Attributes:
+        metric: Name of the metric, such as ``"GAP"`` or ``"mAP@100"``.
+        value: The score, in [0, 1].
+        protocol: Data, split and source: a score without them means nothing.
+    """
+
+    metric: str
+    value: float
+    protocol: str
+
+
+@dataclass(frozen=True)
+class ModelCfg:
+    """A model as data. ``None`` means unknown or not there.
+
+    Attributes:
+        architecture: Class name, such as ``"DOLG"``.
+        args: Arguments of that class (read-only).
+        name: Name in the registry; ``None`` for a model built by hand.
+        input_size: Channels, height and width in pixels that the model is meant for.
+        mean: Mean of each channel, subtracted after scaling to [0, 1].
+        std: Standard deviation of each channel.
+        interpolation: Filter of the resize, always with antialias.
+        resize: ``"squash"``: both sides to the input size, the aspect ratio is not kept.
+        embedding_dim: Size of the descriptor.
+        weights: Hub repository of the landmark weights; ``None`` where none are published.
+        training_data: What these weights were trained on.
+        license: Licence of these weights.
+        scores: Results, each with its protocol.
+        paper: Where the model is described.
+
+    Example:
+        >>> lz.ModelCfg("DOLG", {"backbone": "tf_efficientnet_b5"}).args["backbone"]
+        'tf_efficientnet_b5'
+    """
+
+    # what to build
+    architecture: str
+    args: Mapping[str, Any] = field(hash=False)
+    name: str | None = None
+    # photos in
+    input_size: tuple[int, int, int] = (3, 224, 224)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: str = "bicubic"
+    resize: str = "squash"
+    # descriptor out
+    embedding_dim: int = 512
+    # weights and where they come from
+    weights: str | None = None
+    training_data: str | None = None
+    license: str | None = None
+    scores: tuple[Score, ...] = ()
+    paper: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", MappingProxyType(dict(self.args)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mappingproxy can be neither pickled nor deep-copied; models are both (workers, EMA copies).
+        return _rebuild, ({**self.__dict__, "args": dict(self.args)},)
+
+
+def _rebuild(fields: dict[str, Any]) -> ModelCfg:
+    return ModelCfg(**fields)

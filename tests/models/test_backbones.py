@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from landmarkzoo.models.backbones import (
+    ImageSizeRule,
+    backbone_size_rule,
+    create_backbone,
+    create_pyramid,
+    feature_map,
+    pyramid_channels,
+    pyramid_maps,
+    pyramid_size_rule,
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_lite0", "resnet18", "swin_tiny_patch4_window7_224", "convnext_atto"]
+)
+def test_pyramid_gives_nchw_maps_at_the_strides(name):
+    pyramid = create_pyramid(name, (8, 16, 32)).eval()
+    maps = pyramid_maps(pyramid, torch.randn(1, 3, 224, 224))
+    assert [m.shape[-1] for m in maps] == [28, 14, 7]
+    assert [m.shape[1] for m in maps] == pyramid_channels(pyramid)
+
+
+def test_stages_behind_the_last_map_are_cut_off():
+    whole, cut = (create_pyramid("tf_efficientnet_lite0", r).eval() for r in ((8, 16, 32), (8, 16)))
+    assert len(cut.blocks) < len(whole.blocks)
+    cut.load_state_dict({k: v for k, v in whole.state_dict().items() if k in cut.state_dict()})
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(pyramid_maps(cut, x), pyramid_maps(whole, x)[:2])
+    sum(m.sum() for m in pyramid_maps(cut.train(), torch.randn(2, 3, 64, 64))).backward()
+    assert [n for n, p in cut.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18"])
+def test_stem_stride_1(name):
+    pyramid = create_pyramid(name, (16, 32), stem_stride=1).eval()
+    maps = pyramid_maps(pyramid, torch.randn(1, 3, 64, 64))
+    assert [m.shape[-1] for m in maps] == [8, 4]
+    assert pyramid_size_rule(pyramid, stem_stride=1).minimum == 16
+
+
+def test_wrong_backbones():
+    with pytest.raises(ValueError, match=r"strides \[16, 16, 16\], but strides \[16, 32\] are needed"):
+        create_pyramid("vit_tiny_patch16_224", (16, 32))
+    with pytest.raises(ValueError, match=r"strides \[32, 32, 32\], but"):
+        create_pyramid("mixer_s32_224", (16, 32))
+    with pytest.raises(ValueError, match="Did you mean resnet50"):
+        create_pyramid("resnet5o", (16, 32))
+    with pytest.raises(ValueError, match="stem_stride must be 1 or 2"):
+        create_pyramid("resnet18", (16, 32), stem_stride=4)
+    with pytest.raises(ValueError, match="first convolution has stride 2"):
+        create_pyramid("convnext_atto", (16, 32), stem_stride=1)
+
+
+def test_transformer_tokens_become_a_grid_in_reading_order():
+    backbone = create_backbone("vit_tiny_patch16_224").eval()
+    x = torch.randn(1, 3, 96, 64)
+    features = feature_map(backbone, x)
+    assert features.shape == (1, 192, 6, 4)
+    tokens = backbone.forward_features(x)
+    torch.testing.assert_close(features[0, :, 2, 3], tokens[0, 1 + 2 * 4 + 3])
+
+
+def test_size_rules():
+    vit = backbone_size_rule(create_backbone("vit_tiny_patch16_224"))
+    assert (vit.minimum, vit.multiple, vit.fixed) == (16, 16, None)
+    assert backbone_size_rule(create_backbone("mixer_s32_224")).fixed == (224, 224)
+    assert backbone_size_rule(create_backbone("resnet18")).minimum == 32
+    with pytest.raises(ValueError, match="multiples of 16, such as 96x64"):
+        vit.check(torch.zeros(1, 3, 100, 64))
+    with pytest.raises(ValueError, match="takes 224x224 px only"):
+        ImageSizeRule(fixed=(224, 224)).check(torch.zeros(1, 3, 256, 256))
+    ImageSizeRule(minimum=32).check(torch.zeros(1, 3, 33, 47))
+
+
+def test_backbone_without_a_map():
+    with pytest.raises(ValueError, match="neither a feature map nor tokens"):
+        feature_map(create_backbone("crossvit_tiny_240"), torch.zeros(1, 3, 240, 240))
+    with pytest.raises(ValueError, match="50 tokens do not form a grid"):
+        feature_map(create_backbone("coat_lite_tiny"), torch.zeros(1, 3, 224, 224))

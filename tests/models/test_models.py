@@ -1,0 +1,197 @@
+"""One body of tests over all registered models."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+
+import landmarkzoo as lz
+
+SMALL = ["dolg_efficientnet_lite0", "dolg_efficientnet_b0", "efficientnet_lite0_gem"]
+
+
+def images(batch=2, size=64):
+    return torch.randn(batch, 3, size, size)
+
+
+@pytest.fixture(scope="module", params=lz.list_models())
+def model(request):
+    torch.manual_seed(0)
+    return lz.create_model(request.param)
+
+
+def test_forward_pooled_and_embedding_dim(model):
+    model.eval()
+    with torch.no_grad():
+        out = model(images())
+        pooled = model.forward_pooled(images())
+    assert out.shape == (2, model.embedding_dim) == (2, model.cfg.embedding_dim)
+    assert torch.isfinite(out).all()
+    assert pooled.shape == (2, model.neck[0].in_features)
+
+
+def test_every_parameter_gets_a_gradient(model):
+    model.train().zero_grad()
+    model(images()).square().sum().backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None]
+    assert without == []
+    model.zero_grad()
+
+
+def test_eval_is_deterministic_and_independent_of_the_batch(model):
+    model.eval()
+    x = images(3)
+    with torch.no_grad():
+        whole, single = model(x), model(x[1:2])
+        torch.testing.assert_close(model(x), whole, rtol=0, atol=0)
+    torch.testing.assert_close(single, whole[1:2], rtol=1e-3, atol=1e-4)
+
+
+def test_state_dict_round_trip(model):
+    model.eval()
+    twin = lz.create_model(model.cfg.name).eval()
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    buffer.seek(0)
+    twin.load_state_dict(torch.load(buffer, weights_only=True))
+    x = images()
+    with torch.no_grad():
+        torch.testing.assert_close(twin(x), model(x), rtol=0, atol=0)
+
+
+def test_other_image_sizes_and_too_small_ones(model):
+    model.eval()
+    smallest = model.size_rule.minimum
+    with torch.no_grad():
+        assert model(torch.randn(1, 3, 96, 64)).shape == (1, model.embedding_dim)
+        assert model(torch.randn(1, 3, smallest, smallest)).shape == (1, model.embedding_dim)
+        with pytest.raises(ValueError, match=f"at least {smallest}x{smallest} px"):
+            model(torch.randn(1, 3, smallest - 1, 64))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_channels_last_and_low_precision(name):
+    model, x = lz.create_model(name).eval(), images()
+    with torch.no_grad():
+        plain = model(x)
+        last = model.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
+        torch.testing.assert_close(last, plain, rtol=1e-3, atol=1e-4)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            low = model(x).float()
+    assert torch.nn.functional.cosine_similarity(low, plain).min() > 0.98
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_copies_and_pickles(name):
+    model = lz.create_model(name).eval()
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.cfg == model.cfg
+        with torch.no_grad():
+            x = images(1)
+            torch.testing.assert_close(twin(x), model(x), rtol=0, atol=0)
+
+
+def test_wrong_images():
+    model = lz.create_model("efficientnet_lite0_gem").eval()
+    with pytest.raises(ValueError, match=r"one image is images\[None\]"):
+        model(torch.randn(3, 64, 64))
+    with pytest.raises(ValueError, match=r"RGB images \(B, 3, H, W\), got \(1, 1, 64, 64\)"):
+        model(torch.randn(1, 1, 64, 64))
+    with pytest.raises(TypeError, match="create_transform"):
+        model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+
+
+class TestDOLG:
+    def test_features_are_those_of_both_strides(self):
+        model = lz.create_model("dolg_efficientnet_lite0", hidden_dim=32).eval()
+        local, global_ = model.forward_features(images(1, 128))
+        assert local.shape == (1, 32, 8, 8)
+        assert global_.shape == (1, 32, 4, 4)
+
+    def test_stem_stride_1_doubles_the_maps_and_keeps_the_weights(self):
+        model = lz.create_model("dolg_efficientnet_lite0", hidden_dim=32)
+        fine = lz.create_model("dolg_efficientnet_lite0", hidden_dim=32, stem_stride=1).eval()
+        fine.load_state_dict(model.state_dict())
+        local, global_ = fine.forward_features(images(1, 64))
+        assert local.shape == (1, 32, 8, 8)
+        assert global_.shape == (1, 32, 4, 4)
+        assert fine.size_rule.minimum == 16
+
+    def test_forward_equals_the_plain_formulation_of_the_paper(self):
+        model = lz.create_model("dolg_efficientnet_lite0", hidden_dim=16).eval()
+        x = images(2, 96)
+        with torch.no_grad():
+            local, global_map = model.forward_features(x)
+            g = global_map.clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3)
+            inner = torch.einsum("bchw,bc->bhw", local, g)
+            projection = inner[:, None] / (g * g).sum(1)[:, None, None, None] * g[:, :, None, None]
+            fused = torch.cat([local - projection, g[:, :, None, None].expand_as(local)], dim=1)
+            expected = model.neck(fused.mean((2, 3)))  # the (2C, H, W) map that ours never builds
+            torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+
+    def test_reference_projection_differs_and_reaches_the_fusion(self):
+        exact = lz.create_model("dolg_efficientnet_lite0", hidden_dim=16).eval()
+        reference = lz.create_model("dolg_efficientnet_lite0", hidden_dim=16, projection="reference").eval()
+        reference.load_state_dict(exact.state_dict())
+        x = images()
+        with torch.no_grad():
+            assert not torch.allclose(exact(x), reference(x))
+        assert reference.cfg.args["projection"] == "reference"
+
+    def test_paper_sizes_of_the_layers(self):
+        model = lz.create_model("dolg_efficientnet_b5")
+        assert [conv.in_channels for conv in model.multi_atrous.branches] == [176] * 3
+        assert [conv.dilation[0] for conv in model.multi_atrous.branches] == [6, 12, 18]
+        assert [conv.out_channels for conv in model.multi_atrous.branches] == [512] * 3
+        assert model.multi_atrous.project.weight.shape == (1024, 1536, 1, 1)
+        assert model.global_project.weight.shape == (1024, 512, 1, 1)
+        assert model.global_norm.eps == 1e-3
+        assert model.neck[0].weight.shape == (512, 2048)
+
+    def test_works_on_a_resnet(self):
+        model = lz.DOLG("resnet18", hidden_dim=16, dilations=(3, 6), embedding_dim=7).eval()
+        assert model(images()).shape == (2, 7)
+        assert model.cfg.mean == (0.485, 0.456, 0.406)
+
+    def test_wrong_dilations(self):
+        with pytest.raises(ValueError, match="dilations must be positive"):
+            lz.DOLG("tf_efficientnet_lite0", dilations=(0, 3))
+
+
+class TestGlobalDescriptor:
+    @pytest.mark.parametrize(
+        ("backbone", "pool", "width"),
+        [
+            ("resnet18", "gem", 512),
+            ("convnext_atto", "avg", 320),
+            ("swin_tiny_patch4_window7_224", "avg", 768),
+            ("vit_tiny_patch16_224", "gem", 192),
+            ("vit_tiny_patch16_224", "cls", 192),
+        ],
+    )
+    def test_layouts_of_timm(self, backbone, pool, width):
+        model = lz.GlobalDescriptor(backbone, pool=pool, neck="none").eval()
+        x = images(1, 224)
+        with torch.no_grad():
+            features, out = model.forward_features(x), model(x)
+        assert features.shape[:2] == (1, width)
+        assert out.shape == (1, width)
+        raw = model.backbone.forward_features(x)
+        if pool == "cls":
+            torch.testing.assert_close(out, raw[:, 0])
+        elif pool == "avg" and raw.shape[-1] == width:  # NHWC
+            torch.testing.assert_close(out, raw.mean((1, 2)))
+        elif pool == "avg":
+            torch.testing.assert_close(out, raw.mean((2, 3)))
+
+    def test_wrong_arguments(self):
+        with pytest.raises(ValueError, match="pool must be one of"):
+            lz.GlobalDescriptor("resnet18", pool="max")
+        with pytest.raises(ValueError, match="no class token"):
+            lz.GlobalDescriptor("resnet18", pool="cls")
+
+    def test_fixed_power_of_gem(self):
+        model = lz.GlobalDescriptor("resnet18", pool_trainable=False, neck="fc-bn")
+        assert "global_pool.p" not in dict(model.named_parameters())

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+import landmarkzoo as lz
+
+
+def test_listing():
+    names = lz.list_models()
+    assert names == sorted(names)
+    assert {"dolg_efficientnet_b5", "dolg_efficientnet_b6", "dolg_efficientnet_b7"} <= set(names)
+    assert {"dolg_efficientnet_b0", "dolg_efficientnet_lite0", "efficientnet_lite0_gem"} <= set(names)
+    assert lz.list_models("*_gem") == ["efficientnet_lite0_gem"]
+    assert lz.list_models(["*b5", "*b6"]) == ["dolg_efficientnet_b5", "dolg_efficientnet_b6"]
+    assert lz.list_models("nothing*") == []
+    assert lz.list_models(pretrained=True) == []  # no landmark weights are published yet
+    assert lz.is_model("dolg_efficientnet_b7")
+    assert not lz.is_model("dolg_efficientnet_b8")
+
+
+def test_table_1():
+    sizes = {"b5": (768, 2, (6, 12, 18)), "b6": (768, 2, (3, 6, 9)), "b7": (448, 1, (3, 6, 9))}
+    for level, (size, stride, dilations) in sizes.items():
+        cfg = lz.get_model_cfg(f"dolg_efficientnet_{level}")
+        assert cfg.input_size == (3, size, size)
+        assert (cfg.args["stem_stride"], cfg.args["dilations"]) == (stride, dilations)
+        assert cfg.args["backbone"] == f"tf_efficientnet_{level}.ns_jft_in1k"
+        assert (cfg.mean[0], cfg.std[0], cfg.interpolation) == (0.485, 0.229, "bicubic")
+        assert cfg.weights is None
+    scores = {(s.metric, s.value) for s in lz.get_model_cfg("dolg_efficientnet_b5").scores}
+    assert scores == {("GAP", 0.476), ("GAP", 0.497), ("mAP@100", 0.478), ("mAP@100", 0.464)}
+    assert all(s.protocol for s in lz.get_model_cfg("dolg_efficientnet_b5").scores)
+
+
+def test_overrides_reach_the_model_and_its_cfg():
+    model = lz.create_model("dolg_efficientnet_lite0", embedding_dim=64, dilations=[2], hidden_dim=8)
+    assert model.embedding_dim == model.cfg.embedding_dim == 64
+    assert model.cfg.args["dilations"] == (2,)
+    assert model.cfg.name == "dolg_efficientnet_lite0"
+    assert model.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 64)
+
+
+def test_another_backbone_brings_its_own_input_statistics_and_no_scores():
+    model = lz.create_model("efficientnet_lite0_gem", backbone="resnet18")
+    assert model.cfg.mean == (0.485, 0.456, 0.406)
+    assert lz.create_model("efficientnet_lite0_gem").cfg.mean == (0.5, 0.5, 0.5)
+    assert lz.create_model("dolg_efficientnet_b5", backbone="resnet18").cfg.scores == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dolg_eficientnet_b5",), "Did you mean dolg_efficientnet_b5"),
+        (("zzz",), "landmarkzoo has no model 'zzz'. See lz.list_models"),
+        (("dolg_efficientnet_b5.gldv2",), "no weights are published under the tag 'gldv2'"),
+        (("hf-hub:org/repo",), "loading from the Hub"),
+        (("dolg_efficientnet_b5", True), "pretrained_backbone=True"),
+    ],
+)
+def test_wrong_names(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        lz.create_model(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"num_classes": 10}, "classes belong to the head"),
+        ({"dilation": (3, 6)}, "Did you mean dilations"),
+        ({"in_chans": 1}, "It takes: backbone, embedding_dim"),
+        ({"backbone": "resnet5O"}, "Did you mean resnet50"),
+        ({"projection": "other"}, "projection must be one of"),
+    ],
+)
+def test_wrong_overrides(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        lz.create_model("dolg_efficientnet_lite0", **overrides)
