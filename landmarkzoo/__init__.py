@@ -1,21 +1,28 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
+from landmarkzoo import metrics, rerank
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.models import DOLG, GlobalDescriptor, ModelCfg, Score, WeightsNotFoundError
 from landmarkzoo.registry import create_model, get_model_cfg, is_model, list_models
+from landmarkzoo.retrieval import Descriptors, Ranking, search
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "DOLG",
+    "Descriptors",
     "GeM",
     "GlobalDescriptor",
     "ModelCfg",
     "OrthogonalFusion",
+    "Ranking",
     "Score",
     "WeightsNotFoundError",
     "create_model",
     "get_model_cfg",
     "is_model",
     "list_models",
+    "metrics",
+    "rerank",
+    "search",
 ]

@@ -1,0 +1,107 @@
+"""Labels by a vote of the nearest train images (Henkel 2021, section 2.4.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from landmarkzoo.retrieval.arrays import (
+    FloatArray,
+    IntArray,
+    Labels,
+    Vectors,
+    as_device,
+    as_labels,
+    as_vectors,
+    check_count,
+)
+from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo.retrieval.descriptors import check_comparable
+
+
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """Outcome of :func:`vote` for N images.
+
+    Attributes:
+        labels: Winning label (N,); -1 where "no landmark" won.
+        confidence: Sum of the winner's cosines divided by the number of neighbours asked for (N,).
+        neighbors: Rows of the nearest train images (N, m), best first.
+        similarities: Their cosines (N, m).
+    """
+
+    labels: IntArray
+    confidence: NDArray[np.float64]
+    neighbors: IntArray
+    similarities: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def vote(
+    x: Vectors,
+    train: Vectors,
+    train_labels: Labels,
+    neighbors: int = 3,
+    *,
+    device: str | torch.device | None = None,
+) -> Votes:
+    """Label images by their nearest train images; each votes with its cosine.
+
+    The label with the largest sum wins; on a tie the label of the nearer neighbour. The confidence is the
+    winning sum divided by ``neighbors``, not by the number of votes for the winner. A train label of -1
+    votes like any other.
+
+    Args:
+        x: Descriptors or an array (N, D).
+        train: Descriptors or an array (T, D).
+        train_labels: Integers (T,).
+        neighbors: How many vote; where T is smaller, T.
+        device: Where the products are computed; the CPU unless told otherwise.
+
+    Raises:
+        TypeError: If labels are not integers.
+        ValueError: If shapes do not fit, the train set is empty, or the two sides come from different
+            models.
+
+    Example:
+        >>> train = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> votes = lz.rerank.vote(np.array([[1.0, 0.0]]), train, [7, 7, 9])
+        >>> votes.labels, votes.confidence.round(3)
+        (array([7]), array([0.6]))
+    """
+    vectors, database = as_vectors(x, "x"), as_vectors(train, "train")
+    if len(database) == 0:
+        raise ValueError("the train set is empty: nobody can vote")
+    check_comparable(x, train, "x", "train")
+    labels = as_labels(train_labels, len(database), "train_labels")
+    neighbors = check_count(neighbors, "neighbors")
+    where = as_device(device)
+    nearest, cosines = top_k(vectors, database, min(neighbors, len(database)), device=where)
+    winners, confidence = count_votes(labels[nearest], cosines, neighbors)
+    return Votes(winners, confidence, nearest, cosines)
+
+
+def count_votes(
+    labels: IntArray, similarities: FloatArray, neighbors: int
+) -> tuple[IntArray, NDArray[np.float64]]:
+    """Winning label and confidence of each row of votes.
+
+    Args:
+        labels: Labels of the voters (N, m), nearest first.
+        similarities: Their cosines (N, m).
+        neighbors: Divisor of the winning sum.
+
+    Example:
+        >>> count_votes(np.array([[20, 30, 10]]), np.array([[0.8, 0.3, 0.2]]), 3)
+        (array([20]), array([0.26666667]))
+    """
+    same = labels[:, :, None] == labels[:, None, :]
+    sums = (same * similarities[:, None, :].astype(np.float64)).sum(axis=-1)  # (N, m, m) -> (N, m)
+    winner = sums.argmax(axis=1)  # the first maximum: on a tie the nearer neighbour's label
+    rows = np.arange(len(labels))
+    return labels[rows, winner], sums[rows, winner] / neighbors

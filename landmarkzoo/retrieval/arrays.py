@@ -1,0 +1,85 @@
+"""What comes in as numpy, torch or Descriptors goes on as one checked numpy array."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from landmarkzoo.retrieval.descriptors import Descriptors
+
+FloatArray: TypeAlias = NDArray[np.float32]
+IntArray: TypeAlias = NDArray[np.int64]
+Vectors: TypeAlias = "Descriptors | NDArray[Any] | Tensor"
+Labels: TypeAlias = "NDArray[Any] | Tensor | list[int]"
+
+
+def as_vectors(x: Vectors, name: str) -> FloatArray:
+    """Descriptors, or an array (N, D) of finite numbers, as float32.
+
+    Args:
+        x: What the user gave.
+        name: What it is called in error messages.
+
+    Raises:
+        TypeError: If it is no array of numbers.
+        ValueError: If its shape is not (N, D) or a value is not finite.
+    """
+    x = getattr(x, "vectors", x)
+    if isinstance(x, Tensor):
+        x = x.detach().float().cpu().numpy()
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be Descriptors or a float array (N, D), got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (N, D), got {array.shape}; one vector is x[None]")
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    # A sum is finite only if all its terms are, and needs no array of N x D booleans.
+    if not np.isfinite(array.sum(dtype=np.float64)):
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if len(bad):
+            raise ValueError(f"{name} must be finite, but row {bad[0]} has NaN or infinite values")
+    return array
+
+
+def as_labels(labels: Labels, length: int, name: str) -> IntArray:
+    """Integer labels (N,), -1 for no landmark or unknown.
+
+    Args:
+        labels: What the user gave.
+        length: The N that they must have.
+        name: What they are called in error messages.
+
+    Raises:
+        TypeError: If they are not integers.
+        ValueError: If there are not ``length`` of them.
+    """
+    array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name} must be integers, got dtype {array.dtype}; "
+            "np.unique(names, return_inverse=True) turns names into integers"
+        )
+    if array.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},), one label an image, got {array.shape}")
+    return array.astype(np.int64)
+
+
+def check_count(value: int, name: str) -> int:
+    """A positive integer, such as ``k``.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def as_device(device: str | torch.device | None) -> torch.device:
+    """The device to compute on; the CPU unless told otherwise."""
+    return torch.device("cpu" if device is None else device)

@@ -1,0 +1,89 @@
+"""Exact nearest neighbours by cosine."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import torch
+
+from landmarkzoo.retrieval.arrays import (
+    FloatArray,
+    IntArray,
+    Vectors,
+    as_device,
+    as_vectors,
+    check_count,
+)
+from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo.retrieval.descriptors import Descriptors, check_comparable
+from landmarkzoo.retrieval.ranking import Ranking
+
+
+def search(
+    queries: Vectors,
+    index: Vectors,
+    k: int = 100,
+    *,
+    exclude_same_id: bool = False,
+    device: str | torch.device | None = None,
+) -> Ranking:
+    """Best ``k`` index images of each query by cosine, exactly.
+
+    Vectors need not be normalised. Products are computed in blocks, so memory does not grow with Q x N,
+    and scores in float64, so the result does not depend on blocks or devices.
+
+    Args:
+        queries: Descriptors or an array (Q, D), numpy or torch.
+        index: Descriptors or an array (N, D).
+        k: How many; ``min(k, N)`` come back.
+        exclude_same_id: Leave out index images with the query's id, for a set searched in itself; both
+            sides must be Descriptors. Rows with fewer than k results left end in -1, score -inf.
+        device: Where the products are computed; the CPU unless told otherwise.
+
+    Returns:
+        A ranking with scores not ascending, ties by the smaller index.
+
+    Raises:
+        TypeError: If the input is no array of numbers.
+        ValueError: If shapes do not fit, the index is empty, values are not finite, ``k`` is not
+            positive, or the two sides come from different models.
+
+    Example:
+        >>> r = lz.search(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [3.0, 0.0], [1.0, 1.0]]), k=2)
+        >>> r.indices, r.scores
+        (array([[1, 2]]), array([[1.        , 0.70710677]], dtype=float32))
+    """
+    q, x = as_vectors(queries, "queries"), as_vectors(index, "index")
+    k = check_count(k, "k")
+    if len(x) == 0:
+        raise ValueError("the index is empty: there is nothing to search in")
+    query_ids, index_ids = ids_of(queries), ids_of(index)
+    check_comparable(queries, index, "queries", "index")
+    where = as_device(device)
+    if not exclude_same_id:
+        indices, scores = top_k(q, x, min(k, len(x)), device=where)
+        return Ranking(indices, scores, query_ids, index_ids)
+    if query_ids is None or index_ids is None:
+        raise ValueError("exclude_same_id needs ids: pass Descriptors on both sides")
+    repeats = max(Counter(index_ids).values())
+    indices, scores = top_k(q, x, min(k + repeats, len(x)), device=where)
+    same = np.array(query_ids, dtype=object)[:, None] == np.array(index_ids, dtype=object)[indices]
+    indices, scores = _drop(indices, scores, same, min(k, len(x)))
+    return Ranking(indices, scores, query_ids, index_ids)
+
+
+def ids_of(x: Vectors) -> list[str] | None:
+    """Ids of Descriptors; None for an array."""
+    return x.ids if isinstance(x, Descriptors) else None
+
+
+def _drop(indices: IntArray, scores: FloatArray, drop: np.ndarray, k: int) -> tuple[IntArray, FloatArray]:
+    """Take marked results (Q, m) out, close up the rows, cut or pad them to k."""
+    order = np.argsort(drop, axis=1, kind="stable")  # the kept ones first, in their order
+    indices = np.where(drop, -1, indices)
+    scores = np.where(drop, np.float32(-np.inf), scores)
+    return (
+        np.take_along_axis(indices, order, axis=1)[:, :k],
+        np.take_along_axis(scores, order, axis=1)[:, :k],
+    )

@@ -1,0 +1,85 @@
+"""The result of every search and re-ranking."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarkzoo.atomic_write import replacing
+from landmarkzoo.retrieval.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """For each query the best index images, best first.
+
+    Args:
+        indices: Rows of the index (Q, k), int64; -1 is padding.
+        scores: Their scores (Q, k), float32, not ascending.
+        query_ids: Ids of the queries, where known.
+        index_ids: Ids of the whole index, where known.
+
+    Raises:
+        ValueError: If the shapes do not fit each other.
+
+    Example:
+        >>> r = lz.Ranking(np.array([[1, 0]]), np.array([[0.9, 0.2]]), ["q"], ["a", "b"])
+        >>> r.ids
+        array([['b', 'a']], dtype=object)
+    """
+
+    indices: IntArray
+    scores: FloatArray
+    query_ids: list[str] | None = None
+    index_ids: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indices", np.asarray(self.indices, dtype=np.int64))
+        object.__setattr__(self, "scores", np.asarray(self.scores, dtype=np.float32))
+        if self.indices.ndim != 2 or self.indices.shape != self.scores.shape:
+            raise ValueError(
+                "a ranking needs indices and scores of one shape (Q, k), got "
+                f"{self.indices.shape} and {self.scores.shape}"
+            )
+        if self.query_ids is not None and len(self.query_ids) != len(self.indices):
+            raise ValueError(f"got {len(self.query_ids)} query ids for {len(self.indices)} queries")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def ids(self) -> NDArray[Any] | None:
+        """Index ids (Q, k) as an array of strings, "" for padding; None without index ids."""
+        if self.index_ids is None:
+            return None
+        table = np.empty(len(self.index_ids) + 1, dtype=object)
+        table[:-1] = self.index_ids
+        table[-1] = ""  # what -1 points to
+        return table[self.indices]
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write ``query,rank,id,score``, a line a result, ranks from 1.
+
+        Where ids are not known the row numbers stand in their place.
+
+        Raises:
+            FileNotFoundError: If the folder does not exist.
+        """
+        names = self.indices if self.ids is None else self.ids
+        queries = self.query_ids or [str(q) for q in range(len(self))]
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(["query", "rank", "id", "score"])
+            for row, query in enumerate(queries):
+                for rank in range(self.indices.shape[1]):
+                    if self.indices[row, rank] >= 0:
+                        score = f"{self.scores[row, rank]:.7g}"
+                        writer.writerow([query, rank + 1, names[row, rank], score])
