@@ -1,6 +1,7 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
-from landmarkzoo import metrics, rerank
+from landmarkzoo import datasets, metrics, rerank
+from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.models import DOLG, GlobalDescriptor, ModelCfg, Score, WeightsNotFoundError
 from landmarkzoo.registry import create_model, get_model_cfg, is_model, list_models
@@ -15,10 +16,13 @@ __all__ = [
     "GlobalDescriptor",
     "ModelCfg",
     "OrthogonalFusion",
+    "PhotoError",
     "Ranking",
     "Score",
     "WeightsNotFoundError",
     "create_model",
+    "create_transform",
+    "datasets",
     "get_model_cfg",
     "is_model",
     "list_models",
