@@ -2,6 +2,7 @@
 
 from landmarkzoo import datasets, metrics, rerank
 from landmarkzoo.data import PhotoError, create_transform
+from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.models import DOLG, GlobalDescriptor, ModelCfg, Score, WeightsNotFoundError
 from landmarkzoo.registry import create_model, get_model_cfg, is_model, list_models
@@ -23,10 +24,12 @@ __all__ = [
     "create_model",
     "create_transform",
     "datasets",
+    "embed",
     "get_model_cfg",
     "is_model",
     "list_models",
     "metrics",
     "rerank",
     "search",
+    "whiten_neck",
 ]

@@ -1,0 +1,75 @@
+"""Run a model over batches and leave it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@contextmanager
+def evaluating(model: nn.Module, device: str | torch.device | None = None) -> Iterator[torch.device]:
+    """Put a model into eval mode, on a device; give every module its mode and place back afterwards.
+
+    Args:
+        model: Any module.
+        device: Where to run; where the model is if ``None``.
+
+    Yields:
+        The device.
+    """
+    home = next((p.device for p in model.parameters()), torch.device("cpu"))
+    where = home if device is None else torch.device(device)
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    if where != home:
+        model.to(where)
+    try:
+        yield where
+    finally:
+        if where != home:
+            model.to(home)
+        for module, training in modes:
+            module.training = training
+
+
+def forward(
+    function: Callable[[Tensor], Tensor], images: Tensor, device: torch.device, precision: Precision
+) -> Tensor:
+    """Apply a model, or a method of one, to a batch without gradients; float32 comes back, on the CPU.
+
+    Args:
+        function: From images (B, 3, H, W) to vectors (B, D).
+        images: A batch.
+        device: Where the model is.
+        precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
+
+    Raises:
+        ValueError: If the precision is unknown, or the vectors have another shape.
+    """
+    images = images.to(device, non_blocking=True)
+    if images.ndim == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(), _autocast(device, precision):
+        vectors = function(images)
+    if vectors.ndim != 2 or len(vectors) != len(images):
+        raise ValueError(
+            f"the model must give vectors ({len(images)}, D) for {len(images)} images, got "
+            f"{tuple(vectors.shape)}"
+        )
+    return vectors.float().cpu()
+
+
+def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}")
+    if precision == "auto":
+        precision = "float16" if device.type == "cuda" else "float32"
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, precision))

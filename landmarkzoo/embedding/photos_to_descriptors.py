@@ -1,0 +1,153 @@
+"""From photos to descriptors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from landmarkzoo.data import PhotoSource, create_transform, photo_source
+from landmarkzoo.data.sources import Photos
+from landmarkzoo.embedding.batches import PhotoBatch, Transform, photo_batches
+from landmarkzoo.embedding.inference import Precision, evaluating, forward
+from landmarkzoo.embedding.parts import PART_SIZE, FinishedParts
+from landmarkzoo.embedding.provenance import provenance_of
+from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.arrays import FloatArray, check_count
+
+OnError = Literal["raise", "skip"]
+
+
+def embed(
+    model: nn.Module,
+    photos: Photos,
+    *,
+    transform: Transform | None = None,
+    batch_size: int = 32,
+    num_workers: int = 0,
+    device: str | torch.device | None = None,
+    precision: Precision = "auto",
+    progress: bool = True,
+    on_error: OnError = "raise",
+    out: str | Path | None = None,
+) -> Descriptors:
+    """Embed photos: one L2-normalised descriptor each, in the order of the photos.
+
+    The model runs in eval mode and gets its mode back. Beyond the descriptors, memory holds a few batches.
+
+    Args:
+        model: A landmarkzoo model, or any module (B, 3, H, W) -> (B, D) together with a ``transform``.
+        photos: A folder (all levels), paths, PIL images, uint8 arrays (H, W, 3), a map-style ``Dataset``
+            of these, or a float tensor (N, 3, H, W) that is transformed already.
+        transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
+        batch_size: Photos a forward pass.
+        num_workers: Processes that read photos; 0 reads in this one.
+        device: Where the model runs; where it is if ``None``. It is moved back afterwards.
+        precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
+        progress: Show a progress bar with photos/s on stderr.
+        on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
+        out: Save the descriptors to this file. A killed job that is started again goes on where it was.
+
+    Returns:
+        Descriptors; ids are paths relative to the folder, paths as given, the ``ids`` of a data set, or
+        running numbers for images in memory.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
+        TypeError: If ``photos`` is none of these, or the model has no cfg and no transform is given.
+        ValueError: If no photo can be read, an option is unknown, or the model gives NaN.
+
+    Example:
+        >>> from PIL import Image
+        >>> model = lz.create_model("efficientnet_lite0_gem")
+        >>> lz.embed(model, [Image.new("RGB", (64, 48))], progress=False).vectors.shape
+        (1, 512)
+    """
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
+    source = photo_source(photos)
+    transform = create_transform(model) if transform is None else transform
+    provenance = provenance_of(model, transform)
+    skip = on_error == "skip"
+    parts = FinishedParts(out, source.ids, provenance, keep_skipped=skip) if out else None
+    job = _Job(source, provenance, parts)
+    batches = photo_batches(
+        source,
+        transform,
+        batch_size=check_count(batch_size, "batch_size"),
+        num_workers=num_workers,
+        start=job.seen,
+    )
+    bar = tqdm(total=len(source), initial=job.seen, desc="embed", unit=" photos", disable=not progress)
+    with bar, evaluating(model, device) as where:
+        for batch in batches:
+            if batch.errors and not skip:
+                raise batch.errors[0]
+            vectors = None
+            if batch.images is not None:
+                raw = forward(model, batch.images, where, precision)
+                vectors = F.normalize(raw, dim=1).numpy()
+            job.add(batch, vectors)
+            bar.update(len(batch))
+    return job.finish()
+
+
+class _Job:
+    """Descriptors of a source as they come in, with their parts on disk if there is a file to write."""
+
+    def __init__(self, source: PhotoSource, provenance: dict[str, str], parts: FinishedParts | None) -> None:
+        self.source = source
+        self.provenance = provenance
+        self.parts = parts
+        self.ids: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.vectors: FloatArray | None = None  # room for all, made when the dimension is known
+        self.in_parts = (0, 0)  # how many ids and skipped stand in parts
+        for part in parts.load() if parts else []:
+            self._append(part.ids, part.vectors if part.ids else None, part.skipped)
+            self.in_parts = (len(self.ids), len(self.skipped))
+
+    @property
+    def seen(self) -> int:
+        """Photos done."""
+        return len(self.ids) + len(self.skipped)
+
+    def add(self, batch: PhotoBatch, vectors: FloatArray | None) -> None:
+        """Take a batch and its vectors (B, D)."""
+        ids = [self.source.ids[position] for position in batch.positions]
+        if vectors is not None and not np.isfinite(vectors).all():
+            bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
+            raise ValueError(f"the model gives NaN or infinite values for the photo {bad}")
+        self._append(ids, vectors, [(error.photo, error.reason) for error in batch.errors])
+        if self.parts is not None and self.seen - sum(self.in_parts) >= PART_SIZE:
+            self.parts.add(self._since(*self.in_parts))
+            self.in_parts = (len(self.ids), len(self.skipped))
+
+    def finish(self) -> Descriptors:
+        """All descriptors; saved if there is a file to write."""
+        if not self.ids:
+            first, reason = self.skipped[0]
+            raise ValueError(f"none of {self.seen} photos could be read; the first, {first}: {reason}")
+        descriptors = self._since(0, 0)
+        if self.parts is not None:
+            self.parts.finish(descriptors)
+        return descriptors
+
+    def _append(self, ids: list[str], vectors: FloatArray | None, skipped: list[tuple[str, str]]) -> None:
+        if vectors is not None:
+            if self.vectors is None:
+                self.vectors = np.empty((len(self.source), vectors.shape[1]), np.float32)
+            self.vectors[len(self.ids) : len(self.ids) + len(ids)] = vectors
+        self.ids += ids
+        self.skipped += skipped
+
+    def _since(self, ids: int, skipped: int) -> Descriptors:
+        vectors = np.empty((0, 1), np.float32) if self.vectors is None else self.vectors
+        rows = slice(ids, len(self.ids))
+        return Descriptors(self.ids[rows], vectors[rows], self.skipped[skipped:], self.provenance)

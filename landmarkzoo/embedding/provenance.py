@@ -1,0 +1,39 @@
+"""Where descriptors come from, so that those of different models are never compared unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import nn
+
+
+def provenance_of(model: nn.Module, transform: object) -> dict[str, str]:
+    """Model, weights fingerprint and transform, as strings that travel with descriptors.
+
+    Args:
+        model: Any module.
+        transform: What photos go through; its ``repr`` is kept.
+    """
+    cfg = getattr(model, "cfg", None)
+    name = getattr(cfg, "name", None) or type(model).__name__
+    return {
+        "model": str(name),
+        "weights": weights_fingerprint(model),
+        "transform": " ".join(repr(transform).split()),
+    }
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of names, types, shapes and values of the state dict.
+
+    Example:
+        >>> len(weights_fingerprint(nn.Linear(2, 2)))
+        16
+    """
+    digest = hashlib.sha256(repr(model).encode())  # options without weights count as well
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        raw = value.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
+        digest.update(raw.numpy().data)
+    return digest.hexdigest()[:16]
