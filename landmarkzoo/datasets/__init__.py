@@ -1,5 +1,6 @@
 """Labelled photos: data sets with ids, labels and, where they have one, a split."""
 
 from landmarkzoo.datasets.image_folder import ImageFolder
+from landmarkzoo.datasets.rendered import RenderedLandmarks
 
-__all__ = ["ImageFolder"]
+__all__ = ["ImageFolder", "RenderedLandmarks"]
