@@ -1,0 +1,61 @@
+"""``landmarkzoo demo``: from photos to answers in one command, without network or data."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from landmarkzoo.atomic_write import replacing
+from landmarkzoo.cli.tables import print_table
+from landmarkzoo.demo import Step, folder_album, picture_rows, rendered_album, run_steps
+from landmarkzoo.reports import draw_rankings
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "demo",
+        help="embed, whiten, search, re-rank and measure, without network or data",
+        description="Render landmarks (or take your own photos), embed them with ImageNet weights, whiten "
+        "the neck, search, re-rank, and print mAP@100 and GAP of each step.",
+    )
+    parser.add_argument("--photos", metavar="DIR", help="your own photos, one folder a landmark")
+    parser.add_argument("--out", default="landmarkzoo_demo.png", help="picture, default: %(default)s")
+    parser.add_argument("--landmarks", type=int, default=40, help="rendered, default: %(default)s")
+    parser.add_argument("--views", type=int, default=12, help="of each, default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the rendered landmarks")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read photos")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run all steps, print the table and write the picture."""
+    start = time.perf_counter()
+    out = Path(arguments.out)
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"cannot write {out}: no such folder")
+    progress = not arguments.quiet
+    if arguments.photos is not None:
+        album = folder_album(arguments.photos)
+    else:
+        album = rendered_album(arguments.landmarks, arguments.views, arguments.seed, progress=progress)
+    print(
+        f"{len(album.labels)} photos of {len(album.class_names)} landmarks: {len(album.train)} train, "
+        f"{len(album.index)} index, {len(album.query)} queries"
+    )
+    steps = run_steps(album, progress=progress, num_workers=arguments.workers)
+    _print_steps(steps)
+    heading = f"{steps[-1].name.removeprefix('+ ')}: mAP@100 {steps[-1].mean_average_precision:.3f}"
+    picture = draw_rankings(picture_rows(album, steps[-1].ranking), heading)
+    with replacing(out) as temporary:
+        picture.save(temporary, format="PNG")
+    print(f"queries with their top results, right ones green, wrong ones red: {out}")
+    print(f"{time.perf_counter() - start:.0f} s in all")
+
+
+def _print_steps(steps: list[Step]) -> None:
+    rows = [[s.name, f"{s.mean_average_precision:.3f}", f"{s.gap:.3f}", f"{s.seconds:.1f}"] for s in steps]
+    print_table(["step", "mAP@100", "GAP", "seconds"], rows)

@@ -1,0 +1,144 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import landmarkzoo as lz
+from landmarkzoo.cli import main
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_models(capsys):
+    code, out, _ = run(capsys, "models")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:]] == lz.list_models()
+    assert run(capsys, "models", "*gem")[1].count("\n") == 3
+    code, out, err = run(capsys, "models", "nothing*")
+    assert (code, out) == (2, "")
+    assert err.startswith("landmarkzoo: error: no model fits")
+    assert "no landmark weights are published yet" in run(capsys, "models", "--pretrained")[2]
+
+
+def test_embed_then_search(capsys, photo_folder, tmp_path):
+    index, results = tmp_path / "index.safetensors", tmp_path / "results.csv"
+    code, out, err = run(capsys, "embed", photo_folder, "--out", index, "--image-size", 64)
+    assert code == 0
+    assert "11 photos, 1280 dimensions, 0 skipped" in out
+    assert "photos/s" in err
+    query = tmp_path / "query.safetensors"
+    assert (
+        run(capsys, "embed", photo_folder / "b/ü.jpg", "--out", query, "--image-size", 64, "--quiet")[0] == 0
+    )
+    code, out, err = run(capsys, "search", query, index, "-k", 3, "--out", results)
+    assert (code, err) == (0, "")
+    assert "b/ü.jpg" in out.splitlines()[2]
+    with results.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    assert rows[0]["id"] == "b/ü.jpg"
+    assert float(rows[0]["score"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_searching_a_file_in_itself_leaves_each_photo_out(capsys, tmp_path):
+    d = lz.Descriptors([f"p{i}" for i in range(14)], np.random.default_rng(0).random((14, 4)))
+    d.save(tmp_path / "d")
+    code, out, _ = run(capsys, "search", tmp_path / "d", tmp_path / "d", "-k", 2)
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()[2:-1]]
+    assert len(rows) == 20
+    assert all(query != found for query, _, found, _ in rows)
+    assert "4 more queries: use --out" in out
+
+
+def test_whitened_index_and_queries_fit_each_other(capsys, photo_folder, tmp_path):
+    options = ["--whiten", photo_folder, "--image-size", 64, "--quiet"]
+    for name in ("a", "b"):
+        assert run(capsys, "embed", photo_folder, "--out", tmp_path / name, *options)[0] == 0
+    a, b = (lz.Descriptors.load(tmp_path / name) for name in ("a", "b"))
+    assert a.provenance == b.provenance
+    assert np.array_equal(a.vectors, b.vectors)
+    assert a.vectors.shape == (11, 512)
+    run(capsys, "embed", photo_folder, "--out", tmp_path / "c", "--image-size", 64, "--quiet")
+    code, _, err = run(capsys, "search", tmp_path / "a", tmp_path / "c")
+    assert code == 2
+    assert "use one model" in err
+
+
+def test_skipped_photos_are_listed(capsys, photo_folder, tmp_path):
+    (photo_folder / "bad.jpg").write_bytes(b"")
+    arguments = ["embed", photo_folder, "--out", tmp_path / "x", "--image-size", 32, "--quiet"]
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "bad.jpg: the file is empty" in err
+    code, out, err = run(capsys, *arguments, "--skip-errors")
+    assert code == 0
+    assert "11 photos" in out
+    assert "1 skipped" in out
+    assert err == "skipped bad.jpg: the file is empty\n"
+
+
+DOLG = ["--model", "dolg_efficientnet_lite0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["embed", "nowhere", "--out", "x"], "no such folder or photo: nowhere"),
+        (["embed", ".", "--out", "no/where/x"], "cannot write no/where/x: no such folder"),
+        (["embed", ".", "--out", "x", "--model", "dolg_lite0"], "Did you mean dolg_"),
+        (["embed", ".", "--out", "x", *DOLG], "use --model efficientnet_lite0_gem"),
+        (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "cannot replace the untrained"),
+        (["search", "a", "b"], "no descriptors file a"),
+        (["demo", "--photos", "nowhere"], "no such folder: nowhere"),
+        (["demo", "--views", "1"], "views"),
+        (["demo", "--out", "no/where/x.png"], "no such folder"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2(capsys, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert err.startswith("landmarkzoo: error: ")
+    assert message in err.splitlines()[-1]
+    assert err.count("\n") == 1
+
+
+def test_help_and_usage(capsys):
+    for command in ("models", "embed", "search", "demo"):
+        with pytest.raises(SystemExit) as stopped:
+            main([command, "--help"])
+        assert stopped.value.code == 0
+        assert command in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["nonsense"])
+    assert stopped.value.code == 2
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert lz.__version__ in capsys.readouterr().out
+
+
+def test_interrupt(capsys, monkeypatch, tmp_path):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("landmarkzoo.cli.search_command.Descriptors.load", interrupted)
+    assert run(capsys, "search", "a", "b") == (130, "", "landmarkzoo: interrupted\n")
+
+
+def test_module_and_entry_point_in_a_process_of_their_own():
+    entry_point = Path(sys.executable).with_name("landmarkzoo")
+    for command in ([sys.executable, "-m", "landmarkzoo"], [str(entry_point)]):
+        process = subprocess.run([*command, "search", "a", "b"], capture_output=True, text=True)
+        assert process.returncode == 2
+        assert process.stderr == "landmarkzoo: error: no descriptors file a\n"

@@ -1,0 +1,54 @@
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+import sys, time
+import torch, torchvision, timm
+import socket
+def refuse(*args, **kwargs): raise AssertionError("import touches the network")
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+torch.manual_seed(7); state = torch.get_rng_state()
+start = time.perf_counter()
+import landmarkzoo
+seconds = time.perf_counter() - start
+assert torch.equal(torch.get_rng_state(), state)
+for name in landmarkzoo.__all__:
+    getattr(landmarkzoo, name)
+sys.stderr.write(str(seconds))
+"""
+
+
+def test_import_is_light_quiet_and_offline():
+    run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == ""
+    assert float(run.stderr) < 1.0  # nothing but the seconds: no warning either
+
+
+def test_functions_are_not_hidden_by_modules_of_the_same_name():
+    import types
+
+    import landmarkzoo as lz
+
+    for function in (lz.embed, lz.search, lz.whiten_neck, lz.metrics.gap, lz.rerank.vote):
+        assert isinstance(function, types.FunctionType)
+    for module in (lz.rerank, lz.metrics, lz.datasets):
+        assert isinstance(module, types.ModuleType)
+
+
+def test_only_the_six_core_dependencies_are_imported():
+    script = (
+        "import sys, importlib.metadata as m; import landmarkzoo; "
+        "names = m.packages_distributions(); "
+        "tops = {n.partition('.')[0] for n in sys.modules}; "
+        "print(*sorted({d for top in tops for d in names.get(top, [])}))"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    loaded = {name.lower() for name in run.stdout.split()}
+    assert not loaded & {"faiss-cpu", "scikit-learn", "scipy", "matplotlib", "pandas", "opencv-python"}
+    assert {"torch", "timm", "safetensors"} <= loaded
