@@ -1,0 +1,116 @@
+"""Exact search: ours and faiss.IndexFlatIP side by side, interleaved in one process.
+
+    python benchmarks/search.py [--index 100000] [--queries 1000] [--dim 512] [-k 100] [--rounds 7]
+
+Needs ``pip install faiss-cpu``. Prints the ratio of medians, the largest difference between the two
+rankings, and the peak memory that each search adds to the data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import landmarkzoo as lz
+
+
+def unit_vectors(rows: int, dim: int, seed: int) -> NDArray[np.float32]:
+    x = np.empty((rows, dim), np.float32)
+    random = np.random.default_rng(seed)
+    for start in range(0, rows, 1000):  # in blocks: temporaries would hide what a search adds to the peak
+        block = random.standard_normal((min(1000, rows - start), dim), dtype=np.float32)
+        x[start : start + 1000] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    return x
+
+
+def seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def differences(ours: lz.Ranking, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> tuple[int, float]:
+    """Results that are not in both rankings, and the largest gap of scores at one place: ties or not?"""
+    missing = sum(len(set(a) - set(b)) for a, b in zip(ours.indices.tolist(), rows.tolist()))
+    return missing, float(np.abs(ours.scores - scores).max())
+
+
+def peak_beyond_data(arguments: argparse.Namespace, which: str) -> float:
+    """MiB that one search adds to the peak of a process that holds the data already."""
+    command = [sys.executable, __file__, "--memory-of", which]
+    for name in ("index", "queries", "dim", "k"):
+        command += [f"--{name}" if name != "k" else "-k", str(getattr(arguments, name))]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure_memory(x: NDArray[np.float32], q: NDArray[np.float32], k: int, which: str) -> None:
+    index = faiss.IndexFlatIP(x.shape[1])
+    if which == "faiss":
+        index.add(x)  # the data once more; not counted
+    lz.search(q[:8], x[:2000], 8)  # what libraries allocate on their first call is not the search's
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew from what is held now
+    before = peak_mib()
+    if which == "faiss":
+        index.search(q, k)
+    else:
+        lz.search(q, x, k)
+    print(peak_mib() - before)
+
+
+def peak_mib() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--index", type=int, default=100_000)
+    parser.add_argument("--queries", type=int, default=1_000)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("-k", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--memory-of", choices=["ours", "faiss"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    faiss.omp_set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads)
+    x = unit_vectors(arguments.index, arguments.dim, seed=0)
+    q = unit_vectors(arguments.queries, arguments.dim, seed=1)
+    if arguments.memory_of:
+        measure_memory(x, q, arguments.k, arguments.memory_of)
+        return
+
+    index = faiss.IndexFlatIP(arguments.dim)
+    index.add(x)
+    missing, gap = differences(lz.search(q, x, arguments.k), *index.search(q, arguments.k))
+    times: dict[str, list[float]] = {"ours": [], "faiss": []}
+    for _ in range(arguments.rounds):
+        times["ours"].append(seconds(lambda: lz.search(q, x, arguments.k)))
+        times["faiss"].append(seconds(lambda: index.search(q, arguments.k)))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+
+    print(f"{date.today()}, {platform.machine()}, {arguments.threads} threads, torch {torch.__version__}, "
+          f"faiss {faiss.__version__}")  # fmt: skip
+    print(f"{arguments.index} x {arguments.dim}, {arguments.queries} queries, top {arguments.k}")
+    print(f"results not in both: {missing}; largest difference of scores at one place: {gap:.1e}")
+    for name, values in times.items():
+        memory = peak_beyond_data(arguments, name)
+        print(f"{name:6} median {medians[name]:.3f} s (min {min(values):.3f}, max {max(values):.3f}), "
+              f"peak beyond the data {memory:.0f} MiB")  # fmt: skip
+    print(f"ratio of medians, ours / faiss: {medians['ours'] / medians['faiss']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
