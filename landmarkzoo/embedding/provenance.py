@@ -7,6 +7,8 @@ import hashlib
 import torch
 from torch import nn
 
+from landmarkzoo.models import ModelCfg
+
 
 def provenance_of(model: nn.Module, transform: object) -> dict[str, str]:
     """Model, weights fingerprint and transform, as strings that travel with descriptors.
@@ -15,8 +17,8 @@ def provenance_of(model: nn.Module, transform: object) -> dict[str, str]:
         model: Any module.
         transform: What photos go through; its ``repr`` is kept.
     """
-    cfg = getattr(model, "cfg", None)
-    name = getattr(cfg, "name", None) or type(model).__name__
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    name = getattr(getattr(model, "cfg", None), "name", None) or type(model).__name__
     return {
         "model": str(name),
         "weights": weights_fingerprint(model),
@@ -25,13 +27,17 @@ def provenance_of(model: nn.Module, transform: object) -> dict[str, str]:
 
 
 def weights_fingerprint(model: nn.Module) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of names, types, shapes and values of the state dict.
+    """First 16 hexadecimal digits of the SHA-256 of a model's arguments and state dict.
+
+    Names, types, shapes and values count, and nothing that changes with a version of a library.
 
     Example:
         >>> len(weights_fingerprint(nn.Linear(2, 2)))
         16
     """
-    digest = hashlib.sha256(repr(model).encode())  # options without weights count as well
+    cfg = getattr(model, "cfg", None)  # options such as the projection change results without weights
+    arguments = sorted(cfg.args.items()) if isinstance(cfg, ModelCfg) else []
+    digest = hashlib.sha256(repr(arguments).encode())
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         raw = value.detach().contiguous().cpu().reshape(-1).view(torch.uint8)

@@ -14,6 +14,7 @@ from torch import nn
 import landmarkzoo as lz
 from landmarkzoo.data import open_photo
 from landmarkzoo.embedding import parts
+from landmarkzoo.embedding.provenance import provenance_of, weights_fingerprint
 
 
 def test_rows_are_the_normalised_outputs_of_the_model(tiny_model, photo_folder):
@@ -147,6 +148,20 @@ def test_provenance_tells_models_weights_and_transforms_apart(tiny_model, photo_
     assert random.provenance["weights"] != d.provenance["weights"]
     with pytest.raises(ValueError, match="embed both with one model"):
         lz.search(random, d)
+
+
+def test_fingerprint_is_that_of_weights_and_arguments_only():
+    model = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8)
+    twin = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8)
+    twin.load_state_dict(model.state_dict())
+    assert weights_fingerprint(twin) == weights_fingerprint(model)
+    twin.attention.score.extra_repr = lambda: "what another version of torch may print"
+    assert weights_fingerprint(twin) == weights_fingerprint(model)
+    reference = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8, projection="reference")
+    reference.load_state_dict(model.state_dict())
+    assert weights_fingerprint(reference) != weights_fingerprint(model)
+    compiled = torch.compile(model)
+    assert provenance_of(compiled, None) == provenance_of(model, None)
 
 
 def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatch):
