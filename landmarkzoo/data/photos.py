@@ -75,7 +75,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         return _from_16_bits(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or image.has_transparency_data:
+    palette_alpha = image.palette is not None and image.palette.mode.endswith("A")
+    if image.mode.lower().endswith("a") or palette_alpha or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")
     return image.convert("RGB")  # a copy also of RGB: the file behind the original is about to close

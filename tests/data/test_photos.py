@@ -87,6 +87,7 @@ def test_transparency_is_laid_on_white(tmp_path):
     assert near(read.getpixel((9, 9)), (127, 127, 127))
     palette = open_photo(save(image.convert("P"), tmp_path / "p.gif", transparency=0))
     assert palette.mode == "RGB"
+    assert to_rgb(image.quantize(8)).getpixel((2, 5)) == (255, 255, 255)  # a palette with alpha
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
