@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.k,
         exclude_same_id=arguments.queries == arguments.index,
         device=arguments.device,
+        progress=True,
     )
     if arguments.out is not None:
         ranking.to_csv(arguments.out)

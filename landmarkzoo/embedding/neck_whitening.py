@@ -27,7 +27,7 @@ def whiten_neck(
     batch_size: int = 32,
     num_workers: int = 0,
     progress: bool = True,
-) -> None:
+) -> DescriptorModel:
     """Turn the neck into the PCA whitening of the pooled features of some photos. No labels needed.
 
     The pooled features are L2-normalised, here and from now on in the model (``normalize_pooled`` in its
@@ -43,6 +43,9 @@ def whiten_neck(
         num_workers: Processes that read photos.
         progress: Show a progress bar on stderr.
 
+    Returns:
+        The same model.
+
     Raises:
         PhotoError: If a photo cannot be read.
         TypeError: If the model is none of landmarkzoo.
@@ -51,7 +54,7 @@ def whiten_neck(
 
     Example:
         >>> model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
-        >>> lz.whiten_neck(model, torch.randn(12, 3, 64, 64), progress=False)
+        >>> model = lz.whiten_neck(model, torch.randn(12, 3, 64, 64), progress=False)
         >>> model.cfg.args["normalize_pooled"]
         True
     """
@@ -84,6 +87,7 @@ def whiten_neck(
     weight = pca_whitening(covariance, model.embedding_dim, shrinkage)
     _set_affine(model.neck, weight, -weight @ mean)
     model.cfg = replace(model.cfg, args={**model.cfg.args, "normalize_pooled": True})
+    return model
 
 
 def pca_whitening(covariance: NDArray[np.float64], dim: int, shrinkage: float) -> NDArray[np.float64]:

@@ -51,7 +51,8 @@ def embed(
         precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
         progress: Show a progress bar with photos/s on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
-        out: Save the descriptors to this file. A killed job that is started again goes on where it was.
+        out: Save the descriptors to this file. A killed job that is started again goes on where it was
+            (a transform of your own needs a ``repr`` that is the same in both runs).
 
     Returns:
         Descriptors; ids are paths relative to the folder, paths as given, the ``ids`` of a data set, or

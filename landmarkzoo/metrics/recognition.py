@@ -59,7 +59,7 @@ def gap(
     if with_landmark == 0:
         raise ValueError("GAP is not defined: no image has a landmark, all truths are empty")
     counted = [i for i in range(len(sets)) if predicted[i] != -1 and (sets[i] or not ignore_non_landmarks)]
-    counted.sort(key=lambda i: (-values[i], str(ids[i]) if ids is not None else i))
+    counted.sort(key=lambda i: (-values[i], ids[i] if ids is not None else i))
     right = np.array([int(predicted[i]) in sets[i] for i in counted], dtype=np.float64)
     precision = np.cumsum(right) / np.arange(1, len(right) + 1)
     return float((precision * right).sum() / with_landmark)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from landmarkzoo.retrieval.arrays import FloatArray, IntArray
 
@@ -52,6 +53,7 @@ def top_k(
     *,
     bonus: Bonus | None = None,
     device: torch.device | None = None,
+    progress: bool = False,
 ) -> tuple[IntArray, FloatArray]:
     """Best ``k`` index rows of each query by cosine plus bonus; best first, ties by the smaller row.
 
@@ -61,6 +63,7 @@ def top_k(
         k: How many; at most N.
         bonus: What is added to the cosines.
         device: Where the products are computed; the CPU unless told otherwise.
+        progress: Show a progress bar on stderr, if it takes more than two seconds.
 
     Returns:
         Rows (Q, k), int64, and their scores (Q, k), float32. The cosine with a zero vector is 0.
@@ -69,6 +72,7 @@ def top_k(
     q, x = torch.from_numpy(queries), torch.from_numpy(index)
     rows = torch.empty(len(q), k, dtype=torch.int64)
     scores = torch.empty(len(q), k, dtype=torch.float32)
+    bar = tqdm(total=len(q), desc="search", unit=" queries", disable=not progress, delay=2)
     for start in range(0, len(q), _QUERY_BLOCK):
         block = slice(start, min(start + _QUERY_BLOCK, len(q)))
         candidates, certain_above = _candidates(q, x, block, k, bonus, device)
@@ -76,6 +80,8 @@ def top_k(
         for row in (scores[block, -1].double() <= certain_above).nonzero().flatten().tolist():
             i = start + row
             rows[i], scores[i] = _full_row(q, x, i, k, bonus)
+        bar.update(block.stop - block.start)
+    bar.close()
     return rows.numpy(), scores.numpy()
 
 

@@ -27,6 +27,7 @@ def search(
     *,
     exclude_same_id: bool = False,
     device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Ranking:
     """Best ``k`` index images of each query by cosine, exactly.
 
@@ -40,6 +41,7 @@ def search(
         exclude_same_id: Leave out index images with the query's id, for a set searched in itself; both
             sides must be Descriptors. Rows with fewer than k results left end in -1, score -inf.
         device: Where the products are computed; the CPU unless told otherwise.
+        progress: Show a progress bar on stderr, if it takes more than two seconds.
 
     Returns:
         A ranking with scores not ascending, ties by the smaller index.
@@ -62,12 +64,12 @@ def search(
     check_comparable(queries, index, "queries", "index")
     where = as_device(device)
     if not exclude_same_id:
-        indices, scores = top_k(q, x, min(k, len(x)), device=where)
+        indices, scores = top_k(q, x, min(k, len(x)), device=where, progress=progress)
         return Ranking(indices, scores, query_ids, index_ids)
     if query_ids is None or index_ids is None:
         raise ValueError("exclude_same_id needs ids: pass Descriptors on both sides")
     repeats = max(Counter(index_ids).values())
-    indices, scores = top_k(q, x, min(k + repeats, len(x)), device=where)
+    indices, scores = top_k(q, x, min(k + repeats, len(x)), device=where, progress=progress)
     same = np.array(query_ids, dtype=object)[:, None] == np.array(index_ids, dtype=object)[indices]
     indices, scores = _drop(indices, scores, same, min(k, len(x)))
     return Ranking(indices, scores, query_ids, index_ids)
