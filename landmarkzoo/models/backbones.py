@@ -143,8 +143,7 @@ def create_pyramid(
     """
     if stem_stride not in (1, 2):
         raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride!r}")
-    with torch.device("meta"):  # strides only, no weights
-        available = _pyramid_reductions(name)
+    available = _pyramid_reductions(name)
     missing = [r for r in reductions if r not in available]
     if missing:
         raise ValueError(
@@ -178,15 +177,17 @@ def pyramid_size_rule(pyramid: nn.Module, stem_stride: int = 2) -> ImageSizeRule
 
 
 def _pyramid_reductions(name: str) -> list[int]:
-    try:
-        probe = create_timm_model(name, features_only=True)
-    except (
-        RuntimeError,
-        AttributeError,
-        AssertionError,
-    ):  # what timm raises for models without maps
-        return []
-    return [int(r) for r in probe.feature_info.reduction()]  # type: ignore[operator, union-attr]
+    """Nominal strides of all maps of a timm model; empty where it has none."""
+    # On the meta device no weights are made. Older timm computes some numbers while it builds a
+    # transformer, which only a real device can.
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                probe = create_timm_model(name, features_only=True)
+        except (RuntimeError, AttributeError, AssertionError):  # what timm raises for models without maps
+            continue
+        return [int(r) for r in probe.feature_info.reduction()]  # type: ignore[operator, union-attr]
+    return []
 
 
 def _cut_unused_blocks(pyramid: nn.Module) -> None:
