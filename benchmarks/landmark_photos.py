@@ -14,6 +14,7 @@ import argparse
 import csv
 import platform
 import time
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -52,22 +53,24 @@ def recognition(d: lz.Descriptors, labels: np.ndarray, split: np.ndarray) -> flo
     return lz.metrics.gap(votes.labels, votes.confidence, truth)
 
 
-def models(train: list[str], progress: bool) -> dict[str, torch.nn.Module]:
+def models(train: list[str], shrinkages: Sequence[float], progress: bool) -> dict[str, torch.nn.Module]:
     """The same backbone, frozen and whitened."""
     built = {"frozen, neck 'none'": lz.create_model(MODEL, pretrained_backbone=True, neck="none")}
-    for shrinkage in (0.01, 0.1):
+    for shrinkage in shrinkages:
         model = lz.create_model(MODEL, pretrained_backbone=True)
         lz.whiten_neck(model, train, shrinkage=shrinkage, progress=progress)
         built[f"whitened, shrinkage {shrinkage}"] = model
     return built
 
 
-def measure(root: Path, progress: bool = True) -> dict[str, tuple[float, float, float]]:
+def measure(
+    root: Path, shrinkages: Sequence[float] = (0.01, 0.1), progress: bool = True
+) -> dict[str, tuple[float, float, float]]:
     """mAP@100 of search and of soft re-ranking, and GAP, of each model."""
     paths, labels, split = read_splits(root)
     train = [path for path, part in zip(paths, split) if part == "train"]
     results = {}
-    for name, model in models(train, progress).items():
+    for name, model in models(train, shrinkages, progress).items():
         d = lz.embed(model, paths, progress=progress)
         results[name] = (*retrieval(d, labels, split), recognition(d, labels, split))
     return results
