@@ -70,22 +70,17 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> DescriptorModel:
-    architecture = get_model_cfg(arguments.model).architecture
-    if arguments.whiten is None and architecture != "GlobalDescriptor":
+    if get_model_cfg(arguments.model).architecture != "GlobalDescriptor":
         raise ValueError(
-            f"no landmark weights are published for {arguments.model} yet, and its untrained branches "
-            "are random: use --model efficientnet_lite0_gem"
+            f"no landmark weights are published for {arguments.model} yet, and its untrained branches are "
+            "random, which whitening cannot mend: use --model efficientnet_lite0_gem"
         )
-    if architecture != "GlobalDescriptor":
-        raise ValueError(f"--whiten cannot replace the untrained branches of {arguments.model}")
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")
-    model = create_model(arguments.model, pretrained_backbone=True)
-    whiten_neck(
-        model,
+    return whiten_neck(
+        create_model(arguments.model, pretrained_backbone=True),
         arguments.whiten,
         batch_size=arguments.batch_size,
         num_workers=arguments.workers,
         progress=not arguments.quiet,
     )
-    return model

@@ -87,8 +87,10 @@ def top_k(
 
 def _unit(x: Tensor) -> Tensor:
     """Rows divided by their length; zero rows stay zero."""
-    norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(norms > 0, norms, 1.0)
+    for order in (torch.inf, 2):  # by the largest entry first, or else squares leave the float32 range
+        norms = torch.linalg.vector_norm(x, ord=order, dim=-1, keepdim=True)
+        x = x / torch.where(norms > 0, norms, 1.0)
+    return x
 
 
 def _candidates(

@@ -97,7 +97,7 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
         (["embed", ".", "--out", "no/where/x"], "cannot write no/where/x: no such folder"),
         (["embed", ".", "--out", "x", "--model", "dolg_lite0"], "Did you mean dolg_"),
         (["embed", ".", "--out", "x", *DOLG], "use --model efficientnet_lite0_gem"),
-        (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "cannot replace the untrained"),
+        (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "whitening cannot mend"),
         (["search", "a", "b"], "no descriptors file a"),
         (["demo", "--photos", "nowhere"], "no such folder: nowhere"),
         (["demo", "--views", "1"], "views"),

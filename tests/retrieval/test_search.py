@@ -85,6 +85,16 @@ def test_never_holds_the_whole_matrix(monkeypatch):
     assert max(seen) <= 1024 * 8192 < 3000 * 20000
 
 
+@pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e30, 1e37])
+def test_the_length_of_vectors_does_not_matter(scale):
+    random = np.random.default_rng(0)
+    queries, index = random.standard_normal((3, 16)), random.standard_normal((200, 16))
+    scaled = index * np.where(np.arange(200) % 2, scale, 1.0)[:, None]
+    expected, ours = lz.search(queries, index, 10), lz.search(queries * scale, scaled, 10)
+    assert np.array_equal(ours.indices, expected.indices)
+    np.testing.assert_allclose(ours.scores, expected.scores, atol=1e-6)
+
+
 def test_permuting_index_and_queries_permutes_the_result():
     random = np.random.default_rng(0)
     queries, index = random.standard_normal((6, 16)), random.standard_normal((300, 16))
