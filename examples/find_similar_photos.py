@@ -1,4 +1,4 @@
-"""Find the photos of a folder that show the same place: whiten, embed, search the folder in itself.
+"""Find the photos of a folder that show the same place: embed them, search the folder in itself.
 
 python examples/find_similar_photos.py PHOTOS [--pairs 20]
 """
@@ -16,8 +16,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20, help="how many pairs to print")
     arguments = parser.parse_args()
 
-    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True)
-    lz.whiten_neck(model, arguments.photos, shrinkage=0.1)
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, neck="none")
     photos = lz.embed(model, arguments.photos, on_error="skip")
     nearest = lz.search(photos, photos, k=1, exclude_same_id=True)
 

@@ -17,6 +17,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        IsADirectoryError: If ``path`` is a folder.
 
     Example:
         >>> import tempfile
@@ -29,9 +30,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        umask = os.umask(0)  # some libraries make files that only their owner can read
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -156,8 +156,8 @@ def create_model(
     cfg = get_model_cfg(name)
     if pretrained:
         raise ValueError(
-            f"no landmark weights are published for {name!r} yet. Start from ImageNet weights with "
-            "pretrained_backbone=True; lz.whiten_neck then makes the model retrieve well untrained."
+            f"no landmark weights are published for {name!r} yet. What works is ImageNet weights of the "
+            "backbone, pretrained_backbone=True: to train from, or with neck='none' as they are."
         )
     architecture = ARCHITECTURES[cfg.architecture]
     _check_overrides(architecture, overrides)

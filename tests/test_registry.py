@@ -69,6 +69,8 @@ def test_wrong_names(arguments, message):
         ({"in_chans": 1}, "It takes: backbone, embedding_dim"),
         ({"backbone": "resnet5O"}, "Did you mean resnet50"),
         ({"projection": "other"}, "projection must be one of"),
+        ({"backbone": "resnet18.bogus"}, "timm has no weights 'resnet18.bogus'"),
+        ({"embedding_dim": 0}, "embedding_dim must be positive"),
     ],
 )
 def test_wrong_overrides(overrides, message):

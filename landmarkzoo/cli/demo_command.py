@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     )
     steps = run_steps(album, progress=progress, num_workers=arguments.workers)
     _print_steps(steps)
-    heading = f"{steps[-1].name.removeprefix('+ ')}: mAP@100 {steps[-1].mean_average_precision:.3f}"
+    last = steps[-1]
+    heading = f"{last.name[2:]}: mAP@100 {last.mean_average_precision:.3f}; in brackets, how many to find"
     picture = draw_rankings(picture_rows(album, steps[-1].ranking), heading)
     with replacing(out) as temporary:
         picture.save(temporary, format="PNG")

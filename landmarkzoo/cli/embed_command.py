@@ -27,9 +27,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--whiten",
         metavar="DIR",
-        help="whiten the neck on these photos first (no labels needed); give the same folder for index "
-        "and queries. Without it the pooled features themselves are the descriptors",
+        help="whiten the neck on these photos first: no labels needed, but a thousand photos that are not "
+        "themselves searched; the same folder for index and queries. Without it the pooled features are "
+        "the descriptors",
     )
+    parser.add_argument("--shrinkage", type=float, default=0.01, help="of --whiten, default: %(default)s")
     parser.add_argument("--image-size", type=int, metavar="PX", help="default: that of the model")
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=0, help="processes that read photos")
@@ -44,8 +46,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Embed the photos and write the file."""
-    if not Path(arguments.out).parent.is_dir():
-        raise FileNotFoundError(f"cannot write {arguments.out}: no such folder")
+    if not Path(arguments.out).parent.is_dir() or Path(arguments.out).is_dir():
+        raise FileNotFoundError(f"cannot write {arguments.out}: no such folder, or a folder itself")
     if not Path(arguments.photos).exists():
         raise FileNotFoundError(f"no such folder or photo: {arguments.photos}")
     model = _model(arguments)
@@ -77,9 +79,14 @@ def _model(arguments: argparse.Namespace) -> DescriptorModel:
         )
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")
+    model = create_model(arguments.model, pretrained_backbone=True)
     return whiten_neck(
-        create_model(arguments.model, pretrained_backbone=True),
+        model,
         arguments.whiten,
+        transform=create_transform(model, image_size=arguments.image_size),
+        shrinkage=arguments.shrinkage,
+        device=arguments.device,
+        on_error="skip" if arguments.skip_errors else "raise",
         batch_size=arguments.batch_size,
         num_workers=arguments.workers,
         progress=not arguments.quiet,

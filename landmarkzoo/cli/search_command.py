@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from landmarkzoo.cli.tables import print_table
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
         queries,
         index,
         arguments.k,
-        exclude_same_id=arguments.queries == arguments.index,
+        exclude_same_id=Path(arguments.queries).samefile(arguments.index),
         device=arguments.device,
         progress=True,
     )

@@ -40,7 +40,7 @@ def open_photo(path: str | Path) -> Image.Image:
     """
     path = Path(path)
     if not path.is_file():
-        raise PhotoError(str(path), "no such file")
+        raise PhotoError(str(path), "it is a folder" if path.is_dir() else "no such file")
     if path.stat().st_size == 0:
         raise PhotoError(str(path), "the file is empty")
     with decoding(str(path)), Image.open(path) as image:
@@ -72,12 +72,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: If the pixels are floats or wider than 16 bits: their range is not known.
     """
+    if image.mode == "I" and image.format != "PNG":  # older versions of Pillow read 16-bit PNG as "I"
+        raise ValueError("32-bit integer pixels, whose range is not known: convert to 8 or 16 bits")
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         return _from_16_bits(image).convert("RGB")
     palette_alpha = image.palette is not None and image.palette.mode.endswith("A")
     if image.mode.lower().endswith("a") or palette_alpha or "transparency" in image.info:
-        image = image.convert("RGBA")
+        image = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")
     return image.convert("RGB")  # a copy also of RGB: the file behind the original is about to close
 
@@ -118,6 +120,7 @@ def from_array(pixels: np.ndarray) -> Image.Image:
             f"images in memory must be uint8 arrays, got {pixels.dtype}; floats in [0, 1] are "
             "(x * 255).round().astype(np.uint8)"
         )
+    pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     gray = pixels.ndim == 2
     if not gray and not (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
         raise ValueError(

@@ -72,6 +72,8 @@ class PhotoSource:
             return self._load(self.items[position])
         except PhotoError as error:
             raise PhotoError(self.ids[position], error.reason) from error
+        except OSError as error:  # of a data set that decodes by itself
+            raise PhotoError(self.ids[position], f"{error} ({type(error).__name__})") from error
 
     def _load(self, item: Any) -> Image.Image | Tensor:
         if isinstance(item, (tuple, list)):  # a data set of (image, label, ...)
@@ -115,6 +117,8 @@ def photo_source(photos: Photos) -> PhotoSource:
         photos = [photos]
     if isinstance(photos, (np.ndarray, Tensor)):
         photos = photos[None] if photos.ndim in (2, 3) else photos
+        if len(photos) == 0:
+            raise ValueError("there are no photos: the array is empty")
         return PhotoSource(_numbers(len(photos)), photos)
     if isinstance(photos, IterableDataset):
         raise TypeError("an IterableDataset has no order to rely on: pass a map-style Dataset")
@@ -145,7 +149,7 @@ def photo_files(folder: str | Path) -> list[str]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder: {folder}")
+        raise FileNotFoundError(f"no such folder or file: {folder}")
     found, seen = [], set[str]()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -111,7 +112,7 @@ def _cfg_of(model_or_cfg: nn.Module | ModelCfg) -> ModelCfg:
 def _size(cfg: ModelCfg, image_size: int | tuple[int, int] | None) -> list[int]:
     if image_size is None:
         return list(cfg.input_size[1:])
-    size = [image_size, image_size] if isinstance(image_size, int) else list(image_size)
-    if len(size) != 2 or min(size) < 1:
+    sides = np.atleast_1d(image_size).tolist()  # NumPy's integers are integers too
+    if len(sides) not in (1, 2) or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"image_size must be a side or (height, width) in pixels, got {image_size}")
-    return size
+    return [sides[0], sides[-1]]

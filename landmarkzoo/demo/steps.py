@@ -97,7 +97,7 @@ def _picture_row(album: Album, ranking: Ranking, query: int, top: int) -> Ranked
         right = bool(album.labels[found] == album.labels[row])
         results.append((photos[found], f"{score:.2f} {_name(album, found)}", right))
     to_find = int((album.labels[album.index] == album.labels[row]).sum())
-    return RankedPhotos(photos[row], f"{_name(album, row)} ({to_find} to find)", results)
+    return RankedPhotos(photos[row], f"({to_find}) {_name(album, row)}", results)
 
 
 def _name(album: Album, row: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from landmarkzoo.data import PhotoError, PhotoSource
 
 Transform: TypeAlias = Callable[[Any], Tensor]
+OnError = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,6 @@ def photo_batches(
         sampler=range(start, len(source)),
         num_workers=num_workers,
         collate_fn=_collate,
-        pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # or else the loader would draw from the user's global one
     )
     yield from loader

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+
+from landmarkzoo.retrieval.arrays import as_device
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -22,14 +24,17 @@ def evaluating(model: nn.Module, device: str | torch.device | None = None) -> It
 
     Yields:
         The device.
+
+    Raises:
+        ValueError: If there is no such device.
     """
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
-    where = home if device is None else torch.device(device)
+    where = home if device is None else as_device(device)
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    if where != home:
-        model.to(where)
     try:
+        model.eval()
+        if where != home:
+            model.to(where)
         yield where
     finally:
         if where != home:
@@ -52,7 +57,7 @@ def forward(
     Raises:
         ValueError: If the precision is unknown, or the vectors have another shape.
     """
-    images = images.to(device, non_blocking=True)
+    images = images.to(device)
     if images.ndim == 4:
         images = images.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), _autocast(device, precision):
@@ -71,5 +76,5 @@ def _autocast(device: torch.device, precision: Precision) -> AbstractContextMana
     if precision == "auto":
         precision = "float16" if device.type == "cuda" else "float32"
     if precision == "float32":
-        return nullcontext()
+        return torch.autocast(device.type, enabled=False)  # also inside an autocast of the user's
     return torch.autocast(device.type, dtype=getattr(torch, precision))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from landmarkzoo.data import create_transform, photo_source
 from landmarkzoo.data.sources import Photos
-from landmarkzoo.embedding.batches import photo_batches
+from landmarkzoo.embedding.batches import OnError, Transform, photo_batches
 from landmarkzoo.embedding.inference import evaluating, forward
 from landmarkzoo.models import DescriptorModel
 from landmarkzoo.retrieval.arrays import check_count
@@ -24,33 +25,35 @@ def whiten_neck(
     images: Photos,
     *,
     shrinkage: float = 1e-2,
+    transform: Transform | None = None,
     batch_size: int = 32,
     num_workers: int = 0,
+    device: str | torch.device | None = None,
     progress: bool = True,
+    on_error: OnError = "raise",
 ) -> DescriptorModel:
     """Turn the neck into the PCA whitening of the pooled features of some photos. No labels needed.
 
     The pooled features are L2-normalised, here and from now on in the model (``normalize_pooled`` in its
     cfg). The Linear layer becomes ``(V / sqrt(e + shrinkage * e_max))^T (x - mean)`` with the largest
     eigenvalues e of their covariance, BatchNorm and activation the identity. Directions that the photos do
-    not span get rows of zeros. Training can go on from there.
+    not span get rows of zeros. Returns the model; training can go on from there.
 
     Args:
         model: A model with a Linear neck; changed in place.
-        images: Some hundreds of photos or more, as :func:`landmarkzoo.embed` takes them.
+        images: A thousand photos, as :func:`landmarkzoo.embed` takes them, and not those that are searched.
         shrinkage: Added to the eigenvalues, relative to the largest one; more of it damps weak directions.
+        transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
         batch_size: Photos a forward pass.
         num_workers: Processes that read photos.
+        device: Where the model runs meanwhile; where it is if ``None``.
         progress: Show a progress bar on stderr.
-
-    Returns:
-        The same model.
+        on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out.
 
     Raises:
-        PhotoError: If a photo cannot be read.
+        PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
         TypeError: If the model is none of landmarkzoo.
-        ValueError: If the neck has no Linear layer or its activation cannot be the identity, the
-            shrinkage is negative, or there are fewer than 2 different photos.
+        ValueError: If the neck cannot be an affine map, or there are fewer than 2 different photos.
 
     Example:
         >>> model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
@@ -58,6 +61,28 @@ def whiten_neck(
         >>> model.cfg.args["normalize_pooled"]
         True
     """
+    _check(model, shrinkage, on_error)
+    source = photo_source(images)
+    transform = create_transform(model) if transform is None else transform
+    options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
+    moments = _Moments()
+    bar = tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress)
+    with bar, evaluating(model, device) as where:
+        for batch in photo_batches(source, transform, **options):
+            if batch.errors and on_error == "raise":
+                raise batch.errors[0]
+            if batch.images is not None:
+                pooled = forward(model.forward_pooled, batch.images, where, "float32")
+                moments.add(F.normalize(pooled, dim=1).double().numpy())
+            bar.update(len(batch))
+    mean, covariance = moments.mean_and_covariance()
+    weight = pca_whitening(covariance, min(model.embedding_dim, moments.rank()), shrinkage)
+    _set_affine(model.neck, weight, -weight @ mean)
+    model.cfg = replace(model.cfg, args={**model.cfg.args, "normalize_pooled": True})
+    return model
+
+
+def _check(model: DescriptorModel, shrinkage: float, on_error: OnError) -> None:
     if not isinstance(model, DescriptorModel):
         raise TypeError(f"whiten_neck takes a landmarkzoo model, got {type(model).__name__}")
     if model.neck.kind == "none":
@@ -66,28 +91,8 @@ def whiten_neck(
         raise ValueError("the SiLU of the neck 'fc-silu' cannot be the identity: use 'fc-bn'")
     if not 0 <= shrinkage < float("inf"):
         raise ValueError(f"shrinkage must not be negative, got {shrinkage}")
-    source = photo_source(images)
-    batches = photo_batches(
-        source,
-        create_transform(model),
-        batch_size=check_count(batch_size, "batch_size"),
-        num_workers=num_workers,
-    )
-    moments = _Moments()
-    bar = tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress)
-    with bar, evaluating(model) as device:
-        for batch in batches:
-            if batch.errors:
-                raise batch.errors[0]
-            assert batch.images is not None
-            pooled = forward(model.forward_pooled, batch.images, device, "float32")
-            moments.add(F.normalize(pooled, dim=1).double().numpy())
-            bar.update(len(batch))
-    mean, covariance = moments.mean_and_covariance()
-    weight = pca_whitening(covariance, model.embedding_dim, shrinkage)
-    _set_affine(model.neck, weight, -weight @ mean)
-    model.cfg = replace(model.cfg, args={**model.cfg.args, "normalize_pooled": True})
-    return model
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
 
 
 def pca_whitening(covariance: NDArray[np.float64], dim: int, shrinkage: float) -> NDArray[np.float64]:
@@ -110,9 +115,11 @@ def pca_whitening(covariance: NDArray[np.float64], dim: int, shrinkage: float) -
     """
     values, vectors = np.linalg.eigh(covariance)  # ascending
     values, vectors = values[::-1], vectors[:, ::-1].T
-    if not values[0] > 0:
+    if not values[0] > len(values) * np.finfo(np.float64).eps:
         raise ValueError("all photos have the same features: whitening needs photos that differ")
-    rank = int((values > values[0] * len(values) * np.finfo(np.float64).eps).sum())
+    # Sums of unit vectors carry rounding errors of 1, not of the largest eigenvalue, which may be small.
+    noise = len(values) * np.finfo(np.float64).eps * max(1.0, values[0])
+    rank = int((values > noise).sum())
     kept = min(dim, rank)
     largest = np.abs(vectors[:kept]).argmax(axis=1)
     signs = np.sign(vectors[np.arange(kept), largest])
@@ -141,6 +148,10 @@ class _Moments:
         mean = np.asarray(self.sum) / self.count
         return mean, np.asarray(self.outer) / self.count - np.outer(mean, mean)
 
+    def rank(self) -> int:
+        """Directions that so many rows can span at most, once their mean is taken off."""
+        return self.count - 1
+
 
 @torch.no_grad()
 def _set_affine(neck: nn.Module, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
@@ -148,8 +159,8 @@ def _set_affine(neck: nn.Module, weight: NDArray[np.float64], bias: NDArray[np.f
     neck.normalize_input = True  # type: ignore[assignment]
     for layer in neck.children():
         if isinstance(layer, nn.Linear):
-            layer.weight.copy_(torch.from_numpy(weight))
-            layer.bias.copy_(torch.from_numpy(bias))
+            layer.weight.zero_()[: len(weight)] = torch.from_numpy(weight)
+            layer.bias.zero_()[: len(bias)] = torch.from_numpy(bias)
         elif isinstance(layer, nn.BatchNorm1d):
             layer.reset_running_stats()
             layer.running_var.fill_(1 - layer.eps)  # type: ignore[union-attr]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,14 +13,12 @@ from tqdm import tqdm
 
 from landmarkzoo.data import PhotoSource, create_transform, photo_source
 from landmarkzoo.data.sources import Photos
-from landmarkzoo.embedding.batches import PhotoBatch, Transform, photo_batches
+from landmarkzoo.embedding.batches import OnError, PhotoBatch, Transform, photo_batches
 from landmarkzoo.embedding.inference import Precision, evaluating, forward
-from landmarkzoo.embedding.parts import PART_SIZE, FinishedParts
+from landmarkzoo.embedding.parts import PART_SIZE, FinishedParts, job_fingerprint
 from landmarkzoo.embedding.provenance import provenance_of
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.arrays import FloatArray, check_count
-
-OnError = Literal["raise", "skip"]
 
 
 def embed(
@@ -38,12 +36,12 @@ def embed(
 ) -> Descriptors:
     """Embed photos: one L2-normalised descriptor each, in the order of the photos.
 
-    The model runs in eval mode and gets its mode back. Beyond the descriptors, memory holds a few batches.
+    The model runs in eval mode and gets its mode back. Memory holds the descriptors and a few batches.
 
     Args:
         model: A landmarkzoo model, or any module (B, 3, H, W) -> (B, D) together with a ``transform``.
-        photos: A folder (all levels), paths, PIL images, uint8 arrays (H, W, 3), a map-style ``Dataset``
-            of these, or a float tensor (N, 3, H, W) that is transformed already.
+        photos: A folder (all levels), paths, PIL images, uint8 arrays (H, W, 3), a map-style ``Dataset`` of
+            these, or a float tensor (N, 3, H, W) that is transformed already.
         transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
         batch_size: Photos a forward pass.
         num_workers: Processes that read photos; 0 reads in this one.
@@ -51,50 +49,37 @@ def embed(
         precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
         progress: Show a progress bar with photos/s on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
-        out: Save the descriptors to this file. A killed job that is started again goes on where it was
-            (a transform of your own needs a ``repr`` that is the same in both runs).
+        out: Save the descriptors to this file. If the photos are files, a killed job that is started again
+            goes on where it was; a transform of your own then needs the same ``repr`` in both runs.
 
     Returns:
         Descriptors; ids are paths relative to the folder, paths as given, the ``ids`` of a data set, or
         running numbers for images in memory.
 
     Raises:
-        FileNotFoundError: If a folder does not exist.
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
-        TypeError: If ``photos`` is none of these, or the model has no cfg and no transform is given.
+        TypeError: If ``photos`` is none of these, or a transform is needed and not given.
         ValueError: If no photo can be read, an option is unknown, or the model gives NaN.
 
     Example:
-        >>> from PIL import Image
         >>> model = lz.create_model("efficientnet_lite0_gem")
-        >>> lz.embed(model, [Image.new("RGB", (64, 48))], progress=False).vectors.shape
-        (1, 512)
+        >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
+        (2, 512)
     """
     if on_error not in get_args(OnError):
         raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
     source = photo_source(photos)
-    transform = create_transform(model) if transform is None else transform
-    provenance = provenance_of(model, transform)
+    transform = transform or create_transform(model)
     skip = on_error == "skip"
-    parts = FinishedParts(out, source.ids, provenance, keep_skipped=skip) if out else None
-    job = _Job(source, provenance, parts)
-    batches = photo_batches(
-        source,
-        transform,
-        batch_size=check_count(batch_size, "batch_size"),
-        num_workers=num_workers,
-        start=job.seen,
-    )
+    job = _Job(source, provenance_of(model, transform), out, precision=precision, keep_skipped=skip)
+    options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     bar = tqdm(total=len(source), initial=job.seen, desc="embed", unit=" photos", disable=not progress)
-    with bar, evaluating(model, device) as where:
-        for batch in batches:
+    with bar, job, evaluating(model, device) as where:
+        for batch in photo_batches(source, transform, start=job.seen, **options):
             if batch.errors and not skip:
                 raise batch.errors[0]
-            vectors = None
-            if batch.images is not None:
-                raw = forward(model, batch.images, where, precision)
-                vectors = F.normalize(raw, dim=1).numpy()
-            job.add(batch, vectors)
+            raw = None if batch.images is None else forward(model, batch.images, where, precision)
+            job.add(batch, None if raw is None else F.normalize(raw, dim=1).numpy())
             bar.update(len(batch))
     return job.finish()
 
@@ -102,15 +87,26 @@ def embed(
 class _Job:
     """Descriptors of a source as they come in, with their parts on disk if there is a file to write."""
 
-    def __init__(self, source: PhotoSource, provenance: dict[str, str], parts: FinishedParts | None) -> None:
+    def __init__(
+        self,
+        source: PhotoSource,
+        provenance: dict[str, str],
+        out: str | Path | None,
+        *,
+        precision: Precision,
+        keep_skipped: bool,
+    ) -> None:
         self.source = source
         self.provenance = provenance
-        self.parts = parts
+        self.parts: FinishedParts | None = None
+        if out is not None:
+            job = job_fingerprint(source, precision)
+            self.parts = FinishedParts(out, job, provenance, keep_skipped=keep_skipped)
         self.ids: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.vectors: FloatArray | None = None  # room for all, made when the dimension is known
         self.in_parts = (0, 0)  # how many ids and skipped stand in parts
-        for part in parts.load() if parts else []:
+        for part in self.parts.load() if self.parts is not None else []:
             self._append(part.ids, part.vectors if part.ids else None, part.skipped)
             self.in_parts = (len(self.ids), len(self.skipped))
 
@@ -126,9 +122,15 @@ class _Job:
             bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
             raise ValueError(f"the model gives NaN or infinite values for the photo {bad}")
         self._append(ids, vectors, [(error.photo, error.reason) for error in batch.errors])
-        if self.parts is not None and self.seen - sum(self.in_parts) >= PART_SIZE:
-            self.parts.add(self._since(*self.in_parts))
-            self.in_parts = (len(self.ids), len(self.skipped))
+        if self.seen - sum(self.in_parts) >= PART_SIZE:
+            self._write_part()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:  # interrupted, or a photo that cannot be read: keep what is done
+            self._write_part()
 
     def finish(self) -> Descriptors:
         """All descriptors; saved if there is a file to write."""
@@ -139,6 +141,11 @@ class _Job:
         if self.parts is not None:
             self.parts.finish(descriptors)
         return descriptors
+
+    def _write_part(self) -> None:
+        if self.parts is not None and self.seen > sum(self.in_parts):
+            self.parts.add(self._since(*self.in_parts))
+            self.in_parts = (len(self.ids), len(self.skipped))
 
     def _append(self, ids: list[str], vectors: FloatArray | None, skipped: list[tuple[str, str]]) -> None:
         if vectors is not None:

@@ -29,15 +29,17 @@ def provenance_of(model: nn.Module, transform: object) -> dict[str, str]:
 def weights_fingerprint(model: nn.Module) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a model's arguments and state dict.
 
-    Names, types, shapes and values count, and nothing that changes with a version of a library.
+    Names, types, shapes and values count. For landmarkzoo models nothing that changes with the version of a
+    library does.
 
     Example:
         >>> len(weights_fingerprint(nn.Linear(2, 2)))
         16
     """
-    cfg = getattr(model, "cfg", None)  # options such as the projection change results without weights
-    arguments = sorted(cfg.args.items()) if isinstance(cfg, ModelCfg) else []
-    digest = hashlib.sha256(repr(arguments).encode())
+    cfg = getattr(model, "cfg", None)
+    # What changes results without weights: the arguments; of a model that has none, all that it shows.
+    options = repr(sorted(cfg.args.items()) if isinstance(cfg, ModelCfg) else model)
+    digest = hashlib.sha256(options.encode())
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         raw = value.detach().contiguous().cpu().reshape(-1).view(torch.uint8)

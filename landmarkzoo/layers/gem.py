@@ -9,7 +9,7 @@ from torch import Tensor, nn
 def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
     """Generalised mean over the positions of a map: ``mean(max(x, eps)^p)^(1/p)``.
 
-    ``p = 1`` is average pooling, ``p -> inf`` max pooling. Computed in float32 whatever the input, as a
+    ``p = 1`` is average pooling, ``p -> inf`` max pooling. Computed in float32 at least, as a
     power of 3 leaves the range of float16 at 40; the result has the dtype of ``x``.
 
     Args:
@@ -24,7 +24,8 @@ def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
         >>> gem(torch.tensor([[[[1.0, 2.0]]]]), p=2.0)
         tensor([[1.5811]])
     """
-    powers = x.float().clamp(min=eps).pow(p)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    powers = wide.clamp(min=eps).pow(p)
     return powers.mean(dim=(-2, -1)).pow(1.0 / p).to(x.dtype)  # (B, C, H, W) -> (B, C)
 
 
@@ -64,7 +65,7 @@ class GeM(nn.Module):
         """Pool maps (B, C, H, W) to features (B, C)."""
         if x.ndim != 4:
             raise ValueError(f"GeM pools maps of shape (B, C, H, W), got {tuple(x.shape)}")
-        return gem(x, self.p.float(), self.eps)
+        return gem(x, self.p.to(torch.promote_types(x.dtype, torch.float32)), self.eps)
 
     def extra_repr(self) -> str:
         """Show the power as it stands."""

@@ -62,7 +62,8 @@ class SpatialAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the normalised features of a map."""
         z = self.norm(self.project(x))
-        value = F.normalize(z.float(), dim=1).to(z.dtype)  # float16 would lose the norm's epsilon
+        wide = z.to(torch.promote_types(z.dtype, torch.float32))
+        value = F.normalize(wide, dim=1).to(z.dtype)  # float16 would lose the norm's epsilon
         return value * self._weights(z)
 
     def weights(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,7 +25,7 @@ class Neck(nn.Sequential):
         normalize_input: L2-normalise the pooled features first; ``whiten_neck`` sets it.
 
     Raises:
-        ValueError: For an unknown kind.
+        ValueError: For an unknown kind, or an ``embedding_dim`` that is not positive.
 
     Shape:
         (B, in_features) -> (B, out_features)
@@ -44,6 +45,8 @@ class Neck(nn.Sequential):
     ) -> None:
         if kind not in get_args(NeckKind):
             raise ValueError(f"neck must be one of {get_args(NeckKind)}, got {kind!r}")
+        if embedding_dim < 1:
+            raise ValueError(f"embedding_dim must be positive, got {embedding_dim}")
         layers: list[nn.Module] = []
         if kind != "none":
             layers.append(nn.Linear(in_features, embedding_dim))
@@ -61,7 +64,7 @@ class Neck(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map pooled features (B, in_features) to descriptors (B, out_features)."""
         if self.normalize_input:
-            x = F.normalize(x.float(), dim=1).to(x.dtype)
+            x = F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1).to(x.dtype)
         for layer in self:
             x = layer(x)
         return x

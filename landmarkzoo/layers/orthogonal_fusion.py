@@ -15,7 +15,7 @@ def orthogonal_part(local: Tensor, global_: Tensor, projection: Projection = "ex
 
     ``exact``: ``l - (l . g / |g|^2) g``. ``reference`` divides by ``|g|`` where a projection divides by
     ``|g|^2``; only it reproduces weights trained with the authors' code. Where ``g`` is zero nothing is
-    subtracted. Computed in float32, as ``|g|^2`` leaves the range of float16.
+    subtracted. Computed in float32 at least, as ``|g|^2`` leaves the range of float16.
 
     Args:
         local: Features (B, C, ...): vectors (B, C) or maps (B, C, H, W).
@@ -32,13 +32,14 @@ def orthogonal_part(local: Tensor, global_: Tensor, projection: Projection = "ex
         >>> orthogonal_part(l, g, projection="reference")
         tensor([[-5.6000, -6.8000]])
     """
-    l32 = local.float()
-    g32 = global_.float().reshape(global_.shape + (1,) * (local.ndim - 2))  # (B, C, 1, 1)
-    inner = (l32 * g32).sum(dim=1, keepdim=True)  # (B, 1, H, W)
+    wide = torch.promote_types(local.dtype, torch.float32)
+    x = local.to(wide)
+    g = global_.to(wide).reshape(global_.shape + (1,) * (local.ndim - 2))  # (B, C, 1, 1)
+    inner = (x * g).sum(dim=1, keepdim=True)  # (B, 1, H, W)
     tiny = torch.finfo(torch.float32).tiny  # where g is zero the inner product is zero as well
-    norm2 = g32.square().sum(dim=1, keepdim=True).clamp(min=tiny)
+    norm2 = g.square().sum(dim=1, keepdim=True).clamp(min=tiny)
     divisor = norm2 if projection == "exact" else norm2.sqrt()
-    return (l32 - inner / divisor * g32).to(local.dtype)
+    return (x - inner / divisor * g).to(local.dtype)
 
 
 class OrthogonalFusion(nn.Module):
@@ -78,7 +79,9 @@ class OrthogonalFusion(nn.Module):
                 f"C, got {tuple(local.shape)} and {tuple(global_.shape)}"
             )
         if self.pool:
-            mean = local.float().mean(dim=(-2, -1)).to(local.dtype)  # (B, C, H, W) -> (B, C)
+            mean = local.mean(dim=(-2, -1), dtype=torch.promote_types(local.dtype, torch.float32)).to(
+                local.dtype
+            )  # (B, C, H, W) -> (B, C)
             return torch.cat([orthogonal_part(mean, global_, self.projection), global_], dim=1)
         everywhere = global_[:, :, None, None].expand_as(local)  # (B, C) -> (B, C, H, W)
         return torch.cat([orthogonal_part(local, global_, self.projection), everywhere], dim=1)

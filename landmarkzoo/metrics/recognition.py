@@ -39,7 +39,7 @@ def gap(
 
     Raises:
         TypeError: If labels are not integers, or a truth is no collection.
-        ValueError: If lengths differ, a score of a prediction is NaN, or no image has a landmark.
+        ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
     Example:
         >>> lz.metrics.gap([0, 1, 150], [0.01, 10.0, 15.0], [[100, 200], [1], []])
@@ -47,12 +47,14 @@ def gap(
     """
     sets = as_label_sets(truth, "truth")
     predicted = as_labels(labels, len(sets), "labels")
-    values = np.asarray(scores.detach().cpu() if isinstance(scores, Tensor) else scores, np.float64)
+    if isinstance(scores, Tensor):
+        scores = scores.detach().double().cpu().numpy()
+    values = np.asarray(scores, np.float64)
     if values.shape != predicted.shape:
         raise ValueError(f"scores must have shape {predicted.shape}, got {values.shape}")
-    if np.isnan(values[predicted != -1]).any():
-        row = int(np.flatnonzero(np.isnan(values) & (predicted != -1))[0])
-        raise ValueError(f"the score of image {row} is NaN: every prediction needs a number")
+    if np.isnan(values).any():
+        row = int(np.flatnonzero(np.isnan(values))[0])
+        raise ValueError(f"the score of image {row} is NaN: give a number, any number for no prediction")
     if ids is not None and len(ids) != len(sets):
         raise ValueError(f"got {len(ids)} ids for {len(sets)} images")
     with_landmark = sum(bool(s) for s in sets)

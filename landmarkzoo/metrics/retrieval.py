@@ -44,14 +44,12 @@ def mean_average_precision(
         >>> lz.metrics.mean_average_precision([[5, 0], [0, -1]], [[0, 1], [0]], k=100)
         0.625
     """
-    ranked = indices.detach().cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
     sets = as_label_sets(relevant, "relevant")
+    ranked = _as_rows(indices, len(sets))
     k = check_count(k, "k")
-    if ranked.ndim != 2 or len(ranked) != len(sets) or ranked.dtype.kind not in "iu":
-        raise ValueError(
-            f"indices must be integers of shape ({len(sets)}, K), a row for each entry of relevant, got "
-            f"{ranked.dtype} {ranked.shape}; pad short rows with -1"
-        )
+    negative = [row for row, truth in enumerate(sets) if truth and min(truth) < 0]
+    if negative:
+        raise ValueError(f"relevant[{negative[0]}] has a negative index row; -1 is the padding of indices")
     empty = [row for row, truth in enumerate(sets) if not truth]
     if empty and not skip_empty:
         raise ValueError(
@@ -62,6 +60,20 @@ def mean_average_precision(
     if not precisions:
         raise ValueError("mAP is not defined: no query has a relevant image")
     return float(np.mean(precisions))
+
+
+def _as_rows(indices: Any, queries: int) -> NDArray[np.int64]:
+    """Integer array (queries, K), K may be 0."""
+    try:
+        rows = indices.detach().cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError("the rows of indices have different lengths: pad short ones with -1") from error
+    if rows.ndim != 2 or len(rows) != queries or (rows.size and rows.dtype.kind not in "iu"):
+        raise ValueError(
+            f"indices must be integers of shape ({queries}, K), a row for each entry of relevant, got "
+            f"{rows.dtype} {rows.shape}; pad short rows with -1"
+        )
+    return rows.astype(np.int64)
 
 
 def _average_precision(ranked: NDArray[Any], relevant: set[int], k: int) -> float:

@@ -170,8 +170,17 @@ def pyramid_channels(pyramid: nn.Module) -> list[int]:
     return list(pyramid.feature_info.channels())  # type: ignore[operator, union-attr]
 
 
-def pyramid_size_rule(pyramid: nn.Module, stem_stride: int = 2) -> ImageSizeRule:
-    """Image sizes that a pyramid takes: at least one position in its coarsest map."""
+def pyramid_size_rule(pyramid: nn.Module, name: str, stem_stride: int = 2) -> ImageSizeRule:
+    """Image sizes that a pyramid takes: at least one position in its coarsest map.
+
+    Args:
+        pyramid: What :func:`create_pyramid` made.
+        name: The timm model that it was made of; some take one size only.
+        stem_stride: Stride of the first convolution.
+    """
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is not None and cfg.fixed_input_size:
+        return ImageSizeRule(fixed=(cfg.input_size[1], cfg.input_size[2]))
     nominal = max(pyramid.feature_info.reduction())  # type: ignore[operator, union-attr]
     return ImageSizeRule(minimum=int(nominal) * stem_stride // 2)
 
@@ -193,7 +202,7 @@ def _pyramid_reductions(name: str) -> list[int]:
 def _cut_unused_blocks(pyramid: nn.Module) -> None:
     # timm's EfficientNet pyramids keep all blocks; its other pyramids end at the last map by themselves.
     modules = pyramid.feature_info.module_name()  # type: ignore[operator, union-attr]
-    if all(module.startswith("blocks.") for module in modules):
+    if hasattr(pyramid, "blocks") and all(module.startswith("blocks.") for module in modules):
         last = max(int(module.split(".")[1]) for module in modules)
         pyramid.blocks = pyramid.blocks[: last + 1]  # type: ignore[index]
 

@@ -75,7 +75,7 @@ class DOLG(DescriptorModel):
         self.global_pool = GeM(p=3.0)
         self.fusion = OrthogonalFusion(projection, pool=True)
         self.neck = Neck(2 * hidden_dim, embedding_dim, normalize_input=normalize_pooled)
-        self.size_rule = pyramid_size_rule(self.backbone, stem_stride)
+        self.size_rule = pyramid_size_rule(self.backbone, backbone, stem_stride)
         args = {
             "backbone": backbone,
             "embedding_dim": embedding_dim,

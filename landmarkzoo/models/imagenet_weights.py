@@ -44,6 +44,9 @@ def create_timm_model(name: str, *, pretrained: bool = False, **kwargs: Any) -> 
     if not timm.is_model(name):
         near = did_you_mean(architecture, timm.list_models())
         raise ValueError(f"timm has no model {name!r}.{near} See timm.list_models().")
+    tagged = timm.list_models(f"{architecture}.*", pretrained=True)
+    if "." in name and name not in tagged:
+        raise ValueError(f"timm has no weights {name!r}; those of {architecture} are {tagged or 'none'}")
     package = _PACKAGES.get(architecture)
     checkpoint = _package_checkpoint(package) if package else None
     if pretrained and checkpoint is not None:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class FrozenDict(dict[str, Any]):
+    """A dictionary that cannot be changed; unlike a mappingproxy it pickles, copies and goes to JSON."""
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError(
+            "the arguments of a ModelCfg cannot be changed: use dataclasses.replace(cfg, args=...)"
+        )
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self),)
 
 
 @dataclass(frozen=True)
@@ -71,12 +84,4 @@ class ModelCfg:
     paper: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "args", MappingProxyType(dict(self.args)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A mappingproxy can be neither pickled nor deep-copied; models are both (workers, EMA copies).
-        return _rebuild, ({**self.__dict__, "args": dict(self.args)},)
-
-
-def _rebuild(fields: dict[str, Any]) -> ModelCfg:
-    return ModelCfg(**fields)
+        object.__setattr__(self, "args", FrozenDict(self.args))

@@ -56,14 +56,11 @@ def soft_discriminative(
         device: Where the products are computed; the CPU unless told otherwise.
 
     Raises:
-        TypeError: If labels are not integers.
-        ValueError: If shapes do not fit, the index is empty, a value is out of range, or the sides come
-            from different models.
+        ValueError: If shapes do not fit, the index is empty, or a value is out of range.
 
     Example:
-        >>> train, labels = np.array([[1.0, 0.0], [0.0, 1.0]]), [7, 9]
+        >>> train, labels, query = np.eye(2), [7, 9], np.array([[0.8, 0.6]])
         >>> index = np.array([[0.6, 0.8], [0.8, -0.6]])
-        >>> query = np.array([[0.8, 0.6]])
         >>> lz.rerank.soft_discriminative(query, index, train, labels, neighbors=1).indices
         array([[1, 0]])
     """
@@ -75,16 +72,21 @@ def soft_discriminative(
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to rank")
     check_comparable(query, index, "query", "index")
-    k = check_count(k, "k")
+    check_comparable(query, train, "query", "train")
     query_votes = vote(query, train, train_labels, neighbors, device=device)
     if index_votes is None:
         index_votes = vote(index, train, train_labels, neighbors, device=device)
-    elif len(index_votes) != len(x):
-        raise ValueError(f"index_votes are of {len(index_votes)} images, the index has {len(x)}")
+    _check_votes(index_votes, len(x), query_votes.neighbors.shape[1])
     trust = _confidence(index_votes, confidence, neighbors)
     bonus = _LabelBonus(query_votes.labels, index_votes.labels, trust * up, trust * -down)
-    indices, scores = top_k(q, x, min(k, len(x)), bonus=bonus, device=as_device(device))
+    indices, scores = top_k(q, x, min(check_count(k, "k"), len(x)), bonus=bonus, device=as_device(device))
     return Ranking(indices, scores, ids_of(query), ids_of(index))
+
+
+def _check_votes(votes: Votes, images: int, neighbors: int) -> None:
+    if votes.neighbors.shape != (images, neighbors):
+        came = "{} images and {} neighbors".format(*votes.neighbors.shape)
+        raise ValueError(f"index_votes are of {came}, needed are {images} and {neighbors}")
 
 
 def _confidence(votes: Votes, kind: Confidence, neighbors: int) -> NDArray[np.float64]:
@@ -113,7 +115,7 @@ class _LabelBonus:
         return float(max(np.abs(self.same).max(), np.abs(self.other).max()))
 
     def block(self, queries: slice, index: slice, device: torch.device) -> Tensor:
-        rows = torch.arange(index.start, index.stop)
+        rows = torch.arange(index.start, index.stop, device="cpu")
         labels = torch.from_numpy(self.query_labels[queries])
         return self._of(labels[:, None].to(device), rows, torch.float32, device)
 

@@ -81,5 +81,15 @@ def check_count(value: int, name: str) -> int:
 
 
 def as_device(device: str | torch.device | None) -> torch.device:
-    """The device to compute on; the CPU unless told otherwise."""
-    return torch.device("cpu" if device is None else device)
+    """The device to compute on; the CPU unless told otherwise.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    try:
+        where = torch.device("cpu" if device is None else device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch is built without CUDA
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"cannot compute on the device {device!r}: {reason}. Use 'cpu'?") from error
+    return where

@@ -13,6 +13,9 @@ within rounding error of the k-th. Where that could be (many duplicates), the ro
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -69,13 +72,15 @@ def top_k(
         Rows (Q, k), int64, and their scores (Q, k), float32. The cosine with a zero vector is 0.
     """
     device = device or torch.device("cpu")
-    q, x = torch.from_numpy(queries), torch.from_numpy(index)
-    rows = torch.empty(len(q), k, dtype=torch.int64)
-    scores = torch.empty(len(q), k, dtype=torch.float32)
+    q, x = _as_tensor(queries), _as_tensor(index)
+    x_norms = _norms(x)
+    rows = torch.empty(len(q), k, dtype=torch.int64, device="cpu")
+    scores = torch.empty(len(q), k, dtype=torch.float32, device="cpu")
     bar = tqdm(total=len(q), desc="search", unit=" queries", disable=not progress, delay=2)
     for start in range(0, len(q), _QUERY_BLOCK):
         block = slice(start, min(start + _QUERY_BLOCK, len(q)))
-        candidates, certain_above = _candidates(q, x, block, k, bonus, device)
+        with _full_float32():
+            candidates, certain_above = _candidates(q, x, x_norms, block, k, bonus, device)
         rows[block], scores[block] = _rescore(q, x, block, candidates, k, bonus)
         for row in (scores[block, -1].double() <= certain_above).nonzero().flatten().tolist():
             i = start + row
@@ -85,17 +90,48 @@ def top_k(
     return rows.numpy(), scores.numpy()
 
 
-def _unit(x: Tensor) -> Tensor:
-    """Rows divided by their length; zero rows stay zero."""
-    for order in (torch.inf, 2):  # by the largest entry first, or else squares leave the float32 range
-        norms = torch.linalg.vector_norm(x, ord=order, dim=-1, keepdim=True)
-        x = x / torch.where(norms > 0, norms, 1.0)
-    return x
+def _as_tensor(array: FloatArray) -> Tensor:
+    with warnings.catch_warnings():  # of memory that is read-only, such as a mapped file: we do not write
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Float32 products as they are, not as TF32 or bfloat16, whatever the user chose for training."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # the user set it by the newer attributes, and torch refuses to mix the two
+        backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+        chosen = [backend.fp32_precision for backend in backends]
+        try:
+            for backend in backends:
+                backend.fp32_precision = "ieee"
+            yield
+        finally:
+            for backend, precision in zip(backends, chosen):
+                backend.fp32_precision = precision
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _norms(x: Tensor) -> Tensor:
+    """Lengths (N, 1) of rows to divide by; 1 for zero rows, which so stay zero."""
+    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    # Squares of very small or large entries leave the float32 range.
+    odd = ((norms < 1e-15) | (norms > 1e15)).flatten().nonzero().flatten()
+    norms[odd] = torch.linalg.vector_norm(x[odd].double(), dim=1, keepdim=True).float()
+    return torch.where(norms > 0, norms, 1.0)
 
 
 def _candidates(
     q: Tensor,
     x: Tensor,
+    x_norms: Tensor,
     rows: slice,
     k: int,
     bonus: Bonus | None,
@@ -103,15 +139,16 @@ def _candidates(
 ) -> tuple[Tensor, Tensor]:
     """Candidate index rows (q, m) and the score above which no other image can be, (q,) float64."""
     keep = min(k + _SPARE, len(x))
-    unit = _unit(q[rows]).to(device)
-    buffer = torch.empty(len(unit), min(_INDEX_BLOCK, len(x)), device=device)  # for all blocks
-    best = torch.empty(len(unit), 0, device=device)
+    unit = (q[rows] / _norms(q[rows])).to(device)
+    room = min(_INDEX_BLOCK, len(x))
+    buffer = torch.empty(len(unit), room, dtype=torch.float32, device=device)  # for all blocks
+    best = torch.empty(len(unit), 0, dtype=torch.float32, device=device)
     best_index = torch.empty(len(unit), 0, dtype=torch.int64, device=device)
     for start in range(0, len(x), _INDEX_BLOCK):
         columns = slice(start, min(start + _INDEX_BLOCK, len(x)))
-        block = _unit(x[columns].to(device))
+        block = x[columns].to(device) / x_norms[columns].to(device)
         if len(block) < _INDEX_BLOCK:  # the last one
-            buffer = torch.empty(len(unit), len(block), device=device)
+            buffer = torch.empty(len(unit), len(block), dtype=torch.float32, device=device)
         scores = torch.mm(unit, block.T, out=buffer)  # (q, D), (n, D) -> (q, n)
         if bonus is not None:
             scores += bonus.block(rows, columns, device)
@@ -122,8 +159,9 @@ def _candidates(
             merged = best.topk(keep, dim=1, sorted=False)
             best, best_index = merged.values, best_index.gather(1, merged.indices)
     if keep == len(x):  # all are candidates
-        return best_index.cpu(), torch.full((len(unit),), -torch.inf, dtype=torch.float64)
-    margin = _rounding_error(q.shape[1]) * (1 + (bonus.largest if bonus else 0))
+        return best_index.cpu(), torch.full((len(unit),), -torch.inf, dtype=torch.float64, device="cpu")
+    # Bound on the error of a float32 product of two unit vectors, and of adding the bonus.
+    margin = (q.shape[1] + 16) * 2.0**-23 * (1 + (bonus.largest if bonus else 0))
     return best_index.cpu(), best.amin(dim=1).cpu().double() + margin
 
 
@@ -145,19 +183,12 @@ def _largest(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     return top.values, member * groups + chosen.gather(1, group)
 
 
-def _rounding_error(dimensions: int) -> float:
-    """Bound on the error of a float32 product of two unit vectors, as torch is set up to compute it."""
-    if torch.get_float32_matmul_precision() != "highest" or torch.backends.cuda.matmul.allow_tf32:
-        return 2.0**-6  # TF32 or bfloat16 products
-    return (dimensions + 16) * 2.0**-23
-
-
 def _rescore(
     q: Tensor, x: Tensor, rows: slice, candidates: Tensor, k: int, bonus: Bonus | None
 ) -> tuple[Tensor, Tensor]:
     """Best k of the candidates (q, m) by exact score."""
     candidates = candidates.sort(dim=1).values  # so that a stable sort breaks ties by the smaller row
-    scores = torch.empty(candidates.shape, dtype=torch.float64)
+    scores = torch.empty(candidates.shape, dtype=torch.float64, device="cpu")
     step = max(1, _RESCORE_VALUES // (candidates.shape[1] * x.shape[1]))
     for start in range(0, len(candidates), step):
         some = slice(start, start + step)
@@ -170,12 +201,12 @@ def _rescore(
 
 def _full_row(q: Tensor, x: Tensor, row: int, k: int, bonus: Bonus | None) -> tuple[Tensor, Tensor]:
     """Best k of the whole index for one query by exact score."""
-    scores = torch.empty(len(x), dtype=torch.float64)
+    scores = torch.empty(len(x), dtype=torch.float64, device="cpu")
     step = max(1, _RESCORE_VALUES // x.shape[1])
     for start in range(0, len(x), step):
         scores[start : start + step] = _cosines(q[row], x[start : start + step])
     if bonus is not None:
-        scores += bonus.pairs(slice(row, row + 1), torch.arange(len(x))[None])[0]
+        scores += bonus.pairs(slice(row, row + 1), torch.arange(len(x), device="cpu")[None])[0]
     order = scores.float().sort(descending=True, stable=True)
     return order.indices[:k], order.values[:k]
 

@@ -161,7 +161,7 @@ def _provenance(x: Vectors) -> Mapping[str, str]:
 
 
 def _to_bytes(value: object) -> NDArray[np.uint8]:
-    return np.frombuffer(json.dumps(value, ensure_ascii=False).encode(), dtype=np.uint8)
+    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
 
 
 def _from_bytes(array: NDArray[np.uint8]) -> Any:

@@ -68,7 +68,8 @@ def search(
         return Ranking(indices, scores, query_ids, index_ids)
     if query_ids is None or index_ids is None:
         raise ValueError("exclude_same_id needs ids: pass Descriptors on both sides")
-    repeats = max(Counter(index_ids).values())
+    asked = set(query_ids)
+    repeats = max(Counter(id_ for id_ in index_ids if id_ in asked).values(), default=0)
     indices, scores = top_k(q, x, min(k + repeats, len(x)), device=where, progress=progress)
     same = np.array(query_ids, dtype=object)[:, None] == np.array(index_ids, dtype=object)[indices]
     indices, scores = _drop(indices, scores, same, min(k, len(x)))

@@ -49,6 +49,10 @@ class Ranking:
         if self.query_ids is not None and len(self.query_ids) != len(self.indices):
             raise ValueError(f"got {len(self.query_ids)} query ids for {len(self.indices)} queries")
 
+    def __repr__(self) -> str:
+        queries, results = self.indices.shape
+        return f"Ranking({queries} queries x {results} results)"
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -72,14 +76,15 @@ class Ranking:
         """
         names = self.indices if self.ids is None else self.ids
         queries = self.query_ids or [str(q) for q in range(len(self))]
+        lines = [
+            [query, rank + 1, names[row, rank], f"{self.scores[row, rank]:.7g}"]
+            for row, query in enumerate(queries)
+            for rank in range(self.indices.shape[1])
+            if self.indices[row, rank] >= 0
+        ]
+        # File names that are no Unicode go out with the bytes that they came in with.
         with (
             replacing(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
+            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
-            writer = csv.writer(file)
-            writer.writerow(["query", "rank", "id", "score"])
-            for row, query in enumerate(queries):
-                for rank in range(self.indices.shape[1]):
-                    if self.indices[row, rank] >= 0:
-                        score = f"{self.scores[row, rank]:.7g}"
-                        writer.writerow([query, rank + 1, names[row, rank], score])
+            csv.writer(file).writerows([["query", "rank", "id", "score"], *lines])

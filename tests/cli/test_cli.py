@@ -51,7 +51,7 @@ def test_embed_then_search(capsys, photo_folder, tmp_path):
 def test_searching_a_file_in_itself_leaves_each_photo_out(capsys, tmp_path):
     d = lz.Descriptors([f"p{i}" for i in range(14)], np.random.default_rng(0).random((14, 4)))
     d.save(tmp_path / "d")
-    code, out, _ = run(capsys, "search", tmp_path / "d", tmp_path / "d", "-k", 2)
+    code, out, _ = run(capsys, "search", tmp_path / "d", tmp_path / "." / "d", "-k", 2)
     assert code == 0
     rows = [line.split() for line in out.splitlines()[2:-1]]
     assert len(rows) == 20
@@ -95,11 +95,13 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
     [
         (["embed", "nowhere", "--out", "x"], "no such folder or photo: nowhere"),
         (["embed", ".", "--out", "no/where/x"], "cannot write no/where/x: no such folder"),
+        (["embed", ".", "--out", "."], "or a folder itself"),
         (["embed", ".", "--out", "x", "--model", "dolg_lite0"], "Did you mean dolg_"),
         (["embed", ".", "--out", "x", *DOLG], "use --model efficientnet_lite0_gem"),
         (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "whitening cannot mend"),
         (["search", "a", "b"], "no descriptors file a"),
-        (["demo", "--photos", "nowhere"], "no such folder: nowhere"),
+        (["demo", "--photos", "nowhere"], "no such folder or file: nowhere"),
+        (["embed", ".", "--out", "x", "--device", "foo", "--quiet"], "cannot compute on the device 'foo'"),
         (["demo", "--views", "1"], "views"),
         (["demo", "--out", "no/where/x.png"], "no such folder"),
     ],

@@ -104,6 +104,12 @@ def test_float_pixels_are_refused_with_their_range(tmp_path):
         open_photo(path)
 
 
+def test_32_bit_integers_are_refused(tmp_path):
+    path = save(Image.new("L", (4, 4), 200).convert("I"), tmp_path / "x.tiff")
+    with pytest.raises(PhotoError, match="32-bit integer pixels"):
+        open_photo(path)
+
+
 def broken(tmp_path: Path) -> dict[str, Path]:
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     files = {}
@@ -124,6 +130,8 @@ def test_broken_files_name_themselves(tmp_path):
         assert name in str(caught.value)
         assert caught.value.photo == str(path)
         assert caught.value.reason
+    with pytest.raises(PhotoError, match="it is a folder"):
+        open_photo(tmp_path)
     with pytest.raises(PhotoError, match=r"missing\.jpg: no such file"):
         open_photo(tmp_path / "missing.jpg")
 

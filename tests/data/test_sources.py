@@ -86,6 +86,9 @@ def test_wrong_photos(tmp_path, photo_folder):
         photo_source(empty)
     with pytest.raises(ValueError, match="the list is empty"):
         photo_source([])
+    with pytest.raises(ValueError, match="the array is empty"):
+        photo_source(np.zeros((0, 8, 8, 3), np.uint8))
+    assert photo_source([np.zeros((8, 9, 1), np.uint8)]).load(0).size == (9, 8)
     with pytest.raises(TypeError, match="got int"):
         photo_source(3)
     with pytest.raises(TypeError, match="paths only, or images"):

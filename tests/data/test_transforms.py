@@ -32,7 +32,7 @@ def test_mean_and_std_of_the_cfg_and_image_size():
         assert x[channel].unique().item() == pytest.approx(-cfg.mean[channel] / cfg.std[channel], rel=1e-5)
     assert lz.create_transform(cfg)(black).shape == (3, 768, 768)
     model = lz.create_model("efficientnet_lite0_gem")
-    assert lz.create_transform(model, image_size=64)(black).shape == (3, 64, 64)
+    assert lz.create_transform(model, image_size=np.int64(64))(black).shape == (3, 64, 64)
 
 
 def test_uint8_tensors_and_images_agree():

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -189,7 +190,7 @@ def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatc
     assert not out.exists()
     calls[:] = [None] * 100
     d = lz.embed(tiny_model, photo_folder, transform=Named(), batch_size=1, progress=False, out=out)
-    assert len(calls) - 100 == 5  # 6 of 11 stood in two parts
+    assert len(calls) - 100 == 4  # 7 of 11 stood in parts, the last one written on the interrupt
     assert d.ids == expected.ids
     np.testing.assert_allclose(d.vectors, expected.vectors, atol=2e-6)
     np.testing.assert_array_equal(lz.Descriptors.load(out).vectors, d.vectors)
@@ -199,22 +200,115 @@ def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatc
 def test_parts_of_another_job_do_not_count(photo_folder, tmp_path):
     folder = tmp_path / "x.parts"
     folder.mkdir()
-    ids, provenance = ["a", "b", "c"], {"model": "m"}
-    store = parts.FinishedParts(tmp_path / "x", ids, provenance, keep_skipped=False)
+    provenance = {"model": "m"}
+    store = parts.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=False)
     store.add(lz.Descriptors(["a"], np.ones((1, 2)), provenance=provenance))
     store.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
     assert [p.ids for p in store.load()] == [["a"]]  # "b" was skipped, and skipping is off
-    keep = parts.FinishedParts(tmp_path / "x", ids, provenance, keep_skipped=True)
+    keep = parts.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=True)
     keep.count = 1
     keep.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
     assert [len(p) for p in keep.load()] == [1, 0]
-    other = parts.FinishedParts(tmp_path / "x", ["a", "z"], {"model": "n"}, keep_skipped=True)
+    other = parts.FinishedParts(tmp_path / "x", "job 2", provenance, keep_skipped=True)
     assert other.load() == []
     assert list(folder.iterdir()) == []
     (folder / "00000.safetensors").write_bytes(b"cut off")
     assert keep.load() == []
     with pytest.raises(FileNotFoundError, match="no such folder"):
-        parts.FinishedParts(tmp_path / "no" / "x", [], {}, keep_skipped=True)
+        parts.FinishedParts(tmp_path / "no" / "x", "job", {}, keep_skipped=True)
+
+
+def interrupted(model, photos, out, after, **options):
+    """Embed until some photos are done, then be interrupted."""
+    done = []
+
+    class Stopping:
+        def __call__(self, image):
+            done.append(image)
+            if len(done) > after:
+                raise KeyboardInterrupt
+            return lz.create_transform(model)(image)
+
+        def __repr__(self):
+            return repr(lz.create_transform(model))
+
+    with pytest.raises(KeyboardInterrupt):
+        lz.embed(model, photos, transform=Stopping(), batch_size=1, progress=False, out=out, **options)
+
+
+@pytest.mark.parametrize("change", ["order", "content", "folder", "precision", "arrays"])
+def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setattr("landmarkzoo.embedding.photos_to_descriptors.PART_SIZE", 3)
+    out, options = tmp_path / "x", {}
+    photos = [str(photo_folder / f"{i}.png") for i in range(6)]
+    if change == "arrays":
+        photos = [np.asarray(open_photo(path)) for path in photos]
+    if change == "folder":
+        photos = photo_folder
+    interrupted(tiny_model, photos, out, 5, **({"precision": "bfloat16"} if change == "precision" else {}))
+    assert (tmp_path / "x.parts" / "00000.safetensors").exists() == (change != "arrays")
+    if change in ("order", "arrays"):
+        photos = photos[::-1]
+    if change == "content":
+        Image.new("RGB", (33, 44), (9, 200, 9)).save(photos[1])
+    if change == "folder":
+        photos = tmp_path / "other"
+        shutil.copytree(photo_folder, photos)
+        Image.new("RGB", (33, 44), (9, 200, 9)).save(photos / "1.png")
+    expected = lz.embed(tiny_model, photos, progress=False, batch_size=1)
+    ours = lz.embed(tiny_model, photos, progress=False, batch_size=1, out=out, **options)
+    assert ours.ids == expected.ids
+    np.testing.assert_array_equal(ours.vectors, expected.vectors)
+    assert ours.provenance == expected.provenance
+
+
+def test_a_data_set_that_decodes_by_itself_is_named_and_skipped(tiny_model):
+    class Decoding(torch.utils.data.Dataset):
+        ids = ("good", "bad")
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            if i == 1:
+                raise OSError("broken data stream")
+            return Image.new("RGB", (8, 8))
+
+    with pytest.raises(lz.PhotoError, match="bad: broken data stream"):
+        lz.embed(tiny_model, Decoding(), progress=False)
+    d = lz.embed(tiny_model, Decoding(), progress=False, on_error="skip")
+    assert (d.ids, d.skipped) == (["good"], [("bad", "broken data stream (OSError)")])
+
+
+def test_a_device_that_is_not_there(tiny_model, photo_folder):
+    tiny_model.train()
+    with pytest.raises(ValueError, match="cannot compute on the device 'no such device'"):
+        lz.embed(tiny_model, photo_folder, device="no such device", progress=False)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="cannot compute on the device 'cuda'"):
+            lz.embed(tiny_model, photo_folder, device="cuda", progress=False)
+    assert tiny_model.training
+    tiny_model.eval()
+
+
+def test_an_outer_autocast_does_not_reach_in(tiny_model, photo_folder):
+    expected = lz.embed(tiny_model, photo_folder, progress=False)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = lz.embed(tiny_model, photo_folder, progress=False)
+    np.testing.assert_array_equal(ours.vectors, expected.vectors)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have Unicode file names only")
+def test_file_names_that_are_no_unicode(tiny_model, tmp_path):
+    name = b"caf\xe9.png"
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "x.png")
+    (folder / "x.png").rename(folder / os.fsdecode(name))
+    d = lz.embed(tiny_model, folder, progress=False, out=tmp_path / "d")
+    assert lz.Descriptors.load(tmp_path / "d").ids == d.ids == [os.fsdecode(name)]
+    lz.search(d, d, 1).to_csv(tmp_path / "r.csv")
+    assert name in (tmp_path / "r.csv").read_bytes()
 
 
 KILLED = """

@@ -70,6 +70,33 @@ def test_training_goes_on_from_there(photos):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+def test_nearly_equal_photos_do_not_make_directions_of_rounding_errors():
+    torch.manual_seed(0)
+    base = torch.randn(1, 3, 64, 64)
+    photos = base + 1e-3 * torch.randn(10, 3, 64, 64)
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True)
+    lz.whiten_neck(model, photos, shrinkage=1e-6, progress=False)
+    assert (model.neck[0].weight.abs().amax(1) > 0).sum() <= 9
+
+
+def test_transform_and_skipping(tmp_path):
+    data = lz.datasets.RenderedLandmarks(2, 4, 0, image_size=64)
+    for row in range(8):
+        data[row].save(tmp_path / f"{row}.png")
+    (tmp_path / "bad.png").write_bytes(b"")
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=4, pretrained_backbone=True)
+    with pytest.raises(lz.PhotoError, match=r"bad\.png"):
+        lz.whiten_neck(model, tmp_path, progress=False)
+    transform = lz.create_transform(model, image_size=64)
+    assert lz.whiten_neck(model, tmp_path, transform=transform, on_error="skip", progress=False) is model
+    ready = torch.stack([transform(data[row]) for row in range(8)])
+    twin = lz.create_model("efficientnet_lite0_gem", embedding_dim=4, pretrained_backbone=True)
+    lz.whiten_neck(twin, ready, progress=False)
+    torch.testing.assert_close(model.neck[0].weight, twin.neck[0].weight, rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="on_error must be one of"):
+        lz.whiten_neck(model, ready, on_error="ignore")
+
+
 def test_golden_2d_example_and_signs():
     covariance = np.array([[2.0, 1.0], [1.0, 2.0]])  # eigenvalues 3 along (1, 1), 1 along (1, -1)
     rows = pca_whitening(covariance, 2, 0.0)

@@ -44,6 +44,11 @@ def test_low_precision_does_not_overflow_and_keeps_its_dtype(dtype):
     np.testing.assert_allclose(pooled.detach().float().numpy(), 200, rtol=1e-2)
 
 
+def test_double_stays_double():
+    x = torch.rand(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lz.GeM().double(), (x,))
+
+
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="p > 0"):
         lz.GeM(p=0)

@@ -54,6 +54,13 @@ def test_float16_does_not_overflow():
     assert torch.isfinite(fused).all()
 
 
+@pytest.mark.parametrize("pool", [True, False])
+def test_double_stays_double(pool):
+    local = torch.randn(1, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    global_ = torch.randn(1, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lz.OrthogonalFusion(pool=pool), (local, global_))
+
+
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="projection must be one of"):
         lz.OrthogonalFusion("orthogonal")

@@ -58,7 +58,7 @@ def test_equals_a_slow_loop(n, ignore, seed):
 
 def test_perfect_none_and_tensors():
     assert lz.metrics.gap(torch.tensor([1, 2]), torch.tensor([0.3, 0.2]), [[1], np.array([2])]) == 1.0
-    assert lz.metrics.gap([-1, -1], [np.nan, 0], [[1], [2]]) == 0.0
+    assert lz.metrics.gap([-1, -1], [0, 0], [[1], [2]]) == 0.0
 
 
 def test_ties_without_ids_go_by_position():
@@ -72,6 +72,9 @@ def test_wrong_input():
         lz.metrics.gap([1], [0.5], [[]])
     with pytest.raises(ValueError, match="score of image 1 is NaN"):
         lz.metrics.gap([1, 1], [0.5, np.nan], [[1], [1]])
+    with pytest.raises(ValueError, match="score of image 0 is NaN"):
+        lz.metrics.gap([-1], [np.nan], [[1]])
+    assert lz.metrics.gap(torch.tensor([1]), torch.tensor([0.5], dtype=torch.bfloat16), [[1]]) == 1.0
     with pytest.raises(TypeError, match=r"truth\[0\] must be a collection of integers, got 1; one label is"):
         lz.metrics.gap([1], [0.5], [1])
     with pytest.raises(TypeError, match="integers only"):

@@ -70,6 +70,11 @@ def test_wrong_input():
         lz.metrics.mean_average_precision(np.zeros((1, 3), int), [[0], [1]])
     with pytest.raises(ValueError, match="pad short rows with -1"):
         lz.metrics.mean_average_precision(np.zeros((1, 3)), [[0]])
+    with pytest.raises(ValueError, match="different lengths: pad"):
+        lz.metrics.mean_average_precision([[0, 1], [0]], [[0], [0]])
+    with pytest.raises(ValueError, match=r"relevant\[0\] has a negative"):
+        lz.metrics.mean_average_precision([[-1, 1]], [[-1, 1]])
+    assert lz.metrics.mean_average_precision([[], []], [[0], [0]]) == 0.0  # nothing was predicted
     with pytest.raises(TypeError, match="one label is"):
         lz.metrics.mean_average_precision([[0]], [0])
     with pytest.raises(ValueError, match="k must be"):

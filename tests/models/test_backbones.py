@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+import landmarkzoo as lz
 from landmarkzoo.models.backbones import (
     ImageSizeRule,
     backbone_size_rule,
@@ -38,7 +39,7 @@ def test_stem_stride_1(name):
     pyramid = create_pyramid(name, (16, 32), stem_stride=1).eval()
     maps = pyramid_maps(pyramid, torch.randn(1, 3, 64, 64))
     assert [m.shape[-1] for m in maps] == [8, 4]
-    assert pyramid_size_rule(pyramid, stem_stride=1).minimum == 16
+    assert pyramid_size_rule(pyramid, name, stem_stride=1).minimum == 16
 
 
 def test_wrong_backbones():
@@ -61,6 +62,38 @@ def test_transformer_tokens_become_a_grid_in_reading_order():
     assert features.shape == (1, 192, 6, 4)
     tokens = backbone.forward_features(x)
     torch.testing.assert_close(features[0, :, 2, 3], tokens[0, 1 + 2 * 4 + 3])
+
+
+def test_maps_are_upright_on_images_that_are_not_square():
+    """An offset in the lower left of the image must change the lower left of the map most."""
+    x = torch.randn(1, 3, 224, 448)
+    changed = x.clone()
+    changed[:, :, 160:, :96] += 2.0
+    pyramids = [create_pyramid(name, (32,)).eval() for name in ("convnext_atto", "resnet18")]
+    names = ("swin_tiny_patch4_window7_224", "vit_tiny_patch16_224")
+    backbones = [create_backbone(name).eval() for name in names]
+    maps = [lambda x, p=p: pyramid_maps(p, x)[0] for p in pyramids]
+    maps += [lambda x, b=b: feature_map(b, x) for b in backbones]
+    for of in maps:
+        with torch.no_grad():
+            difference = (of(changed) - of(x)).norm(dim=1)[0]
+        assert difference.shape[1] == 2 * difference.shape[0]
+        row, column = divmod(int(difference.argmax()), difference.shape[1])
+        assert row >= difference.shape[0] / 2
+        assert column < difference.shape[1] / 2
+
+
+@pytest.mark.parametrize("name", ["ghostnet_100", "hiera_tiny_224"])
+def test_backbones_whose_blocks_are_named_like_those_of_efficientnet(name):
+    maps = pyramid_maps(create_pyramid(name, (16, 32)).eval(), torch.zeros(1, 3, 224, 224))
+    assert [m.shape[-1] for m in maps] == [14, 7]
+
+
+def test_fixed_sizes_of_pyramids_are_named():
+    model = lz.DOLG("swin_tiny_patch4_window7_224", hidden_dim=8).eval()
+    with pytest.raises(ValueError, match="takes 224x224 px only"):
+        model(torch.zeros(1, 3, 256, 256))
+    assert model(torch.zeros(1, 3, 224, 224)).shape == (1, 512)
 
 
 def test_size_rules():

@@ -168,10 +168,17 @@ def test_votes_can_be_computed_once():
     ours = lz.rerank.soft_discriminative(query, index, train, labels, index_votes=votes)
     assert np.array_equal(ours.scores, expected.scores)
     assert ours.ids.tolist() == expected.ids.tolist()
-    with pytest.raises(ValueError, match="index_votes are of 4 images, the index has 30"):
+    with pytest.raises(ValueError, match="index_votes are of 4 images and 3 neighbors, needed are 30 and 3"):
         lz.rerank.soft_discriminative(
             query, index, train, labels, index_votes=lz.rerank.vote(query, train, labels)
         )
+
+
+def test_votes_of_another_number_of_neighbours_are_refused():
+    x = np.random.default_rng(0).standard_normal((6, 4))
+    votes = lz.rerank.vote(x, x, [1] * 6, neighbors=5)
+    with pytest.raises(ValueError, match="6 images and 5 neighbors, needed are 6 and 3"):
+        lz.rerank.soft_discriminative(x, x, x, [1] * 6, index_votes=votes)
 
 
 def test_tie_of_sums_goes_to_the_nearer_neighbour_and_minus_1_can_win():

@@ -39,6 +39,11 @@ def test_save_and_load_bit_for_bit(descriptors, tmp_path):
     assert loaded.provenance == descriptors.provenance
     assert np.array_equal(loaded.vectors, descriptors.vectors)
     assert [p.name for p in tmp_path.iterdir()] == ["index.safetensors"]
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode  # readable for whom the user's umask lets
+    with pytest.raises(IsADirectoryError, match="it is a folder"):
+        descriptors.save(tmp_path)
 
 
 def test_many_long_ids_do_not_meet_the_limit_of_the_header(tmp_path):

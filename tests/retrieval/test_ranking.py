@@ -19,6 +19,7 @@ def test_csv(tmp_path):
     ]
     lz.Ranking([[1, 0]], [[0.9, 0.25]]).to_csv(tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "0,1,1,0.9"
+    assert repr(r) == "Ranking(2 queries x 2 results)"
     with pytest.raises(FileNotFoundError):
         r.to_csv(tmp_path / "no" / "out.csv")
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -105,17 +108,50 @@ def test_permuting_index_and_queries_permutes_the_result():
     assert np.array_equal(ours.scores, plain.scores[turn])
 
 
-def test_lower_matmul_precision_of_torch_does_not_change_the_result():
-    random = np.random.default_rng(0)
-    queries, index = random.standard_normal((5, 32)), random.standard_normal((4000, 32))
-    expected = lz.search(queries, index, 10)
-    torch.set_float32_matmul_precision("medium")
-    try:
-        ours = lz.search(queries, index, 10)
-    finally:
-        torch.set_float32_matmul_precision("highest")
-    assert np.array_equal(ours.indices, expected.indices)
-    assert np.array_equal(ours.scores, expected.scores)
+NEWER_PRECISION = """
+import numpy as np, torch, landmarkzoo as lz
+random = np.random.default_rng(0)
+queries, index = random.standard_normal((5, 32)), random.standard_normal((4000, 32))
+expected = lz.search(queries, index, 10)
+{setting}
+ours = lz.search(queries, index, 10)
+assert np.array_equal(ours.indices, expected.indices) and np.array_equal(ours.scores, expected.scores)
+{check}
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "check"),
+    [
+        (
+            "torch.set_float32_matmul_precision('medium')",
+            "assert torch.get_float32_matmul_precision() == 'medium'",
+        ),
+        (
+            "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+            "assert torch.backends.cuda.matmul.fp32_precision == 'tf32'",
+        ),
+        (
+            "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
+            "assert torch.backends.mkldnn.matmul.fp32_precision == 'bf16'",
+        ),
+        ("torch.set_default_dtype(torch.float64)", "assert torch.get_default_dtype() == torch.float64"),
+        ("torch.set_default_device('meta')", ""),
+    ],
+)
+def test_settings_of_torch_do_not_change_the_result_and_stay(setting, check):
+    if "fp32_precision" in setting and not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("this torch has the older setting only")
+    script = NEWER_PRECISION.format(setting=setting, check=check)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_read_only_memory_gives_no_warning(tmp_path, recwarn):
+    np.save(tmp_path / "x.npy", np.eye(3, dtype=np.float32))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert lz.search(mapped, mapped, 1).indices.tolist() == [[0], [1], [2]]
+    assert len(recwarn) == 0
 
 
 def test_arrays_tensors_and_descriptors(monkeypatch):
