@@ -9,18 +9,14 @@ rankings, and the peak memory that each search adds to the data.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 
 import faiss
 import numpy as np
 import torch
+from measuring import machine, peak_mib, restart_peak, seconds
 from numpy.typing import NDArray
 
 import landmarkzoo as lz
@@ -33,12 +29,6 @@ def unit_vectors(rows: int, dim: int, seed: int) -> NDArray[np.float32]:
         block = random.standard_normal((min(1000, rows - start), dim), dtype=np.float32)
         x[start : start + 1000] = block / np.linalg.norm(block, axis=1, keepdims=True)
     return x
-
-
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def differences(ours: lz.Ranking, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> tuple[int, float]:
@@ -60,18 +50,13 @@ def measure_memory(x: NDArray[np.float32], q: NDArray[np.float32], k: int, which
     if which == "faiss":
         index.add(x)  # the data once more; not counted
     lz.search(q[:8], x[:2000], 8)  # what libraries allocate on their first call is not the search's
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew from what is held now
+    restart_peak()
     before = peak_mib()
     if which == "faiss":
         index.search(q, k)
     else:
         lz.search(q, x, k)
     print(peak_mib() - before)
-
-
-def peak_mib() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
 
 
 def main() -> None:
@@ -101,8 +86,7 @@ def main() -> None:
         times["faiss"].append(seconds(lambda: index.search(q, arguments.k)))
     medians = {name: statistics.median(values) for name, values in times.items()}
 
-    print(f"{date.today()}, {platform.machine()}, {arguments.threads} threads, torch {torch.__version__}, "
-          f"faiss {faiss.__version__}")  # fmt: skip
+    print(f"{machine()}, faiss {faiss.__version__}")
     print(f"{arguments.index} x {arguments.dim}, {arguments.queries} queries, top {arguments.k}")
     print(f"results not in both: {missing}; largest difference of scores at one place: {gap:.1e}")
     for name, values in times.items():
