@@ -1,9 +1,10 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
-from landmarkzoo import datasets, metrics, rerank
+from landmarkzoo import datasets, losses, metrics, rerank
 from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.layers import GeM, OrthogonalFusion
+from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, load_head, memory_estimate
 from landmarkzoo.models import DOLG, GlobalDescriptor, ModelCfg, Score, WeightsNotFoundError
 from landmarkzoo.registry import create_model, get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, search
@@ -20,14 +21,19 @@ __all__ = [
     "PhotoError",
     "Ranking",
     "Score",
+    "SubCenterArcFaceDynamic",
     "WeightsNotFoundError",
     "create_model",
     "create_transform",
     "datasets",
+    "dynamic_margins",
     "embed",
     "get_model_cfg",
     "is_model",
     "list_models",
+    "load_head",
+    "losses",
+    "memory_estimate",
     "metrics",
     "rerank",
     "search",

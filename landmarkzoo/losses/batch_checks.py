@@ -1,0 +1,136 @@
+"""Errors at the border of the head: what came, what is right, how to fix it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def check_embeddings(embeddings: Tensor, dim: int, device: torch.device) -> None:
+    """Embeddings (B, dim), floating point, finite, on the device of the head.
+
+    Raises:
+        TypeError: If they are no floating point tensor.
+        ValueError: If their shape, device or values are wrong.
+    """
+    if not isinstance(embeddings, Tensor):
+        raise TypeError(
+            f"embeddings must be a torch.Tensor, got {type(embeddings).__name__}; "
+            "torch.from_numpy turns an array into one"
+        )
+    if not embeddings.is_floating_point():
+        raise TypeError(f"embeddings must be floating point, got {embeddings.dtype}")
+    if embeddings.ndim != 2 or embeddings.shape[1] != dim or len(embeddings) == 0:
+        raise ValueError(
+            f"embeddings must have shape (B, {dim}) with B >= 1, got {tuple(embeddings.shape)}; "
+            "embedding_dim of the head must be that of the model"
+        )
+    if embeddings.device != device:
+        raise ValueError(
+            f"embeddings are on {embeddings.device}, the head is on {device}: move one, head.to(device)"
+        )
+    finite = torch.isfinite(embeddings)
+    if _assert_later(finite.all(), "embeddings must be finite, but have NaN or infinite values"):
+        return
+    if not finite.all():
+        row = int((~finite.all(dim=1)).nonzero()[0])
+        raise ValueError(
+            f"embeddings must be finite, but row {row} of the batch has NaN or infinite values: the model "
+            "diverged (lower the learning rate, clip gradients) or left the range of its dtype "
+            f"({embeddings.dtype})"
+        )
+
+
+def check_labels(labels: Tensor, length: int, num_classes: int, device: torch.device) -> Tensor:
+    """Labels (length,) in [0, num_classes), as int64.
+
+    Raises:
+        TypeError: If they are no integer tensor.
+        ValueError: If their shape, device or values are wrong.
+    """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a torch.Tensor of integers, got {type(labels).__name__}")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise TypeError(f"labels must be class indices of an integer dtype, got {labels.dtype}")
+    if labels.shape != (length,):
+        raise ValueError(
+            f"labels must have shape ({length},), one class an embedding, got {tuple(labels.shape)}"
+        )
+    if labels.device != device:
+        raise ValueError(f"labels are on {labels.device}, the head is on {device}: labels.to(device)")
+    labels = labels.long()
+    wrong = (labels < 0) | (labels >= num_classes)
+    if _assert_later(~wrong.any(), f"labels must be in [0, {num_classes})"):
+        return labels
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        hint = " Images of no landmark (-1) have no class: leave them out." if labels[row] == -1 else ""
+        raise ValueError(
+            f"labels must be in [0, {num_classes}), got {int(labels[row])} at row {row} of the batch.{hint}"
+        )
+    return labels
+
+
+def _assert_later(right: Tensor, message: str) -> bool:
+    """On CUDA check without waiting, as ``cross_entropy`` does: a host sync would stall every step."""
+    if right.device.type != "cuda":
+        return False
+    torch._assert_async(right, message)
+    return True
+
+
+def per_class(
+    values: NDArray[Any] | Tensor | list[float] | float, num_classes: int, name: str
+) -> NDArray[np.float64]:
+    """One finite number a class (C,), or one for all.
+
+    Raises:
+        TypeError: If they are not numbers.
+        ValueError: If there are not C of them, or one is not finite.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
+    if array.shape not in ((), (num_classes,)):
+        raise ValueError(
+            f"{name} must be one number or have shape ({num_classes},), one a class, got {array.shape}"
+        )
+    array = np.broadcast_to(array.astype(np.float64), (num_classes,))
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite, got {array[row]} for class {row}")
+    return array
+
+
+def check_margins(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Margins in [0, pi), in radians.
+
+    Raises:
+        ValueError: If one is not; degrees are recognised.
+    """
+    wrong = np.flatnonzero((margins < 0) | (margins >= math.pi))
+    if len(wrong):
+        hint = " These look like degrees: np.deg2rad." if margins.max() > 2 * math.pi else ""
+        raise ValueError(
+            f"margins are radians in [0, pi), got {margins[wrong[0]]} for class {wrong[0]}.{hint}"
+        )
+    return margins
+
+
+def check_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Class weights that are not negative.
+
+    Raises:
+        ValueError: If one is.
+    """
+    wrong = np.flatnonzero(weights < 0)
+    if len(wrong):
+        raise ValueError(f"class_weights must not be negative, got {weights[wrong[0]]} for class {wrong[0]}")
+    return weights

@@ -1,0 +1,156 @@
+"""Softmax cross entropy over the nearest centers, with an angular margin on the target (Henkel 2021, 2.3).
+
+One autograd function instead of a chain of them: of all that is (C, B) only the cosines and the nearest
+centers are kept, and the probabilities are computed again in the backward pass, block by block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from landmarkzoo.losses.center_blocks import BestCosines, best_cosines, gradients, own_cosines
+from landmarkzoo.losses.class_parallel import Ranks
+from landmarkzoo.losses.margins import add_angular_margin
+from landmarkzoo.losses.recycled_memory import RecycledMemory
+
+_LOGITS_BLOCK = 2**20  # values
+
+
+@dataclass(frozen=True)
+class MarginSoftmax:
+    """What is fixed of the loss.
+
+    Attributes:
+        sub_centers: K.
+        scale: Factor from cosines to logits.
+        label_smoothing: Share of the target that is spread evenly over all classes.
+        products: dtype in which matrices are multiplied.
+        ranks: Over which processes the classes are spread.
+        memory: Where the gradient of the centers may stand.
+    """
+
+    sub_centers: int
+    scale: float
+    label_smoothing: float
+    products: torch.dtype
+    ranks: Ranks
+    memory: RecycledMemory
+
+    def losses(self, unit: Tensor, weight: Tensor, targets: Targets) -> Tensor:
+        """Loss of each sample (B,), not reduced: embeddings (B, D) of length 1, centers (C * K, D)."""
+        losses: Tensor = _Losses.apply(unit, weight, targets, self)
+        return losses
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The classes of a batch.
+
+    Attributes:
+        rows: Row of each sample's class among the classes that are here (B,); -1 if it is elsewhere.
+        margins: Margin of each sample's class in radians (B,).
+        weights: Weight of each sample's class (B,).
+        class_weights: Weight of each class that is here (C,).
+    """
+
+    rows: Tensor
+    margins: Tensor
+    weights: Tensor
+    class_weights: Tensor
+
+    def put(self, block: slice, values: Tensor, into: Tensor) -> Tensor:
+        """Write the value of each sample (B,) at its class into a block (n, B) of (C, B)."""
+        # Where the class lies outside the block a value replaces itself: no mask, which would be a host sync.
+        here = (self.rows >= block.start) & (self.rows < block.stop)
+        at = (self.rows - block.start).clamp(0, len(into) - 1)
+        sample = torch.arange(len(self.rows), device=into.device)
+        into[at, sample] = torch.where(here, values, into[at, sample])
+        return into
+
+    def only_here(self, values: Tensor) -> Tensor:
+        """Values of the samples whose class is here; 0 for the others."""
+        return torch.where(self.rows >= 0, values, torch.zeros_like(values))
+
+
+class _Losses(torch.autograd.Function):
+    """With P the softmax of the logits z and Q the target distribution, ``-sum_c Q_c log P_c``."""
+
+    @staticmethod
+    def forward(ctx: Any, unit: Tensor, weight: Tensor, targets: Targets, loss: MarginSoftmax) -> Tensor:
+        with torch.autocast(unit.device.type, enabled=False):
+            best = best_cosines(unit, weight, loss.sub_centers, loss.products)
+            # The target in full precision, whatever that of the products: its margin magnifies errors.
+            own = own_cosines(unit, weight, targets.rows.clamp(min=0), loss.sub_centers).max(dim=1)
+            everything = slice(0, len(best.cosine))
+            targets.put(everything, own.values, best.cosine)
+            targets.put(everything, own.indices.to(torch.uint8), best.center)
+            with_margin, slope = add_angular_margin(own.values, targets.margins)
+            target_logit = loss.scale * with_margin
+            log_sum, target_logit, smooth = _statistics(best.cosine, target_logit, targets, loss)
+            distribution = _target_distribution(targets, loss)
+        ctx.save_for_backward(
+            unit, weight, best.cosine, best.center, best.inverse_norm, slope, target_logit, log_sum
+        )
+        ctx.targets, ctx.loss, ctx.distribution = targets, loss, distribution
+        on_target, total, per_class = distribution
+        return total * log_sum - on_target * target_logit - per_class * smooth
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        unit, weight, cosine, center, inverse_norm, slope, target_logit, log_sum = ctx.saved_tensors
+        targets, loss = ctx.targets, ctx.loss
+        best = BestCosines(cosine, center, inverse_norm)
+        on_target, total, per_class = ctx.distribution
+        with torch.autocast(unit.device.type, enabled=False):
+            by_logit = by_loss * loss.scale  # by a logit divided by the scale
+            probability = torch.exp(target_logit - log_sum)
+            at_target = total * probability - on_target - per_class * targets.weights
+            at_target = by_logit * at_target * slope
+
+            def by_cosine(block: slice) -> tuple[Tensor, Tensor]:
+                g = (cosine[block] * loss.scale).sub_(log_sum).exp_().mul_(by_logit * total)  # (n, B)
+                if loss.label_smoothing:
+                    g -= targets.class_weights[block, None] * (by_logit * per_class)
+                return targets.put(block, at_target, g), cosine[block]
+
+            by_unit, by_weight = gradients(unit, weight, best, by_cosine, loss.products, loss.memory)
+        return by_unit, by_weight, None, None
+
+
+def _target_distribution(targets: Targets, loss: MarginSoftmax) -> tuple[Tensor, Tensor, Tensor]:
+    """Q as ``torch.nn.functional.cross_entropy`` has it: on the target (B,), in all (B,), a class ()."""
+    on_target = (1 - loss.label_smoothing) * targets.weights
+    if not loss.label_smoothing:
+        return on_target, on_target, on_target.new_zeros(())
+    classes = loss.ranks.sum(targets.class_weights.new_tensor(len(targets.class_weights)))
+    per_class = loss.label_smoothing / classes  # times the weight of the class
+    return on_target, on_target + per_class * loss.ranks.sum(targets.class_weights.sum()), per_class
+
+
+def _statistics(
+    cosine: Tensor, target_logit: Tensor, targets: Targets, loss: MarginSoftmax
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-sum-exp, target logit and weighted sum of the logits, over all classes on all ranks, each (B,)."""
+    classes, batch = cosine.shape
+    size = max(1, _LOGITS_BLOCK // batch)
+    blocks = [slice(start, min(start + size, classes)) for start in range(0, classes, size)]
+
+    def logits(block: slice) -> Tensor:
+        return targets.put(block, target_logit, cosine[block] * loss.scale)  # (n, B)
+
+    largest = loss.ranks.max(torch.stack([logits(block).amax(dim=0) for block in blocks]).amax(dim=0))
+    sums = cosine.new_zeros(3, batch)
+    sums[1] = targets.only_here(target_logit)
+    for block in blocks:
+        z = logits(block)
+        if loss.label_smoothing:
+            sums[2] += targets.class_weights[block] @ z
+        sums[0] += z.sub_(largest).exp_().sum(dim=0)
+    sums = loss.ranks.sum(sums)
+    return largest + sums[0].log(), sums[1], sums[2]

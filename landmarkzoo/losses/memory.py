@@ -1,0 +1,104 @@
+"""What a head costs in memory, before it is built."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from landmarkzoo.losses.class_parallel import shard
+
+Optimizer = Literal["sgd", "momentum", "adam"]
+_STATES = {"sgd": 0, "momentum": 1, "adam": 2}  # values that an optimizer keeps for each weight
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on one process.
+
+    Attributes:
+        weights: The centers.
+        gradient: Their gradient.
+        optimizer: What the optimizer keeps.
+        activations: What a step holds between forward and backward and meanwhile.
+    """
+
+    weights: int
+    gradient: int
+    optimizer: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it at once: the peak of a training step."""
+        return self.weights + self.gradient + self.optimizer + self.activations
+
+    def __str__(self) -> str:
+        parts = ("weights", "gradient", "optimizer", "activations", "total")
+        return ", ".join(f"{part} {getattr(self, part) / 2**20:,.0f} MiB" for part in parts)
+
+
+def memory_estimate(
+    num_classes: int,
+    *,
+    embedding_dim: int = 512,
+    sub_centers: int = 3,
+    batch_size: int = 64,
+    optimizer: Optimizer = "adam",
+    world_size: int = 1,
+    sample_rate: float | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> MemoryEstimate:
+    """Memory of a training step of :class:`landmarkzoo.SubCenterArcFaceDynamic`.
+
+    Args:
+        num_classes: Classes.
+        embedding_dim: Size of the embeddings.
+        sub_centers: Centers a class.
+        batch_size: Samples a step, of all processes together.
+        optimizer: ``"sgd"``, ``"momentum"``, or ``"adam"`` for Adam and AdamW.
+        world_size: Processes that the classes are spread over.
+        sample_rate: Share of the classes a step; ``None`` for all.
+        dtype: Of the weights.
+
+    Returns:
+        Bytes on the process with the most classes. Activations are those of the head alone.
+
+    Raises:
+        ValueError: If a number is out of range, or the optimizer is unknown.
+
+    Example:
+        >>> print(lz.memory_estimate(81_313))
+        weights 476 MiB, gradient 476 MiB, optimizer 953 MiB, activations 31 MiB, total 1,937 MiB
+    """
+    counts = {
+        "num_classes": num_classes,
+        "embedding_dim": embedding_dim,
+        "sub_centers": sub_centers,
+        "batch_size": batch_size,
+        "world_size": world_size,
+    }
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be positive, got {count}")
+    if optimizer not in get_args(Optimizer):
+        raise ValueError(f"optimizer must be one of {get_args(Optimizer)}, got {optimizer!r}")
+    classes = len(shard(num_classes, 0, world_size))
+    in_use = classes
+    if sample_rate is not None:
+        in_use = min(classes, max(math.ceil(sample_rate * classes), batch_size))
+    center = sub_centers * embedding_dim * dtype.itemsize  # bytes of the centers of one class
+    # Kept: cosines and nearest centers. Meanwhile: about five arrays as large as the products of a block.
+    block = min(in_use, max(1, 2**21 // (sub_centers * max(embedding_dim, batch_size))))
+    activations = in_use * batch_size * (4 + 1) + in_use * sub_centers * 4
+    activations += 5 * block * sub_centers * batch_size * 4 + 4 * batch_size * embedding_dim * 4
+    if sample_rate is not None:
+        activations += in_use * center  # the sampled centers, side by side
+    return MemoryEstimate(
+        weights=classes * center,
+        gradient=in_use * center,
+        optimizer=_STATES[optimizer] * classes * center,
+        activations=activations,
+    )
