@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import timm
 from torch import Tensor, nn
 
 from landmarkzoo.layers import Neck
+from landmarkzoo.losses import SubCenterArcFaceDynamic, save_head
+from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
 from landmarkzoo.models.backbones import ImageSizeRule
 from landmarkzoo.models.model_cfg import IMAGENET_MEAN, IMAGENET_STD, ModelCfg
+from landmarkzoo.models.model_files import save_model
 
 
 class DescriptorModel(nn.Module, ABC):
@@ -51,6 +55,44 @@ class DescriptorModel(nn.Module, ABC):
         """
         descriptors: Tensor = self.neck(self.forward_pooled(images))
         return descriptors
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        head: SubCenterArcFaceDynamic | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        """Write ``config.json`` and ``model.safetensors``, and for a head ``head.safetensors``.
+
+        Each file is written whole or not at all; the head of an earlier model in that folder is removed. If
+        the classes of the head are spread over processes, all of them must call this; the first one writes.
+
+        Args:
+            folder: Where to; made if it is not there.
+            head: The head that the model was trained with.
+            class_names: Name of each class of the head, for ``classes.json``.
+
+        Raises:
+            OSError: If the folder cannot be made or written.
+            TypeError: If the head is none.
+            ValueError: If head, names and model do not fit each other.
+        """
+        folder = Path(folder)
+        if head is None:
+            if class_names is not None:
+                raise ValueError("class_names are those of a head: give head=... as well")
+            folder.mkdir(parents=True, exist_ok=True)
+            for stale in (HEAD_FILE, CLASSES_FILE):
+                (folder / stale).unlink(missing_ok=True)
+            save_model(self, self.cfg, folder)
+            return
+        if isinstance(head, SubCenterArcFaceDynamic) and head.embedding_dim != self.embedding_dim:
+            raise ValueError(
+                f"the model gives vectors of size {self.embedding_dim}, the head takes {head.embedding_dim}"
+            )
+        save_head(head, folder, class_names)
+        if head.ranks.rank == 0:
+            save_model(self, self.cfg, folder)
 
     def check_images(self, images: Tensor) -> None:
         """Raise with the fix in the message if ``images`` are not a batch that the model takes."""
