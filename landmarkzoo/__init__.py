@@ -5,7 +5,7 @@ from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, load_head, memory_estimate
-from landmarkzoo.models import DOLG, GlobalDescriptor, ModelCfg, Score, WeightsNotFoundError
+from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
 from landmarkzoo.registry import create_model, get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 
@@ -16,6 +16,7 @@ __all__ = [
     "Descriptors",
     "GeM",
     "GlobalDescriptor",
+    "HybridSwin",
     "ModelCfg",
     "OrthogonalFusion",
     "PhotoError",

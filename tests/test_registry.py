@@ -9,8 +9,8 @@ def test_listing():
     assert names == sorted(names)
     assert {"dolg_efficientnet_b5", "dolg_efficientnet_b6", "dolg_efficientnet_b7"} <= set(names)
     assert {"dolg_efficientnet_b0", "dolg_efficientnet_lite0", "efficientnet_lite0_gem"} <= set(names)
-    assert lz.list_models("*_gem") == ["efficientnet_lite0_gem"]
-    assert lz.list_models(["*b5", "*b6"]) == ["dolg_efficientnet_b5", "dolg_efficientnet_b6"]
+    assert lz.list_models("*_gem") == ["efficientnet_b5_gem", "efficientnet_lite0_gem"]
+    assert lz.list_models(["dolg*b5", "dolg*b6"]) == ["dolg_efficientnet_b5", "dolg_efficientnet_b6"]
     assert lz.list_models("nothing*") == []
     assert lz.list_models(pretrained=True) == []  # no landmark weights are published yet
     assert lz.is_model("dolg_efficientnet_b7")
@@ -29,6 +29,41 @@ def test_table_1():
     scores = {(s.metric, s.value) for s in lz.get_model_cfg("dolg_efficientnet_b5").scores}
     assert scores == {("GAP", 0.476), ("GAP", 0.497), ("mAP@100", 0.478), ("mAP@100", 0.464)}
     assert all(s.protocol for s in lz.get_model_cfg("dolg_efficientnet_b5").scores)
+
+
+def test_table_1_hybrids_and_pure_efficientnets():
+    for name, size, level, stride, gap in (
+        ("b3_swin_base_224", 896, 16, 2, 0.462),
+        ("b5_swin_base_224", 448, 16, 1, 0.462),
+        ("b6_swin_base_384", 384, 8, 1, 0.467),
+    ):
+        cfg = lz.get_model_cfg(f"hybrid_efficientnet_{name}")
+        assert cfg.input_size == (3, size, size)
+        assert (cfg.args["image_size"], cfg.args["cnn_level"], cfg.args["stem_stride"]) == (
+            size,
+            level,
+            stride,
+        )
+        assert cfg.scores[0].value == gap
+        assert len(cfg.scores) == 4
+    for name, size, pool, neck, metrics in (
+        ("efficientnet_b3", 768, "avg", "fc-silu", {"GAP"}),
+        ("efficientnet_b6", 512, "avg", "fc-silu", {"GAP", "mAP@100"}),
+        ("efficientnet_b5_gem", 704, "gem", "fc-bn", {"mAP@100"}),
+    ):
+        cfg = lz.get_model_cfg(name)
+        assert cfg.input_size == (3, size, size)
+        assert (cfg.args["pool"], cfg.args["neck"]) == (pool, neck)
+        assert {score.metric for score in cfg.scores} == metrics
+    assert lz.get_model_cfg("efficientnet_b5_gem").args["pool_trainable"] is False
+
+
+def test_overrides_of_a_hybrid_change_its_input():
+    model = lz.create_model("hybrid_efficientnet_b0_swin_tiny_224", image_size=222, cnn_level=4)
+    assert model.cfg.input_size == (3, 222, 222)
+    assert model.cfg.name == "hybrid_efficientnet_b0_swin_tiny_224"
+    lite = lz.create_model("hybrid_efficientnet_b0_swin_tiny_224", cnn="tf_efficientnet_lite0")
+    assert lite.cfg.mean == (0.5, 0.5, 0.5)
 
 
 def test_overrides_reach_the_model_and_its_cfg():

@@ -34,5 +34,6 @@ def run(arguments: argparse.Namespace) -> None:
     for name in names:
         cfg = get_model_cfg(name)
         size = f"{cfg.input_size[1]} px"
-        rows.append([name, cfg.args["backbone"], size, str(cfg.embedding_dim), cfg.weights or "none"])
+        backbone = cfg.args.get("backbone") or f"{cfg.args['cnn']} + {cfg.args['transformer']}"
+        rows.append([name, backbone, size, str(cfg.embedding_dim), cfg.weights or "none"])
     print_table(["model", "backbone", "image", "descriptor", "landmark weights"], rows)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import timm
 import torch
+from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from landmarkzoo.models.imagenet_weights import create_timm_model
@@ -22,20 +23,32 @@ class ImageSizeRule:
 
     Attributes:
         minimum: Smallest side.
+        maximum: Largest side; ``None`` for no limit.
         multiple: Both sides must be multiples of it.
         fixed: The only legal (height, width), for backbones that take one size only.
     """
 
     minimum: int = 1
+    maximum: int | None = None
     multiple: int = 1
     fixed: tuple[int, int] | None = None
 
     def check(self, images: Tensor) -> None:
         """Raise ValueError, naming a size that is right, if ``images`` (B, 3, H, W) do not fit."""
-        height, width = images.shape[-2:]
+        self.check_size(images.shape[-2], images.shape[-1])
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise ValueError, naming a size that is right, if images of that many pixels do not fit."""
         came = f"images are {height}x{width} px; this backbone"
         if self.fixed is not None and (height, width) != self.fixed:
             raise ValueError(f"{came} takes {self.fixed[0]}x{self.fixed[1]} px only")
+        if self.maximum is not None and not (
+            self.minimum <= height <= self.maximum and self.minimum <= width <= self.maximum
+        ):
+            raise ValueError(
+                f"{came} takes sides from {self.minimum} to {self.maximum} px, such as "
+                f"{self.maximum}x{self.maximum}, as the map must have the grid that the transformer knows"
+            )
         if min(height, width) < self.minimum:
             raise ValueError(f"{came} needs at least {self.minimum}x{self.minimum} px: resize them up")
         if height % self.multiple or width % self.multiple:
@@ -215,6 +228,47 @@ def _set_stem_stride_1(pyramid: nn.Module, name: str) -> None:
             f"has {stem.stride}"
         )
     stem.stride = (1, 1)
+
+
+# --- Swin transformers that are fed a map ----------------------------------------------------------
+
+
+def create_swin(name: str, *, pretrained: bool = False) -> nn.Module:
+    """Create a timm Swin without patch embedding and classifier; its blocks are ``layers``, then ``norm``.
+
+    Args:
+        name: Name of a timm Swin (the first version).
+        pretrained: Whether to load its ImageNet weights.
+
+    Raises:
+        ValueError: If timm has no such model, or it is no Swin.
+        WeightsNotFoundError: If weights are asked for and not to be had.
+    """
+    swin = create_timm_model(name, pretrained=pretrained, num_classes=0)
+    if not isinstance(swin, SwinTransformer):
+        raise ValueError(
+            f"{name!r} is a {type(swin).__name__}; a Swin is needed, such as swin_tiny_patch4_window7_224 or "
+            "swin_base_patch4_window12_384"
+        )
+    del swin.patch_embed
+    return swin
+
+
+def swin_grid(swin: nn.Module) -> tuple[int, int]:
+    """Height and width of the map that a Swin of :func:`create_swin` was pretrained on, in positions."""
+    height, width = swin.layers[0].input_resolution  # type: ignore[index, union-attr]
+    return int(height), int(width)
+
+
+def grid_size_rule(grid: tuple[int, int], stride: int) -> ImageSizeRule:
+    """Images whose map at a stride has a grid: strided layers round up.
+
+    Example:
+        >>> rule = grid_size_rule((56, 56), 16)
+        >>> rule.minimum, rule.maximum
+        (881, 896)
+    """
+    return ImageSizeRule(minimum=stride * (grid[0] - 1) + 1, maximum=stride * grid[0])
 
 
 # --- layouts --------------------------------------------------------------------------------------

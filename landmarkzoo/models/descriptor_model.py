@@ -109,14 +109,21 @@ class DescriptorModel(nn.Module, ABC):
         self.size_rule.check(images)
 
 
-def cfg_by_hand(architecture: str, args: Mapping[str, Any], embedding_dim: int) -> ModelCfg:
-    """Cfg of a model that was built without the registry: its input is that of its timm backbone."""
-    backbone = timm.get_pretrained_cfg(args["backbone"])
+def cfg_by_hand(
+    architecture: str,
+    args: Mapping[str, Any],
+    embedding_dim: int,
+    *,
+    backbone: str,
+    image_size: tuple[int, int] | None = None,
+) -> ModelCfg:
+    """Cfg of a model that was built without the registry: its input is that of a timm backbone."""
+    cfg = timm.get_pretrained_cfg(backbone)
     return ModelCfg(
         architecture=architecture,
         args=args,
-        input_size=backbone.input_size if backbone else (3, 224, 224),
-        mean=backbone.mean if backbone else IMAGENET_MEAN,  # type: ignore[arg-type]
-        std=backbone.std if backbone else IMAGENET_STD,  # type: ignore[arg-type]
+        input_size=(3, *image_size) if image_size else cfg.input_size if cfg else (3, 224, 224),
+        mean=cfg.mean if cfg else IMAGENET_MEAN,  # type: ignore[arg-type]
+        std=cfg.std if cfg else IMAGENET_STD,  # type: ignore[arg-type]
         embedding_dim=embedding_dim,
     )

@@ -85,7 +85,7 @@ class DOLG(DescriptorModel):
             "projection": projection,
             "normalize_pooled": normalize_pooled,
         }
-        self.cfg = cfg_by_hand("DOLG", args, embedding_dim)
+        self.cfg = cfg_by_hand("DOLG", args, embedding_dim, backbone=backbone)
 
     def forward_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps of both branches: local (B, hidden, H/16, W/16) and global (B, hidden, H/32, W/32)."""

@@ -84,7 +84,7 @@ class GlobalDescriptor(DescriptorModel):
             "embedding_dim": embedding_dim,
             "normalize_pooled": normalize_pooled,
         }
-        self.cfg = cfg_by_hand("GlobalDescriptor", args, self.embedding_dim)
+        self.cfg = cfg_by_hand("GlobalDescriptor", args, self.embedding_dim, backbone=backbone)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Last map of the backbone, (B, C, H, W), whatever its layout in timm."""

@@ -21,7 +21,7 @@ def test_models(capsys):
     code, out, _ = run(capsys, "models")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()[2:]] == lz.list_models()
-    assert run(capsys, "models", "*gem")[1].count("\n") == 3
+    assert run(capsys, "models", "*lite0_gem")[1].count("\n") == 3
     code, out, err = run(capsys, "models", "nothing*")
     assert (code, out) == (2, "")
     assert err.startswith("landmarkzoo: error: no model fits")
