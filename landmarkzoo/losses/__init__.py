@@ -1,6 +1,6 @@
 """Losses: they stand beside the layers and know no model."""
 
-from landmarkzoo.losses.head_files import load_head, save_head
+from landmarkzoo.losses.head_files import read_head, save_head
 from landmarkzoo.losses.label_noise import CenterUsage, Outliers
 from landmarkzoo.losses.margins import add_angular_margin, dynamic_margins
 from landmarkzoo.losses.memory import MemoryEstimate, memory_estimate
@@ -15,7 +15,7 @@ __all__ = [
     "SubCenterArcFaceDynamic",
     "add_angular_margin",
     "dynamic_margins",
-    "load_head",
     "memory_estimate",
+    "read_head",
     "save_head",
 ]

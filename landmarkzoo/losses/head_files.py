@@ -116,16 +116,16 @@ def gather_weight(head: SubCenterArcFaceDynamic) -> Tensor | None:
     return whole
 
 
-def load_head(
-    name: str,
+def read_head(
+    folder: str | Path,
     *,
     process_group: dist.ProcessGroup | None = None,
     device: torch.device | str | None = None,
 ) -> tuple[SubCenterArcFaceDynamic, list[str] | None]:
-    """Load a head and the names of its classes, as ``save_pretrained`` wrote them.
+    """Read a head and the names of its classes from a folder.
 
     Args:
-        name: ``"local-dir:path"``.
+        folder: Where :func:`save_head` or ``save_pretrained`` wrote them.
         process_group: Spread the classes over these processes; each reads its part of the file only.
         device: Where the head goes.
 
@@ -133,10 +133,10 @@ def load_head(
         The head, in training mode, and the class names, or ``None`` if none were saved.
 
     Raises:
-        FileNotFoundError: If the folder or its head is missing.
-        ValueError: If the name or a file is not as it should be.
+        FileNotFoundError: If the folder holds no head.
+        ValueError: If a file is not as it should be.
     """
-    folder = _folder(name)
+    folder = Path(folder)
     path = folder / HEAD_FILE
     if not path.is_file():
         there = "holds a model but no head" if (folder / "config.json").is_file() else "does not hold one"
@@ -147,19 +147,6 @@ def load_head(
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
     return head, _class_names(folder / CLASSES_FILE, head.num_classes)
-
-
-def _folder(name: str) -> Path:
-    scheme, colon, path = str(name).partition(":")
-    if not colon or scheme != "local-dir":
-        raise ValueError(
-            f"{name!r}: heads are loaded from a folder, 'local-dir:path'; loading from the Hub (hf-hub:) is "
-            "not there yet"
-        )
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{name!r}: there is no folder {folder}")
-    return folder
 
 
 def _read(

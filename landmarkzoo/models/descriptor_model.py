@@ -15,7 +15,7 @@ from landmarkzoo.losses import SubCenterArcFaceDynamic, save_head
 from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
 from landmarkzoo.models.backbones import ImageSizeRule
 from landmarkzoo.models.model_cfg import IMAGENET_MEAN, IMAGENET_STD, ModelCfg
-from landmarkzoo.models.model_files import save_model
+from landmarkzoo.models.model_files import write_model
 
 
 class DescriptorModel(nn.Module, ABC):
@@ -84,7 +84,7 @@ class DescriptorModel(nn.Module, ABC):
             folder.mkdir(parents=True, exist_ok=True)
             for stale in (HEAD_FILE, CLASSES_FILE):
                 (folder / stale).unlink(missing_ok=True)
-            save_model(self, self.cfg, folder)
+            write_model(self, self.cfg, folder)
             return
         if isinstance(head, SubCenterArcFaceDynamic) and head.embedding_dim != self.embedding_dim:
             raise ValueError(
@@ -92,7 +92,7 @@ class DescriptorModel(nn.Module, ABC):
             )
         save_head(head, folder, class_names)
         if head.ranks.rank == 0:
-            save_model(self, self.cfg, folder)
+            write_model(self, self.cfg, folder)
 
     def check_images(self, images: Tensor) -> None:
         """Raise with the fix in the message if ``images`` are not a batch that the model takes."""

