@@ -7,8 +7,8 @@ Landmarks, handing it out page by page costs as much as computing what stands in
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,18 +37,20 @@ class RecycledMemory:
 
     def __init__(self) -> None:
         self._block: NDArray[Any] = np.empty(0, np.uint8)
+        self._user: Callable[[], NDArray[Any] | None] = lambda: None  # what a tensor's storage holds on to
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
         """Like ``torch.empty``. On devices that keep memory themselves, and if it is small, nothing more."""
         size = math.prod(shape) * dtype.itemsize
         if device.type != "cpu" or size < _WORTH_IT:
             return torch.empty(shape, dtype=dtype, device=device)
-        unused = sys.getrefcount(self._block) == 2  # the attribute and the argument; tensors hold more
-        if not unused or len(self._block) < size + _ALIGNMENT:
+        if self._user() is not None or len(self._block) < size + _ALIGNMENT:
             self._block = np.empty(0, np.uint8)  # first give back what is there
             self._block = np.empty(size + _ALIGNMENT, np.uint8)  # numpy asks for huge pages
         start = -self._block.ctypes.data % _ALIGNMENT
-        return torch.from_numpy(self._block[start : start + size]).view(dtype).view(*shape)
+        part = self._block[start : start + size]
+        self._user = weakref.ref(part)  # which lives as long as the storage of the tensor
+        return torch.from_numpy(part).view(dtype).view(*shape)
 
     def __reduce__(self) -> tuple[type[RecycledMemory], tuple[()]]:
         return RecycledMemory, ()
