@@ -8,7 +8,7 @@ from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_
 from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
 from landmarkzoo.registry import get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.weights import create_model, load_head
+from landmarkzoo.weights import create_model, export_onnx, load_head
 
 __version__ = "0.1.0.dev0"
 
@@ -30,6 +30,7 @@ __all__ = [
     "datasets",
     "dynamic_margins",
     "embed",
+    "export_onnx",
     "get_model_cfg",
     "is_model",
     "list_models",

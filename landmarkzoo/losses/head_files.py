@@ -61,7 +61,10 @@ def save_head(
         (torch.Size([6, 8]), ['Taj Mahal', 'Charminar'])
     """
     if not isinstance(head, SubCenterArcFaceDynamic):
-        raise TypeError(f"head must be a SubCenterArcFaceDynamic, got {type(head).__name__}")
+        raise TypeError(
+            f"head must be a SubCenterArcFaceDynamic, got {type(head).__name__}; of a head that is compiled "
+            "or wrapped give the head itself"
+        )
     names = None if class_names is None else [str(name) for name in class_names]
     if names is not None and len(names) != head.num_classes:
         raise ValueError(f"got {len(names)} class names for {head.num_classes} classes")

@@ -81,10 +81,14 @@ def memory_estimate(
         "world_size": world_size,
     }
     for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} must be positive, got {count}")
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a positive integer, got {count!r}")
+    if sample_rate is not None and not 0 < sample_rate <= 1:
+        raise ValueError(f"sample_rate must be in (0, 1] or None, got {sample_rate}")
     if optimizer not in get_args(Optimizer):
-        raise ValueError(f"optimizer must be one of {get_args(Optimizer)}, got {optimizer!r}")
+        raise ValueError(
+            f"optimizer must be one of {get_args(Optimizer)} ('adam' for AdamW too), got {optimizer!r}"
+        )
     classes = len(shard(num_classes, 0, world_size))
     in_use = classes
     if sample_rate is not None:

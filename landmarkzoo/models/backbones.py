@@ -94,7 +94,7 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     if isinstance(features, Tensor) and features.ndim == 3:
         patches = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
         height, width = _token_grid(patches.shape[1], images.shape[-2], images.shape[-1])
-        return patches.transpose(1, 2).reshape(len(patches), -1, height, width)  # (B, N, C) -> NCHW
+        return patches.transpose(1, 2).reshape(patches.shape[0], -1, height, width)  # (B, N, C) -> NCHW
     raise ValueError(
         f"{type(backbone).__name__} returns neither a feature map nor tokens, got "
         f"{type(features).__name__}. Choose another backbone."

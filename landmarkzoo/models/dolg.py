@@ -69,7 +69,7 @@ class DOLG(DescriptorModel):
         )
         local_channels, global_channels = pyramid_channels(self.backbone)
         self.multi_atrous = MultiAtrous(local_channels, hidden_dim, dilations)
-        self.attention = SpatialAttention(hidden_dim)
+        self.spatial_attention = SpatialAttention(hidden_dim)
         self.global_project = nn.Conv2d(global_channels, hidden_dim, kernel_size=1)
         self.global_norm = nn.BatchNorm2d(hidden_dim, eps=1e-3)
         self.global_pool = GeM(p=3.0)
@@ -91,9 +91,21 @@ class DOLG(DescriptorModel):
         """Maps of both branches: local (B, hidden, H/16, W/16) and global (B, hidden, H/32, W/32)."""
         self.check_images(images)
         local, global_ = pyramid_maps(self.backbone, images)
-        local = self.attention(self.multi_atrous(local))
+        local = self.spatial_attention(self.multi_atrous(local))
         global_ = F.silu(self.global_norm(self.global_project(global_)))
         return local, global_
+
+    def attention(self, images: Tensor) -> Tensor:
+        """Where the local branch looks: positive weights (B, H / 16, W / 16).
+
+        Example:
+            >>> model = lz.DOLG("resnet18", hidden_dim=8, dilations=(3, 6)).eval()
+            >>> model.attention(torch.zeros(2, 3, 64, 96)).shape
+            torch.Size([2, 4, 6])
+        """
+        self.check_images(images)
+        local, _ = pyramid_maps(self.backbone, images)
+        return self.spatial_attention.weights(self.multi_atrous(local))[:, 0]  # (B, 1, h, w) -> (B, h, w)
 
     def forward_pooled(self, images: Tensor) -> Tensor:
         """Fused features before the neck: (B, 3, H, W) -> (B, 2 * hidden), local half first."""

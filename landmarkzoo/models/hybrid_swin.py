@@ -118,7 +118,7 @@ class HybridSwin(DescriptorModel):
         x, grid = self._last_block_input(images)
         x = swin_block(self._blocks[-1], x, grid, self._key_bias(len(self._blocks) - 1))
         normed: Tensor = self.transformer.norm(x[:, : grid[0] * grid[1]])
-        return normed.transpose(1, 2).reshape(len(normed), -1, *grid)  # (B, h * w, C) -> (B, C, h, w)
+        return normed.transpose(1, 2).reshape(normed.shape[0], -1, *grid)  # (B, h * w, C) -> (B, C, h, w)
 
     def forward_pooled(self, images: Tensor) -> Tensor:
         """The token, or the mean of the map, after the final norm: (B, 3, H, W) -> (B, C)."""
@@ -139,7 +139,7 @@ class HybridSwin(DescriptorModel):
                 self.project(features.to(self.project.weight.dtype)).flatten(2).transpose(1, 2)
             )  # (B, H * W, C)
         if self.aggregation == "token":
-            x = torch.cat([x + self.position, self.token.expand(len(x), -1, -1)], dim=1)
+            x = torch.cat([x + self.position, self.token.expand(x.shape[0], -1, -1)], dim=1)
         grid, number = self.grid, 0
         for stage in self.transformer.layers:
             x, grid = merge_patches(stage, x, grid)

@@ -45,7 +45,7 @@ def merge_patches(stage: Stage, x: Tensor, grid: tuple[int, int]) -> tuple[Tenso
     if isinstance(merging, nn.Identity):
         return x, grid
     positions = grid[0] * grid[1]
-    merged = merging(x[:, :positions].reshape(len(x), *grid, -1))  # (B, H / 2, W / 2, 2 C)
+    merged = merging(x[:, :positions].reshape(x.shape[0], *grid, -1))  # (B, H / 2, W / 2, 2 C)
     sequence: Tensor = merged.flatten(1, 2)
     if x.shape[1] > positions:
         token = merging.reduction(
@@ -59,7 +59,7 @@ def _attention(block: Block, x: Tensor, grid: tuple[int, int], key_bias: Tensor 
     """Window attention of the map, with the token as one more key, and attention of the token to all."""
     (height, width), positions = grid, grid[0] * grid[1]
     (rows, columns), (shift_y, shift_x) = block.window_size, block.shift_size
-    x_map = torch.roll(x[:, :positions].reshape(len(x), height, width, -1), (-shift_y, -shift_x), (1, 2))
+    x_map = torch.roll(x[:, :positions].reshape(x.shape[0], height, width, -1), (-shift_y, -shift_x), (1, 2))
     x_map = F.pad(x_map, (0, 0, 0, -width % columns, 0, -height % rows))
     qkv = block.attn.qkv(x_map)  # (B, H, W, 3 C), padded to whole windows
     token = None if key_bias is None else _heads(block, block.attn.qkv(x[:, positions:]))  # (3, B, h, 1, d)
@@ -103,7 +103,9 @@ def _softmax_attention(block: Block, q: Tensor, k: Tensor, v: Tensor, bias: Tens
     dropout = block.attn.attn_drop.p if block.training else 0.0
     if bias is not None:
         bias = bias.to(q.dtype)
-    return F.scaled_dot_product_attention(q, k, v, bias, dropout, scale=block.attn.scale)
+    out = F.scaled_dot_product_attention(q, k, v, bias, dropout, scale=block.attn.scale)
+    # Kernels differ in the strides of what they return; exported programs must not depend on them.
+    return out.clone(memory_format=torch.contiguous_format)
 
 
 def _project(block: Block, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from landmarkzoo.weights.creation import create_model
 from landmarkzoo.weights.heads import load_head
+from landmarkzoo.weights.onnx_export import export_onnx
 from landmarkzoo.weights.sources import is_saved
 
-__all__ = ["create_model", "is_saved", "load_head"]
+__all__ = ["create_model", "export_onnx", "is_saved", "load_head"]

@@ -156,7 +156,7 @@ def test_fingerprint_is_that_of_weights_and_arguments_only():
     twin = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8)
     twin.load_state_dict(model.state_dict())
     assert weights_fingerprint(twin) == weights_fingerprint(model)
-    twin.attention.score.extra_repr = lambda: "what another version of torch may print"
+    twin.spatial_attention.score.extra_repr = lambda: "what another version of torch may print"
     assert weights_fingerprint(twin) == weights_fingerprint(model)
     reference = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8, projection="reference")
     reference.load_state_dict(model.state_dict())

@@ -44,8 +44,11 @@ def test_options():
     assert lz.memory_estimate(1000, world_size=3).weights == 334 * 3 * 512 * 4
     assert lz.memory_estimate(1000, dtype=torch.bfloat16).weights == whole.weights // 2
     assert lz.memory_estimate(1000, sample_rate=0.25).gradient == whole.gradient // 4
-    with pytest.raises(ValueError, match="num_classes must be positive"):
-        lz.memory_estimate(0)
+    for wrong in (0, "81313", 64.5):
+        with pytest.raises(ValueError, match="num_classes must be a positive integer"):
+            lz.memory_estimate(wrong)
+    with pytest.raises(ValueError, match="sample_rate must be in"):
+        lz.memory_estimate(10, sample_rate=10)
     with pytest.raises(ValueError, match="optimizer must be one of"):
         lz.memory_estimate(10, optimizer="lion")
 

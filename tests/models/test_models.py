@@ -130,6 +130,14 @@ class TestDOLG:
         assert local.shape == (1, 32, 8, 8)
         assert global_.shape == (1, 32, 4, 4)
 
+    def test_attention_is_what_weighs_the_local_features(self):
+        model = lz.create_model("dolg_efficientnet_lite0", hidden_dim=32).eval()
+        x = images(2, 96)
+        with torch.no_grad():
+            attention, (local, _) = model.attention(x), model.forward_features(x)
+        assert attention.shape == (2, 6, 6)
+        torch.testing.assert_close(local.norm(dim=1), attention)  # values have length 1 before
+
     def test_stem_stride_1_doubles_the_maps_and_keeps_the_weights(self):
         model = lz.create_model("dolg_efficientnet_lite0", hidden_dim=32)
         fine = lz.create_model("dolg_efficientnet_lite0", hidden_dim=32, stem_stride=1).eval()
