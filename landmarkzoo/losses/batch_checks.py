@@ -41,8 +41,8 @@ def check_embeddings(embeddings: Tensor, dim: int, device: torch.device) -> None
         row = int((~finite.all(dim=1)).nonzero()[0])
         raise ValueError(
             f"embeddings must be finite, but row {row} of the batch has NaN or infinite values: the model "
-            "diverged (lower the learning rate, clip gradients) or left the range of its dtype "
-            f"({embeddings.dtype})"
+            "diverged (lower the learning rate, clip gradients), its images have such values, or it left the "
+            f"range of its dtype ({embeddings.dtype})"
         )
 
 
@@ -54,12 +54,17 @@ def check_labels(labels: Tensor, length: int, num_classes: int, device: torch.de
         ValueError: If their shape, device or values are wrong.
     """
     if not isinstance(labels, Tensor):
-        raise TypeError(f"labels must be a torch.Tensor of integers, got {type(labels).__name__}")
+        raise TypeError(
+            f"labels must be a torch.Tensor of integers, got {type(labels).__name__}: torch.as_tensor(labels)"
+        )
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"labels must be class indices of an integer dtype, got {labels.dtype}")
+        raise TypeError(
+            f"labels must be class indices of an integer dtype, got {labels.dtype}: labels.long()"
+        )
     if labels.shape != (length,):
         raise ValueError(
-            f"labels must have shape ({length},), one class an embedding, got {tuple(labels.shape)}"
+            f"labels must have shape ({length},), one class an embedding, got {tuple(labels.shape)}; "
+            "of one-hot labels take labels.argmax(1)"
         )
     if labels.device != device:
         raise ValueError(f"labels are on {labels.device}, the head is on {device}: labels.to(device)")
@@ -70,6 +75,8 @@ def check_labels(labels: Tensor, length: int, num_classes: int, device: torch.de
     if wrong.any():
         row = int(wrong.nonzero()[0])
         hint = " Images of no landmark (-1) have no class: leave them out." if labels[row] == -1 else ""
+        if labels[row] == num_classes:
+            hint = " Labels start at 0; np.unique(labels, return_inverse=True) numbers classes so."
         raise ValueError(
             f"labels must be in [0, {num_classes}), got {int(labels[row])} at row {row} of the batch.{hint}"
         )
@@ -85,9 +92,13 @@ def _assert_later(right: Tensor, message: str) -> bool:
 
 
 def per_class(
-    values: NDArray[Any] | Tensor | list[float] | float, num_classes: int, name: str
+    values: NDArray[Any] | Tensor | list[float] | float,
+    num_classes: int,
+    name: str,
+    *,
+    scalar: bool = True,
 ) -> NDArray[np.float64]:
-    """One finite number a class (C,), or one for all.
+    """One finite number a class (C,), or where ``scalar`` allows it one for all.
 
     Raises:
         TypeError: If they are not numbers.
@@ -97,11 +108,10 @@ def per_class(
         values = values.detach().cpu().numpy()
     array = np.asarray(values)
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
-    if array.shape not in ((), (num_classes,)):
-        raise ValueError(
-            f"{name} must be one number or have shape ({num_classes},), one a class, got {array.shape}"
-        )
+        raise TypeError(f"{name} must be an array of numbers, one a class, got dtype {array.dtype}")
+    if array.shape != (num_classes,) and not (scalar and array.shape == ()):
+        one = "be one number or " if scalar else ""
+        raise ValueError(f"{name} must {one}have shape ({num_classes},), one a class, got {array.shape}")
     array = np.broadcast_to(array.astype(np.float64), (num_classes,))
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array))[0])
@@ -117,7 +127,7 @@ def check_margins(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     wrong = np.flatnonzero((margins < 0) | (margins >= math.pi))
     if len(wrong):
-        hint = " These look like degrees: np.deg2rad." if margins.max() > 2 * math.pi else ""
+        hint = " Are these degrees? np.deg2rad." if margins.max() >= math.pi else ""
         raise ValueError(
             f"margins are radians in [0, pi), got {margins[wrong[0]]} for class {wrong[0]}.{hint}"
         )

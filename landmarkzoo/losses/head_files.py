@@ -6,7 +6,7 @@ Heads whose classes are spread over processes are written as one file, and read 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,7 @@ def save_head(
             f"head must be a SubCenterArcFaceDynamic, got {type(head).__name__}; of a head that is compiled "
             "or wrapped give the head itself"
         )
-    names = None if class_names is None else [str(name) for name in class_names]
-    if names is not None and len(names) != head.num_classes:
-        raise ValueError(f"got {len(names)} class names for {head.num_classes} classes")
+    names = None if class_names is None else _checked_names(class_names, head.num_classes)
     folder = Path(folder)
     error: Exception | None = None
     if head.ranks.rank == 0:
@@ -91,6 +89,18 @@ def save_head(
         return
     with replacing(folder / CLASSES_FILE) as temporary:
         temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")
+
+
+def _checked_names(class_names: Sequence[str], num_classes: int) -> list[str]:
+    if isinstance(class_names, (str, Mapping, Set)):
+        raise TypeError(
+            f"class_names must be a list in the order of the classes, got {type(class_names).__name__}"
+        )
+    if len(class_names) != num_classes:
+        raise ValueError(
+            f"got {len(class_names)} class names for {num_classes} classes: class_names[c] is that of class c"
+        )
+    return [str(name) for name in class_names]
 
 
 @torch.no_grad()

@@ -6,21 +6,24 @@ unlike the rest: other views, and wrong labels (Deng et al. 2020, "Sub-center Ar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-OUTLIER_ANGLE = 1.308996938995747  # 75 degrees, as Deng et al. 2020 drop images beyond
+from landmarkzoo.losses.prediction import top_classes
+
+OUTLIER_ANGLE = math.radians(75)  # beyond which Deng et al. 2020 drop images, from the dominant center
 
 
 class Outliers(NamedTuple):
-    """Images far from every center of their class, farthest first.
+    """Images far from the centers of their class, farthest first.
 
     Attributes:
         indices: Rows of the embeddings (n,), int64.
-        cosines: Cosine with the nearest center of the image's own class (n,).
+        cosines: Cosine with the nearest center of the image's own class (n,), or with the dominant one.
     """
 
     indices: Tensor
@@ -46,6 +49,19 @@ class CenterUsage:
 
     def __add__(self, other: CenterUsage) -> CenterUsage:
         return CenterUsage(self.counts + other.counts)
+
+    @staticmethod
+    def count(own: Tensor, labels: Tensor, num_classes: int) -> CenterUsage:
+        """Count nearest centers, of equally near ones the first.
+
+        Args:
+            own: Cosines of each image with the centers of its class (N, K).
+            labels: Its class (N,).
+            num_classes: C.
+        """
+        k = own.shape[1]
+        nearest = labels * k + top_classes(own, 1).classes[:, 0]
+        return CenterUsage(torch.bincount(nearest, minlength=num_classes * k).view(num_classes, k))
 
     @property
     def shares(self) -> Tensor:

@@ -44,14 +44,15 @@ def dynamic_margins(
     if counts.ndim != 1 or len(counts) == 0:
         raise ValueError(f"class_counts must have shape (C,), one number a class, got {counts.shape}")
     if not 0 <= low <= high < math.pi:
-        raise ValueError(f"margins are radians with 0 <= low <= high < pi, got low={low}, high={high}")
+        hint = "; of degrees take np.deg2rad" if high >= math.pi else ""
+        raise ValueError(f"margins are radians, 0 <= low <= high < pi, got low={low}, high={high}{hint}")
     wrong = np.flatnonzero(~(np.isfinite(counts) & (counts > 0)))
     if len(wrong):
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise ValueError(
             f"class {wrong[0]}{more} has no image (its count is {counts[wrong[0]]}): every class needs a "
-            "positive count. Leave such classes out and number the others anew; np.bincount(labels, "
-            "minlength=num_classes) counts without shifting classes."
+            "positive count. Leave such classes out and number the others anew: classes, labels = "
+            "np.unique(labels, return_inverse=True)."
         )
     t = counts.astype(np.float64) ** -0.25
     span = t.max() - t.min()

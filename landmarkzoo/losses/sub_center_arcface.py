@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from landmarkzoo.losses.product_dtype import ProductDtype, product_dtype
 from landmarkzoo.losses.recycled_memory import RecycledMemory
 
 Reduction = Literal["mean", "sum", "none"]
+Centers = Literal["every", "dominant"]
 PerClass = NDArray[Any] | Tensor | list[float]
 
 _INIT_CLASSES = 4096  # drawn at a time
@@ -103,9 +105,7 @@ class SubCenterArcFaceDynamic(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.embedding_dim = embedding_dim
-        self.num_classes = num_classes
-        self.sub_centers = sub_centers
+        self.embedding_dim, self.num_classes, self.sub_centers = embedding_dim, num_classes, sub_centers
         self.scale = float(scale)
         self.label_smoothing = float(label_smoothing)
         self.reduction: Reduction = reduction
@@ -116,7 +116,8 @@ class SubCenterArcFaceDynamic(nn.Module):
         if class_counts is not None:
             if margins is not None:
                 raise ValueError("give class_counts or margins, not both: the counts become margins")
-            margins = dynamic_margins(per_class(class_counts, num_classes, "class_counts"))
+            counts = per_class(class_counts, num_classes, "class_counts", scalar=False)
+            margins = dynamic_margins(counts)
         if margins is not None:
             margins = check_margins(per_class(margins, num_classes, "margins"))
         if class_weights is not None:
@@ -133,7 +134,7 @@ class SubCenterArcFaceDynamic(nn.Module):
     def _check_arguments(self) -> None:
         for name in ("embedding_dim", "num_classes", "sub_centers"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
         if self.sub_centers > 255:
             raise ValueError(f"sub_centers must be at most 255, got {self.sub_centers}; 3 is usual")
@@ -317,13 +318,23 @@ class SubCenterArcFaceDynamic(nn.Module):
 
     # --- tools on centers --------------------------------------------------------------------------
 
-    def outliers(self, embeddings: Tensor, labels: Tensor, *, angle: float = OUTLIER_ANGLE) -> Outliers:
+    def outliers(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        *,
+        angle: float = OUTLIER_ANGLE,
+        centers: Centers = "every",
+    ) -> Outliers:
         """Images far from every center of their class: wrong labels, interiors, bad crops.
 
         Args:
             embeddings: (N, D), of the training images by the model that was trained with this head.
             labels: Their classes (N,).
-            angle: How far, in radians; 75 degrees as in Deng et al. 2020. With 0 all are listed.
+            angle: How far, in radians; 75 degrees unless told otherwise. With 0 all are listed.
+            centers: ``"every"``, or ``"dominant"``: far from the center that most images of the class are
+                nearest to, as in Deng et al. 2020. It also lists wrong labels, and other views of the
+                landmark, that have settled at a center of their own.
 
         Returns:
             ``indices`` and ``cosines`` (with the nearest own center) of these images, farthest first.
@@ -340,9 +351,16 @@ class SubCenterArcFaceDynamic(nn.Module):
             tensor([2])
         """
         if not 0 <= angle <= math.pi:
-            raise ValueError(f"angle must be in radians, in [0, pi], got {angle}")
-        own, batch, _ = self._own_cosines(embeddings, labels)
-        return find_outliers(batch.scatter(own.amax(dim=1)), angle)
+            raise ValueError(f"angle must be in radians, in [0, pi], got {angle}: math.radians(75)")
+        if centers not in get_args(Centers):
+            raise ValueError(f"centers must be one of {get_args(Centers)}, got {centers!r}")
+        own, batch, labels = self._own_cosines(embeddings, labels)
+        if centers == "dominant":
+            usage = CenterUsage.count(own, labels, self.num_classes)
+            cosine = own.gather(1, usage.dominant[labels][:, None])[:, 0]
+        else:
+            cosine = own.amax(dim=1)
+        return find_outliers(batch.scatter(cosine), angle)
 
     def center_usage(self, embeddings: Tensor, labels: Tensor) -> CenterUsage:
         """How many images of each class are nearest to each of its centers.
@@ -359,9 +377,7 @@ class SubCenterArcFaceDynamic(nn.Module):
             ValueError: If shapes do not fit, a label is out of range, or a value is not finite.
         """
         own, _, labels = self._own_cosines(embeddings, labels)
-        nearest = labels * self.sub_centers + top_classes(own, 1).classes[:, 0]
-        counts = torch.bincount(nearest, minlength=self.num_classes * self.sub_centers)
-        return CenterUsage(counts.view(self.num_classes, self.sub_centers))
+        return CenterUsage.count(own, labels, self.num_classes)
 
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]

@@ -15,7 +15,7 @@ from landmarkzoo.weights.sources import is_saved, saved_folder
 
 
 def create_model(
-    name: str, pretrained: bool = False, pretrained_backbone: bool = False, **overrides: Any
+    name: str | Path, pretrained: bool = False, pretrained_backbone: bool = False, **overrides: Any
 ) -> DescriptorModel:
     """Create a model by name.
 
@@ -44,7 +44,7 @@ def create_model(
     """
     if is_saved(name):
         return _saved(saved_folder(name), overrides)
-    cfg = get_model_cfg(name)
+    cfg = get_model_cfg(str(name))
     if pretrained:
         raise ValueError(
             f"no landmark weights are published for {name!r} yet. What works: ImageNet weights of the "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import distributed as dist
 
@@ -10,7 +12,7 @@ from landmarkzoo.weights.sources import saved_folder
 
 
 def load_head(
-    name: str,
+    name: str | Path,
     *,
     process_group: dist.ProcessGroup | None = None,
     device: torch.device | str | None = None,
@@ -18,7 +20,7 @@ def load_head(
     """Load a head and the names of its classes, as ``save_pretrained`` wrote them.
 
     Args:
-        name: ``"local-dir:path"``.
+        name: ``"local-dir:path"``, or a ``Path``.
         process_group: Spread the classes over these processes; each reads its part of the file only.
         device: Where the head goes.
 

@@ -125,6 +125,15 @@ def test_wrong_names(tmp_path):
         lz.load_head(f"local-dir:{tmp_path / 'nowhere'}")
     with pytest.raises(FileNotFoundError, match="does not hold one"):
         lz.load_head(f"local-dir:{tmp_path}")
+    lz.losses.save_head(head_with_everything(), tmp_path)
+    assert lz.load_head(tmp_path)[0].num_classes == 4  # a Path is a folder
+    with pytest.raises(ValueError, match=f"a folder is 'local-dir:{tmp_path}'"):
+        lz.load_head(str(tmp_path))
+    with pytest.raises(ValueError, match="is a file: give its folder"):
+        lz.load_head(f"local-dir:{tmp_path / 'head.safetensors'}")
+    for names in ("abcd", {0: "a"}, {"a", "b", "c", "d"}):
+        with pytest.raises(TypeError, match="must be a list in the order of the classes"):
+            lz.losses.save_head(head_with_everything(), tmp_path, names)
     for name in ("dolg_efficientnet_b5", "hf-hub:org/repo"):
         with pytest.raises(ValueError, match="local-dir:path"):
             lz.load_head(name)

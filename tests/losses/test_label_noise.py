@@ -71,7 +71,17 @@ def test_finds_wrong_labels_in_a_trained_head():
     assert len(found & set(wrong.tolist())) >= 25
 
 
+def test_dominant_center_lists_what_has_settled_at_another(head):
+    x, y = towards(2, 4, 6, 86), torch.tensor([0, 0, 0, 0])  # three in the east, one in the north
+    assert head.outliers(x, y).indices.tolist() == []
+    found = head.outliers(x, y, centers="dominant")
+    assert found.indices.tolist() == [3]
+    assert found.cosines.tolist() == pytest.approx([math.cos(math.radians(86))], abs=1e-6)
+
+
 def test_wrong_arguments(head):
+    with pytest.raises(ValueError, match="centers must be one of"):
+        head.outliers(towards(0), torch.tensor([0]), centers="all")
     with pytest.raises(ValueError, match="angle must be in radians"):
         head.outliers(towards(0), torch.tensor([0]), angle=75)
     with pytest.raises(ValueError, match="got 2 at row 0"):
