@@ -82,10 +82,10 @@ def save_head(
         if getattr(head, name) is not None:
             tensors[name] = getattr(head, name).detach().cpu().contiguous()
     arguments = {name: getattr(head, name) for name in _ARGUMENTS}
+    (folder / CLASSES_FILE).unlink(missing_ok=True)  # never the names of another head beside this one
     with replacing(folder / HEAD_FILE) as temporary:
         save_file(tensors, str(temporary), {"format": _FORMAT, "arguments": json.dumps(arguments)})
     if names is None:
-        (folder / CLASSES_FILE).unlink(missing_ok=True)  # of another head
         return
     with replacing(folder / CLASSES_FILE) as temporary:
         temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")

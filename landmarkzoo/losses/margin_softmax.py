@@ -91,10 +91,10 @@ class _Losses(torch.autograd.Function):
             targets.put(everything, own.indices.to(torch.uint8), best.center)
             with_margin, slope = add_angular_margin(own.values, targets.margins)
             target_logit = loss.scale * with_margin
-            log_sum, target_logit, smooth = _statistics(best.cosine, target_logit, targets, loss)
+            largest, log_sum, target_logit, smooth = _statistics(best.cosine, target_logit, targets, loss)
             distribution = _target_distribution(targets, loss)
         ctx.save_for_backward(
-            unit, weight, best.cosine, best.center, best.inverse_norm, slope, target_logit, log_sum
+            unit, weight, best.cosine, best.center, best.inverse_norm, slope, target_logit, largest, log_sum
         )
         ctx.targets, ctx.loss, ctx.distribution = targets, loss, distribution
         on_target, total, per_class = distribution
@@ -103,18 +103,20 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        unit, weight, cosine, center, inverse_norm, slope, target_logit, log_sum = ctx.saved_tensors
+        unit, weight, cosine, center, inverse_norm, slope, target_logit, largest, log_sum = ctx.saved_tensors
         targets, loss = ctx.targets, ctx.loss
         best = BestCosines(cosine, center, inverse_norm)
         on_target, total, per_class = ctx.distribution
         with torch.autocast(unit.device.type, enabled=False):
             by_logit = by_loss * loss.scale  # by a logit divided by the scale
-            probability = torch.exp(target_logit - log_sum)
-            at_target = total * probability - on_target - per_class * targets.weights
-            at_target = by_logit * at_target * slope
+            # P - 1 at once: where P is nearly 1 the difference would have lost its digits.
+            at_target = total * torch.expm1(target_logit - log_sum)
+            at_target = by_logit * (at_target + (total - on_target - per_class * targets.weights)) * slope
 
             def by_cosine(block: slice) -> tuple[Tensor, Tensor]:
-                g = (cosine[block] * loss.scale).sub_(log_sum).exp_().mul_(by_logit * total)  # (n, B)
+                g = (
+                    (cosine[block] * loss.scale).sub_(largest).sub_(log_sum).exp_().mul_(by_logit * total)
+                )  # (n, B)
                 if loss.label_smoothing:
                     g -= targets.class_weights[block, None] * (by_logit * per_class)
                 return targets.put(block, at_target, g), cosine[block]
@@ -135,8 +137,10 @@ def _target_distribution(targets: Targets, loss: MarginSoftmax) -> tuple[Tensor,
 
 def _statistics(
     cosine: Tensor, target_logit: Tensor, targets: Targets, loss: MarginSoftmax
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-sum-exp, target logit and weighted sum of the logits, over all classes on all ranks, each (B,)."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Over all classes on all ranks, each (B,): the largest logit, and of the logits less the largest the
+    log-sum-exp, the target and the weighted sum. So a small loss is no difference of large numbers.
+    """  # noqa: D205
     classes, batch = cosine.shape
     size = max(1, _LOGITS_BLOCK // batch)
     blocks = [slice(start, min(start + size, classes)) for start in range(0, classes, size)]
@@ -146,11 +150,11 @@ def _statistics(
 
     largest = loss.ranks.max(torch.stack([logits(block).amax(dim=0) for block in blocks]).amax(dim=0))
     sums = cosine.new_zeros(3, batch)
-    sums[1] = targets.only_here(target_logit)
+    sums[1] = targets.only_here(target_logit - largest)
     for block in blocks:
-        z = logits(block)
+        z = logits(block).sub_(largest)
         if loss.label_smoothing:
             sums[2] += targets.class_weights[block] @ z
-        sums[0] += z.sub_(largest).exp_().sum(dim=0)
+        sums[0] += z.exp_().sum(dim=0)
     sums = loss.ranks.sum(sums)
-    return largest + sums[0].log(), sums[1], sums[2]
+    return largest, sums[0].log(), sums[1], sums[2]

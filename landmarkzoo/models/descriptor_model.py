@@ -82,9 +82,9 @@ class DescriptorModel(nn.Module, ABC):
             if class_names is not None:
                 raise ValueError("class_names are those of a head: give head=... as well")
             folder.mkdir(parents=True, exist_ok=True)
+            write_model(self, self.cfg, folder)
             for stale in (HEAD_FILE, CLASSES_FILE):
                 (folder / stale).unlink(missing_ok=True)
-            write_model(self, self.cfg, folder)
             return
         if isinstance(head, SubCenterArcFaceDynamic) and head.embedding_dim != self.embedding_dim:
             raise ValueError(

@@ -118,6 +118,19 @@ def test_float32_is_float64_to_rounding(k):
         torch.testing.assert_close(one.double(), other, rtol=1e-3, atol=1e-5 * other.abs().max().item())
 
 
+def test_a_small_loss_keeps_its_digits():
+    head = lz.SubCenterArcFaceDynamic(64, 500, margins=0.1, sub_centers=2, scale=16.0)
+    y = torch.arange(0, 500, 20)
+    x = (head.weight.detach()[2 * y] + 0.01 * torch.randn(len(y), 64)).requires_grad_()
+    loss = head(x, y)
+    wide, x64 = copy.deepcopy(head).double(), x.detach().double().requires_grad_()
+    expected = wide(x64, y)
+    assert 1e-4 < expected < 1e-2
+    torch.testing.assert_close(loss.double(), expected, rtol=2e-3, atol=0)
+    (ours,), (right,) = torch.autograd.grad(loss, [x]), torch.autograd.grad(expected, [x64])
+    assert (ours - right).norm() < 1e-2 * right.norm()
+
+
 @pytest.mark.parametrize("values", [1, 37, 500, 2**21])
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_blocks_of_odd_sizes_change_nothing(values, k, small_blocks):
