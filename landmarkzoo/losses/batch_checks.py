@@ -105,7 +105,7 @@ def per_class(
         ValueError: If there are not C of them, or one is not finite.
     """
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu().double().numpy()
     array = np.asarray(values)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be an array of numbers, one a class, got dtype {array.dtype}")

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from landmarkzoo.losses.recycled_memory import RecycledMemory
 
@@ -164,6 +163,16 @@ def _add_product(total: Tensor, a: Tensor, b: Tensor, buffer: Tensor | None = No
         total += torch.mm(a, b) if buffer is None else torch.mm(a, b, out=buffer)
 
 
+def refuse_second_derivative() -> None:
+    """To be called in a backward pass, which records what it does only for ``create_graph=True``.
+
+    Raises:
+        RuntimeError: If a graph is made, which would hold a part of the derivative only.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError("the head has no second derivative: create_graph=True is for plain formulations")
+
+
 class NearestCosines(torch.autograd.Function):
     """Cosine with the nearest center of each class, (B, D) of length 1 -> (B, C), with gradient."""
 
@@ -181,12 +190,12 @@ class NearestCosines(torch.autograd.Function):
             best = best_cosines(unit, weight, sub_centers, products)
         ctx.save_for_backward(unit, weight, best.cosine, best.center, best.inverse_norm)
         ctx.products, ctx.memory = products, memory
-        return best.cosine.T
+        return best.cosine.T.clone(memory_format=torch.contiguous_format)  # the user's to change
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, by_cosine: Tensor) -> tuple[Tensor | None, ...]:
         """See :func:`gradients`."""
+        refuse_second_derivative()
         unit, weight, cosine, center, inverse_norm = ctx.saved_tensors
         best, columns = BestCosines(cosine, center, inverse_norm), by_cosine.T.contiguous()  # (C, B)
         with torch.autocast(unit.device.type, enabled=False):

@@ -58,7 +58,7 @@ class Ranks:
         return x if self.group is None else self._reduce(x, dist.ReduceOp.MAX)
 
     def _reduce(self, x: Tensor, operation: Any) -> Tensor:
-        x = x.clone()
+        x = x.clone(memory_format=torch.contiguous_format)  # NCCL takes nothing else
         dist.all_reduce(x, operation, group=self.group)
         return x
 

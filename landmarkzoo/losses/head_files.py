@@ -65,18 +65,27 @@ def save_head(
             f"head must be a SubCenterArcFaceDynamic, got {type(head).__name__}; of a head that is compiled "
             "or wrapped give the head itself"
         )
-    names = None if class_names is None else _checked_names(class_names, head.num_classes)
-    folder = Path(folder)
+    folder, names = Path(folder), None
     error: Exception | None = None
-    if head.ranks.rank == 0:
-        try:
+    try:
+        names = None if class_names is None else _checked_names(class_names, head.num_classes)
+        if head.ranks.rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            error = problem
-    BatchOfRanks.exchange(head.ranks, 1, head.weight.device, error)
+    except (OSError, TypeError, ValueError) as problem:
+        error = problem
+    BatchOfRanks.exchange(head.ranks, 1, head.weight.device, error)  # all go on, or none
     weight = gather_weight(head)
-    if weight is None:
-        return
+    try:
+        if weight is not None:
+            _write(head, weight, folder, names)
+    except OSError as problem:
+        error = problem
+    BatchOfRanks.exchange(
+        head.ranks, 1, head.weight.device, error
+    )  # nobody returns before the files are there
+
+
+def _write(head: SubCenterArcFaceDynamic, weight: Tensor, folder: Path, names: list[str] | None) -> None:
     tensors = {"weight": weight}
     for name in ("margins", "class_weights"):
         if getattr(head, name) is not None:
@@ -85,10 +94,9 @@ def save_head(
     (folder / CLASSES_FILE).unlink(missing_ok=True)  # never the names of another head beside this one
     with replacing(folder / HEAD_FILE) as temporary:
         save_file(tensors, str(temporary), {"format": _FORMAT, "arguments": json.dumps(arguments)})
-    if names is None:
-        return
-    with replacing(folder / CLASSES_FILE) as temporary:
-        temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")
+    if names is not None:
+        with replacing(folder / CLASSES_FILE) as temporary:
+            temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")
 
 
 def _checked_names(class_names: Sequence[str], num_classes: int) -> list[str]:

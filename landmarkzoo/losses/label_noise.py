@@ -88,5 +88,5 @@ def find_outliers(own_cosine: Tensor, angle: float) -> Outliers:
     """
     order = own_cosine.sort(stable=True)
     # Not acos of the cosines: an angle of 0 must list all, whatever the rounding.
-    far = order.values < torch.cos(torch.tensor(angle, dtype=torch.float64)) if angle > 0 else slice(None)
+    far = order.values < math.cos(angle) if angle > 0 else slice(None)
     return Outliers(order.indices[far], order.values[far])

@@ -11,9 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from landmarkzoo.losses.center_blocks import BestCosines, best_cosines, gradients, own_cosines
+from landmarkzoo.losses.center_blocks import (
+    BestCosines,
+    best_cosines,
+    gradients,
+    own_cosines,
+    refuse_second_derivative,
+)
 from landmarkzoo.losses.class_parallel import Ranks
 from landmarkzoo.losses.margins import add_angular_margin
 from landmarkzoo.losses.recycled_memory import RecycledMemory
@@ -101,8 +106,8 @@ class _Losses(torch.autograd.Function):
         return total * log_sum - on_target * target_logit - per_class * smooth
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        refuse_second_derivative()
         unit, weight, cosine, center, inverse_norm, slope, target_logit, largest, log_sum = ctx.saved_tensors
         targets, loss = ctx.targets, ctx.loss
         best = BestCosines(cosine, center, inverse_norm)

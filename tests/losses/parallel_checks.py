@@ -147,6 +147,12 @@ def files(folder, rank, x, y, own):
             assert torch.equal(fewer.weight, whole.weight[rank * half : (rank + 1) * half])
     spread.load_state_dict(whole.state_dict())  # of all classes: each takes its own
     assert torch.equal(spread.weight, whole.weight[rows])
+    lz.losses.save_head(spread, f"{folder}/again")
+    assert Path(folder, "again", "head.safetensors").is_file()  # on all ranks, without a barrier
+    with pytest.raises(
+        ValueError, match="class names for 8 classes" if rank == 0 else "rank 0 stopped|class names"
+    ):
+        lz.losses.save_head(spread, f"{folder}/again", names[: -1 if rank == 0 else None])
     error = OSError if rank == 0 else ValueError  # the first writes, the others hear of it
     with pytest.raises(error):
         lz.losses.save_head(spread, f"{folder}/rendezvous/below_a_file")

@@ -365,6 +365,21 @@ class TestErrors:
 
 
 class TestModule:
+    def test_second_derivatives_are_refused_instead_of_wrong(self):
+        head = lz.SubCenterArcFaceDynamic(4, 3, margins=0.5)
+        x = torch.randn(2, 4, requires_grad=True)
+        for value in (head(x, torch.tensor([0, 1])), head.cosine(x).sum()):
+            with pytest.raises(RuntimeError, match="no second derivative"):
+                torch.autograd.grad(value, x, create_graph=True)
+
+    def test_cosines_can_be_changed_in_place(self):
+        head = lz.SubCenterArcFaceDynamic(4, 3)
+        x = torch.randn(2, 4, requires_grad=True)
+        expected = torch.autograd.grad((head.cosine(x) * 45).sum(), x)[0]
+        cosine = head.cosine(x)
+        cosine *= 45
+        torch.testing.assert_close(torch.autograd.grad(cosine.view(-1).sum(), x)[0], expected)
+
     def test_state_dict_is_the_weight_and_starts_uniform(self):
         head = lz.SubCenterArcFaceDynamic(64, 5000, class_counts=torch.arange(1, 5001))
         assert list(head.state_dict()) == ["weight"]
