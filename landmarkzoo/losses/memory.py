@@ -93,7 +93,7 @@ def memory_estimate(
     in_use = classes
     if sample_rate is not None:
         in_use = min(classes, max(math.ceil(sample_rate * classes), batch_size))
-    center = sub_centers * embedding_dim * dtype.itemsize  # bytes of the centers of one class
+    center = sub_centers * embedding_dim * dtype.itemsize  # bytes of a class
     # Kept: cosines and nearest centers. Meanwhile: about five arrays as large as the products of a block.
     block = min(in_use, max(1, 2**21 // (sub_centers * max(embedding_dim, batch_size))))
     activations = in_use * batch_size * (4 + 1) + in_use * sub_centers * 4

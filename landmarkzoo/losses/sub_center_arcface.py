@@ -122,7 +122,7 @@ class SubCenterArcFaceDynamic(nn.Module):
             margins = check_margins(per_class(margins, num_classes, "margins"))
         if class_weights is not None:
             class_weights = check_weights(per_class(class_weights, num_classes, "class_weights"))
-        # Like the arguments they are, these are no part of the state dict; save_pretrained keeps them.
+        # No part of the state dict, like other arguments; save_pretrained keeps them.
         for name, values in (("margins", margins), ("class_weights", class_weights)):
             buffer = None if values is None else torch.tensor(values, dtype=torch.float32, device=device)
             self.register_buffer(name, buffer, persistent=False)
@@ -160,8 +160,7 @@ class SubCenterArcFaceDynamic(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the centers uniformly from +-1 / sqrt(D).
 
-        Every process draws those of all classes and keeps its own: with one seed on all of them the shards
-        differ, and together they are the weight that one process would have drawn.
+        Every process draws those of all classes and keeps its own: with one seed the shards differ.
         """
         bound, k = self.embedding_dim**-0.5, self.sub_centers
         for start in range(0, self.num_classes, _INIT_CLASSES):
@@ -272,8 +271,8 @@ class SubCenterArcFaceDynamic(nn.Module):
 
     def _cosine_here(self, unit: Tensor) -> Tensor:
         products = product_dtype(self.products, unit, self.weight)
-        cosine: Tensor = NearestCosines.apply(unit, self.weight, self.sub_centers, products, self._memory)
-        return cosine
+        out: Tensor = NearestCosines.apply(unit, self.weight, self.sub_centers, products, self._memory)
+        return out
 
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -373,8 +372,7 @@ class SubCenterArcFaceDynamic(nn.Module):
             ``counts`` (C, K), with ``shares`` (C, K) and the ``dominant`` center of each class (C,).
 
         Raises:
-            TypeError: If embeddings are not floating point, or labels not integers.
-            ValueError: If shapes do not fit, a label is out of range, or a value is not finite.
+            TypeError, ValueError: As :meth:`forward`.
         """
         own, _, labels = self._own_cosines(embeddings, labels)
         return CenterUsage.count(own, labels, self.num_classes)
@@ -396,7 +394,7 @@ class SubCenterArcFaceDynamic(nn.Module):
         margins = "none"
         if self.margins is not None:
             margins = f"{float(self.margins.min()):.3g} to {float(self.margins.max()):.3g}"
-        shard = f", shard={self.shard}" if self.ranks.group is not None else ""
+        shard = "" if self.ranks.group is None else f", shard={self.shard}"
         return (
             f"embedding_dim={self.embedding_dim}, num_classes={self.num_classes}, "
             f"sub_centers={self.sub_centers}, scale={self.scale:g}, margins={margins}{shard}"
