@@ -315,8 +315,6 @@ class SubCenterArcFaceDynamic(nn.Module):
         cosines = F.pad(here.cosines, missing, value=-torch.inf)
         return best_of(self.ranks.gather_columns(classes), self.ranks.gather_columns(cosines), k)
 
-    # --- tools on centers --------------------------------------------------------------------------
-
     def outliers(
         self,
         embeddings: Tensor,
