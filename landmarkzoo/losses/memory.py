@@ -64,7 +64,8 @@ def memory_estimate(
         dtype: Of the weights.
 
     Returns:
-        Bytes on the process with the most classes. Activations are those of the head alone.
+        Bytes on the process with the most classes. Activations are those of the head alone, on a CPU; on a
+        GPU its larger blocks come on top.
 
     Raises:
         ValueError: If a number is out of range, or the optimizer is unknown.
@@ -73,16 +74,7 @@ def memory_estimate(
         >>> print(lz.memory_estimate(81_313))
         weights 476 MiB, gradient 476 MiB, optimizer 953 MiB, activations 31 MiB, total 1,937 MiB
     """
-    counts = {
-        "num_classes": num_classes,
-        "embedding_dim": embedding_dim,
-        "sub_centers": sub_centers,
-        "batch_size": batch_size,
-        "world_size": world_size,
-    }
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a positive integer, got {count!r}")
+    _check(num_classes, embedding_dim, sub_centers, batch_size, world_size)
     if sample_rate is not None and not 0 < sample_rate <= 1:
         raise ValueError(f"sample_rate must be in (0, 1] or None, got {sample_rate}")
     if optimizer not in get_args(Optimizer):
@@ -106,3 +98,10 @@ def memory_estimate(
         optimizer=_STATES[optimizer] * classes * center,
         activations=activations,
     )
+
+
+def _check(*counts: int) -> None:
+    names = ("num_classes", "embedding_dim", "sub_centers", "batch_size", "world_size")
+    for name, count in zip(names, counts):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a positive integer, got {count!r}")
