@@ -1,18 +1,19 @@
-"""Errors at the border of the head: what came, what is right, how to fix it."""
+"""Batches at the border of the head: what came, what is right, how to fix it."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 
-def check_embeddings(embeddings: Tensor, dim: int, device: torch.device) -> None:
+def check_embeddings(embeddings: Tensor, dim: int, device: torch.device, *, wait: bool) -> None:
     """Embeddings (B, dim), floating point, finite, on the device of the head.
+
+    Args:
+        embeddings: The batch.
+        dim: What the head takes.
+        device: Where the head is.
+        wait: On CUDA, check the values at once instead of by a later assertion that ends the process.
 
     Raises:
         TypeError: If they are no floating point tensor.
@@ -35,7 +36,7 @@ def check_embeddings(embeddings: Tensor, dim: int, device: torch.device) -> None
             f"embeddings are on {embeddings.device}, the head is on {device}: move one, head.to(device)"
         )
     finite = torch.isfinite(embeddings)
-    if _assert_later(finite.all(), "embeddings must be finite, but have NaN or infinite values"):
+    if not wait and _assert_later(finite.all(), "embeddings must be finite, but have NaN or infinite values"):
         return
     if not finite.all():
         row = int((~finite.all(dim=1)).nonzero()[0])
@@ -46,8 +47,17 @@ def check_embeddings(embeddings: Tensor, dim: int, device: torch.device) -> None
         )
 
 
-def check_labels(labels: Tensor, length: int, num_classes: int, device: torch.device) -> Tensor:
+def check_labels(
+    labels: Tensor, length: int, num_classes: int, device: torch.device, *, wait: bool
+) -> Tensor:
     """Labels (length,) in [0, num_classes), as int64.
+
+    Args:
+        labels: The batch.
+        length: Number of embeddings.
+        num_classes: C.
+        device: Where the head is.
+        wait: As for :func:`check_embeddings`.
 
     Raises:
         TypeError: If they are no integer tensor.
@@ -70,7 +80,7 @@ def check_labels(labels: Tensor, length: int, num_classes: int, device: torch.de
         raise ValueError(f"labels are on {labels.device}, the head is on {device}: labels.to(device)")
     labels = labels.long()
     wrong = (labels < 0) | (labels >= num_classes)
-    if _assert_later(~wrong.any(), f"labels must be in [0, {num_classes})"):
+    if not wait and _assert_later(~wrong.any(), f"labels must be in [0, {num_classes})"):
         return labels
     if wrong.any():
         row = int(wrong.nonzero()[0])
@@ -89,58 +99,3 @@ def _assert_later(right: Tensor, message: str) -> bool:
         return False
     torch._assert_async(right, message)
     return True
-
-
-def per_class(
-    values: NDArray[Any] | Tensor | list[float] | float,
-    num_classes: int,
-    name: str,
-    *,
-    scalar: bool = True,
-) -> NDArray[np.float64]:
-    """One finite number a class (C,), or where ``scalar`` allows it one for all.
-
-    Raises:
-        TypeError: If they are not numbers.
-        ValueError: If there are not C of them, or one is not finite.
-    """
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().double().numpy()
-    array = np.asarray(values)
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be an array of numbers, one a class, got dtype {array.dtype}")
-    if array.shape != (num_classes,) and not (scalar and array.shape == ()):
-        one = "be one number or " if scalar else ""
-        raise ValueError(f"{name} must {one}have shape ({num_classes},), one a class, got {array.shape}")
-    array = np.broadcast_to(array.astype(np.float64), (num_classes,))
-    if not np.isfinite(array).all():
-        row = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ValueError(f"{name} must be finite, got {array[row]} for class {row}")
-    return array
-
-
-def check_margins(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Margins in [0, pi), in radians.
-
-    Raises:
-        ValueError: If one is not; degrees are recognised.
-    """
-    wrong = np.flatnonzero((margins < 0) | (margins >= math.pi))
-    if len(wrong):
-        hint = " Are these degrees? np.deg2rad." if margins.max() >= math.pi else ""
-        raise ValueError(
-            f"margins are radians in [0, pi), got {margins[wrong[0]]} for class {wrong[0]}.{hint}"
-        )
-    return margins
-
-
-def check_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Class weights that are not negative.
-
-    Raises:
-        ValueError: If one is.
-    """
-    wrong = np.flatnonzero(weights < 0)
-    if len(wrong):
-        raise ValueError(f"class_weights must not be negative, got {weights[wrong[0]]} for class {wrong[0]}")
-    return weights

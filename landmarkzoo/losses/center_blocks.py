@@ -23,6 +23,7 @@ from landmarkzoo.losses.recycled_memory import RecycledMemory
 
 _CPU_BLOCK_VALUES = 2**21  # 8 MiB of centers: they stay in the last-level cache
 _GPU_BLOCK_VALUES = 2**26  # large enough to keep a GPU busy
+_SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class BestCosines:
     cosine: Tensor
     center: Tensor
     inverse_norm: Tensor
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For autograd, which saves tensors."""
+        return self.cosine, self.center, self.inverse_norm
 
 
 def inverse_norms(x: Tensor) -> Tensor:
@@ -55,14 +61,17 @@ def inverse_norms(x: Tensor) -> Tensor:
 def unit_vectors(x: Tensor) -> Tensor:
     """Vectors (B, D) at length 1, with gradient; zero vectors stay zero, and get one as if of length 1.
 
-    Divided by their largest entry first, as squares of very small or large ones leave the float range.
+    Divided by their largest entry first, as squares of very small or large ones leave the float range. The
+    gradient, which grows as vectors shrink, is that of entries of 1e-12 at least, as in ``F.normalize``.
 
     Example:
         >>> unit_vectors(torch.tensor([[3e30, 4e30], [0.0, 0.0]]))
         tensor([[0.6000, 0.8000], [0.0000, 0.0000]])
     """
     largest = x.detach().abs().amax(dim=1, keepdim=True)
-    x = x / torch.where(largest > 0, largest, 1.0)
+    divisor = torch.where(largest > 0, largest, 1.0)
+    scaled = x / divisor.clamp(min=_SMALLEST)
+    x = scaled + (x.detach() / divisor - scaled.detach())  # which is zero, or all, of the value
     norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     return x / torch.where(norms > 0, norms, 1.0)
 
@@ -118,7 +127,8 @@ def gradients(
     by_cosine: Callable[[slice], tuple[Tensor, Tensor]],
     products: torch.dtype,
     memory: RecycledMemory,
-) -> tuple[Tensor, Tensor]:
+    needed: tuple[bool, bool] = (True, True),
+) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of a function of :func:`best_cosines`.
 
     Args:
@@ -128,14 +138,15 @@ def gradients(
         by_cosine: For a block of classes the derivative by their cosines, and these cosines, both (n, B).
         products: dtype in which matrices are multiplied.
         memory: Where the gradient of the centers may stand.
+        needed: Which of the two gradients are.
 
     Returns:
         Gradients by the unit embeddings (B, D) and by the centers (C * K, D).
     """
     (classes, batch), dim = best.cosine.shape, unit.shape[1]
     k = len(weight) // classes
-    by_unit = unit.new_zeros(dim, batch)
-    by_weight = memory.empty(weight.shape, weight.dtype, weight.device)
+    by_unit = unit.new_zeros(dim, batch) if needed[0] else None
+    by_weight = memory.empty(weight.shape, weight.dtype, weight.device) if needed[1] else None
     unit_products = unit.to(products)
     blocks = _Blocks(unit, weight, k, products)
     by_dot, scratch = unit.new_empty(2, blocks.rows, batch)
@@ -147,12 +158,43 @@ def gradients(
         for i in range(k):
             torch.where(best.center[block] == i, slope, zero, out=g[:, i])
         g *= inverse.view(-1, k, 1)
-        along = torch.mul(g, cosine[:, None], out=scratch[: len(centers)].view_as(g)).sum(dim=2)  # (n, K)
         g_products = g.view(-1, batch).to(products)  # (n * K, B)
-        _add_product(by_unit, blocks.narrow(centers).T, g_products)
-        torch.mul(centers, -along.view(-1, 1) * inverse, out=by_weight[rows])
-        _add_product(by_weight[rows], g_products, unit_products, blocks.buffer[: len(centers)])
-    return by_unit.T, by_weight
+        if by_unit is not None:
+            _add_product(by_unit, blocks.narrow(centers).T, g_products)
+        if by_weight is not None:
+            along = torch.mul(g, cosine[:, None], out=scratch[: len(centers)].view_as(g)).sum(dim=2)  # (n, K)
+            torch.mul(centers, -along.view(-1, 1) * inverse, out=by_weight[rows])
+            _add_product(by_weight[rows], g_products, unit_products, blocks.buffer[: len(centers)])
+    return None if by_unit is None else by_unit.T, by_weight
+
+
+def add_own_gradients(
+    by_unit: Tensor | None,
+    by_weight: Tensor | None,
+    unit: Tensor,
+    weight: Tensor,
+    rows: Tensor,
+    slope: Tensor,
+) -> None:
+    """Add the gradients of one cosine for each embedding, in full precision.
+
+    Args:
+        by_unit: Gradient by the embeddings (B, D), added to.
+        by_weight: Gradient by the centers (C * K, D), added to.
+        unit: Embeddings of length 1 (B, D).
+        weight: Centers (C * K, D).
+        rows: The center of each embedding (B,).
+        slope: Derivative by the cosine of the two (B,); 0 for none.
+    """
+    centers = weight[rows].to(unit.dtype)  # (B, D)
+    inverse, slope = inverse_norms(centers), slope[:, None]
+    directions = centers * inverse
+    if by_unit is not None:
+        by_unit += slope * directions
+    if by_weight is not None:
+        cosine = (unit * directions).sum(dim=1, keepdim=True)
+        across = (unit - cosine * directions) * (slope * inverse)
+        by_weight.index_add_(0, rows, across.to(by_weight.dtype))
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor, buffer: Tensor | None = None) -> None:
@@ -188,7 +230,7 @@ class NearestCosines(torch.autograd.Function):
         """See :func:`best_cosines`."""
         with torch.autocast(unit.device.type, enabled=False):
             best = best_cosines(unit, weight, sub_centers, products)
-        ctx.save_for_backward(unit, weight, best.cosine, best.center, best.inverse_norm)
+        ctx.save_for_backward(unit, weight, *best.parts)
         ctx.products, ctx.memory = products, memory
         return best.cosine.T.clone(memory_format=torch.contiguous_format)  # the user's to change
 
@@ -200,18 +242,34 @@ class NearestCosines(torch.autograd.Function):
         best, columns = BestCosines(cosine, center, inverse_norm), by_cosine.T.contiguous()  # (C, B)
         with torch.autocast(unit.device.type, enabled=False):
             by_unit, by_weight = gradients(
-                unit, weight, best, lambda block: (columns[block], cosine[block]), ctx.products, ctx.memory
+                unit,
+                weight,
+                best,
+                lambda block: (columns[block], cosine[block]),
+                ctx.products,
+                ctx.memory,
+                ctx.needs_input_grad[:2],
             )
         return by_unit, by_weight, None, None, None
+
+
+def block_classes(classes: int, sub_centers: int, batch: int, dim: int, device: torch.device) -> int:
+    """How many classes are computed at a time.
+
+    Example:
+        >>> block_classes(81_313, 3, 64, 512, torch.device("cpu"))
+        1365
+    """
+    values = _CPU_BLOCK_VALUES if device.type == "cpu" else _GPU_BLOCK_VALUES
+    return max(1, min(classes, values // (sub_centers * max(batch, dim))))
 
 
 class _Blocks:
     """Blocks of classes with their rows of the weights, and a buffer for centers of another dtype."""
 
     def __init__(self, unit: Tensor, weight: Tensor, sub_centers: int, products: torch.dtype) -> None:
-        values = _CPU_BLOCK_VALUES if weight.device.type == "cpu" else _GPU_BLOCK_VALUES
         self.classes, self.sub_centers = len(weight) // sub_centers, sub_centers
-        self.size = max(1, min(self.classes, values // (sub_centers * max(unit.shape))))
+        self.size = block_classes(self.classes, sub_centers, len(unit), unit.shape[1], weight.device)
         self.rows = self.size * sub_centers
         needed = products != unit.dtype
         self.buffer = weight.new_empty(self.rows if needed else 0, weight.shape[1], dtype=products)

@@ -7,6 +7,7 @@ and gradients are those of one process that sees the whole batch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,23 @@ class Ranks:
     """
 
     group: dist.ProcessGroup | None = None
+
+    def __post_init__(self) -> None:
+        if self.group is not None and self.rank < 0:
+            raise ValueError(
+                "this process is no member of the process_group: build the head on its members only"
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Ranks:
+        return self  # a connection is not copied
+
+    def __reduce__(self) -> tuple[type[Ranks], tuple[()]]:
+        if self.group is not None:
+            raise TypeError(
+                "a head whose classes are spread over processes cannot be pickled: save_pretrained and "
+                "load_head save and spread it"
+            )
+        return Ranks, ()
 
     @property
     def count(self) -> int:
@@ -48,6 +66,11 @@ class Ranks:
     def shard_of(self, rank: int, classes: int) -> range:
         """The classes that some process owns."""
         return shard(classes, rank, self.count)
+
+    def check_classes(self, classes: int) -> None:
+        """Raise a ValueError if there are more processes than classes."""
+        if classes < self.count:
+            raise ValueError(f"{classes} classes cannot be spread over {self.count} processes")
 
     def sum(self, x: Tensor) -> Tensor:
         """Sum over the processes; ``x`` itself where there is one."""
@@ -102,7 +125,13 @@ class BatchOfRanks:
     sizes: list[int]
 
     @staticmethod
-    def exchange(ranks: Ranks, size: int, device: torch.device, error: Exception | None) -> BatchOfRanks:
+    def exchange(
+        ranks: Ranks,
+        size: int,
+        device: torch.device,
+        error: Exception | None,
+        alike: Mapping[str, int] | None = None,
+    ) -> BatchOfRanks:
         """Tell the others how many rows are here, and learn theirs.
 
         One small message, and on GPUs one host sync, a step: the price for batches of different sizes,
@@ -113,21 +142,26 @@ class BatchOfRanks:
             size: Rows on this rank.
             device: Where collectives run.
             error: What is wrong on this rank.
+            alike: What must be the same on all ranks, or they would wait for each other later.
 
         Raises:
-            ValueError: If something is wrong on another rank.
+            ValueError: If something is wrong on another rank, or not alike.
             Exception: ``error``, if there is one.
         """
+        alike = alike or {}
         if ranks.group is None:
             if error is not None:
                 raise error
             return BatchOfRanks(ranks, [size])
-        mine = torch.tensor([-1 if error else size], device=device)
-        sizes = ranks.gather(mine, [1] * ranks.count).tolist()
+        mine = torch.tensor([[-1 if error else size, *alike.values()]], device=device)
+        sizes, *others = ranks.gather(mine, [1] * ranks.count).T.tolist()
         if error is not None:
             raise error
         if min(sizes) < 0:
             raise ValueError(f"rank {sizes.index(-1)} stopped with an error: see what it says")
+        for name, values in zip(alike, others):
+            if len(set(values)) > 1:
+                raise ValueError(f"the ranks must be alike in {name}, got {values} in order of rank")
         return BatchOfRanks(ranks, sizes)
 
     @property

@@ -179,7 +179,10 @@ def _read(
             f"{path} is no head of this version of landmarkzoo: its format is {metadata.get('format')!r}, "
             f"{_FORMAT!r} is needed"
         )
-    arguments = json.loads(metadata["arguments"])
+    try:
+        arguments = json.loads(metadata["arguments"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: the arguments of the head are missing") from error
     for name in ("margins", "class_weights"):
         if name in file.keys():  # noqa: SIM118 - a safetensors file is no dictionary
             arguments[name] = file.get_tensor(name)
@@ -191,9 +194,6 @@ def _read(
         raise ValueError(f"{path} is damaged: its weight has shape {weight.get_shape()}, not {right}")
     shard, k = head.shard, head.sub_centers
     head = head.to_empty(device=device or "cpu")
-    for name in ("margins", "class_weights"):
-        if name in arguments:
-            getattr(head, name).copy_(arguments[name])
     with torch.no_grad():
         head.weight.copy_(weight[shard.start * k : shard.stop * k])
     return head

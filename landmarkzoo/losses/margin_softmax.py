@@ -14,6 +14,7 @@ from torch import Tensor
 
 from landmarkzoo.losses.center_blocks import (
     BestCosines,
+    add_own_gradients,
     best_cosines,
     gradients,
     own_cosines,
@@ -96,26 +97,29 @@ class _Losses(torch.autograd.Function):
             targets.put(everything, own.indices.to(torch.uint8), best.center)
             with_margin, slope = add_angular_margin(own.values, targets.margins)
             target_logit = loss.scale * with_margin
-            largest, log_sum, target_logit, smooth = _statistics(best.cosine, target_logit, targets, loss)
+            largest, others, target_logit, smooth = _statistics(best.cosine, target_logit, targets, loss)
             distribution = _target_distribution(targets, loss)
-        ctx.save_for_backward(
-            unit, weight, best.cosine, best.center, best.inverse_norm, slope, target_logit, largest, log_sum
-        )
+        statistics = (slope, target_logit, largest, others)
+        # The class weights are saved so that changing them before the backward pass is an error.
+        weights = targets.class_weights
+        ctx.save_for_backward(unit, weight, own.indices, *best.parts, *statistics, weights)
         ctx.targets, ctx.loss, ctx.distribution = targets, loss, distribution
         on_target, total, per_class = distribution
-        return total * log_sum - on_target * target_logit - per_class * smooth
+        return total * _log_sum(others, target_logit) - on_target * target_logit - per_class * smooth
 
     @staticmethod
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         refuse_second_derivative()
-        unit, weight, cosine, center, inverse_norm, slope, target_logit, largest, log_sum = ctx.saved_tensors
+        unit, weight, own_center, cosine, center, inverse_norm, *statistics, _ = ctx.saved_tensors
+        slope, target_logit, largest, others = statistics
         targets, loss = ctx.targets, ctx.loss
-        best = BestCosines(cosine, center, inverse_norm)
+        best, nothing = BestCosines(cosine, center, inverse_norm), torch.zeros_like(slope)
         on_target, total, per_class = ctx.distribution
         with torch.autocast(unit.device.type, enabled=False):
             by_logit = by_loss * loss.scale  # by a logit divided by the scale
-            # P - 1 at once: where P is nearly 1 the difference would have lost its digits.
-            at_target = total * torch.expm1(target_logit - log_sum)
+            log_sum = _log_sum(others, target_logit)
+            # P - 1 by the others: where P is nearly 1 the difference would have lost its digits.
+            at_target = -total * (others / (others + target_logit.exp()))
             at_target = by_logit * (at_target + (total - on_target - per_class * targets.weights)) * slope
 
             def by_cosine(block: slice) -> tuple[Tensor, Tensor]:
@@ -124,9 +128,13 @@ class _Losses(torch.autograd.Function):
                 )  # (n, B)
                 if loss.label_smoothing:
                     g -= targets.class_weights[block, None] * (by_logit * per_class)
-                return targets.put(block, at_target, g), cosine[block]
+                return targets.put(block, nothing, g), cosine[block]
 
-            by_unit, by_weight = gradients(unit, weight, best, by_cosine, loss.products, loss.memory)
+            needed = ctx.needs_input_grad[:2]
+            by_unit, by_weight = gradients(unit, weight, best, by_cosine, loss.products, loss.memory, needed)
+            # In full precision, as near its center an embedding's gradient is a small difference.
+            own = targets.rows.clamp(min=0) * loss.sub_centers + own_center
+            add_own_gradients(by_unit, by_weight, unit, weight, own, targets.only_here(at_target))
         return by_unit, by_weight, None, None
 
 
@@ -144,7 +152,9 @@ def _statistics(
     cosine: Tensor, target_logit: Tensor, targets: Targets, loss: MarginSoftmax
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Over all classes on all ranks, each (B,): the largest logit, and of the logits less the largest the
-    log-sum-exp, the target and the weighted sum. So a small loss is no difference of large numbers.
+    sum of the exponentials without the target, the target, and the weighted sum.
+
+    So a small loss is neither a difference of large numbers, nor lost beside the 1 of its target.
     """  # noqa: D205
     classes, batch = cosine.shape
     size = max(1, _LOGITS_BLOCK // batch)
@@ -160,6 +170,11 @@ def _statistics(
         z = logits(block).sub_(largest)
         if loss.label_smoothing:
             sums[2] += targets.class_weights[block] @ z
-        sums[0] += z.exp_().sum(dim=0)
-    sums = loss.ranks.sum(sums)
-    return largest, sums[0].log(), sums[1], sums[2]
+        sums[0] += targets.put(block, torch.zeros_like(largest), z.exp_()).sum(dim=0)
+    others, target, smooth = loss.ranks.sum(sums)
+    return largest, others, target, smooth
+
+
+def _log_sum(others: Tensor, target_logit: Tensor) -> Tensor:
+    """Logarithm of the sum of all exponentials, of logits less the largest."""
+    return torch.where(target_logit == 0, others.log1p(), (others + target_logit.exp()).log())

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch import distributed as dist
 from torch.nn import functional as F
 
-from landmarkzoo.losses.batch_checks import (
-    check_embeddings,
-    check_labels,
+from landmarkzoo.losses.batch_checks import check_embeddings, check_labels
+from landmarkzoo.losses.center_blocks import NearestCosines, own_cosines, unit_vectors
+from landmarkzoo.losses.centers import Centers
+from landmarkzoo.losses.class_parallel import BatchOfRanks
+from landmarkzoo.losses.class_sampling import rows_among, sample_classes
+from landmarkzoo.losses.head_arguments import (
+    PerClass,
+    Reduction,
     check_margins,
+    check_options,
     check_weights,
     per_class,
+    positive_integer,
 )
-from landmarkzoo.losses.center_blocks import NearestCosines, own_cosines, unit_vectors
-from landmarkzoo.losses.class_parallel import BatchOfRanks, Ranks
-from landmarkzoo.losses.class_sampling import rows_among, sample_classes
 from landmarkzoo.losses.label_noise import OUTLIER_ANGLE, CenterUsage, Outliers, find_outliers
 from landmarkzoo.losses.margin_softmax import MarginSoftmax, Targets
 from landmarkzoo.losses.margins import dynamic_margins
@@ -29,15 +32,12 @@ from landmarkzoo.losses.prediction import Predictions, best_of, top_classes
 from landmarkzoo.losses.product_dtype import ProductDtype, product_dtype
 from landmarkzoo.losses.recycled_memory import RecycledMemory
 
-Reduction = Literal["mean", "sum", "none"]
-Centers = Literal["every", "dominant"]
-PerClass = NDArray[Any] | Tensor | list[float]
+FarFrom = Literal["every", "dominant"]
 
-_INIT_CLASSES = 4096  # drawn at a time
 _TOOL_VALUES = 2**24  # values in flight in predict and in the tools on centers
 
 
-class SubCenterArcFaceDynamic(nn.Module):
+class SubCenterArcFaceDynamic(Centers):
     """Sub-center ArcFace whose margin is larger for rarer classes (Ha et al. 2020; Henkel 2021, 2.3).
 
     The cosine with a class is that with the nearest of its K centers. The angle to the target class is
@@ -62,8 +62,9 @@ class SubCenterArcFaceDynamic(nn.Module):
             The cosine with the target class is always computed in float32.
         sample_rate: Share of the classes that a training step is computed on: those of the batch and random
             others (Partial FC). The gradient of the weight is then sparse, for SGD or SparseAdam.
-        process_group: Spread the classes over these processes, such as ``torch.distributed.group.WORLD``.
-            The call stays the same; the loss is that of the batches of all of them.
+        process_group: Spread the classes over these processes, such as ``torch.distributed.group.WORLD``
+            (which is ``None``, so one process, before ``init_process_group``). The call stays the same; the
+            loss is that of the batches of all of them.
         device: Where the weight is made.
         dtype: Of the weight.
 
@@ -82,7 +83,6 @@ class SubCenterArcFaceDynamic(nn.Module):
         torch.Size([9, 512])
     """
 
-    weight: nn.Parameter
     margins: Tensor | None
     class_weights: Tensor | None
 
@@ -104,80 +104,55 @@ class SubCenterArcFaceDynamic(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.embedding_dim, self.num_classes, self.sub_centers = embedding_dim, num_classes, sub_centers
+        super().__init__(embedding_dim, num_classes, sub_centers, process_group, device, dtype)
         self.scale = float(scale)
         self.label_smoothing = float(label_smoothing)
         self.reduction: Reduction = reduction
         self.products: ProductDtype = products
-        self.sample_rate = sample_rate
-        self.ranks = Ranks(process_group)
-        self._check_arguments()
+        self.sample_rate = None if sample_rate is None else float(sample_rate)
+        check_options(
+            scale=self.scale,
+            label_smoothing=self.label_smoothing,
+            reduction=reduction,
+            products=products,
+            sample_rate=self.sample_rate,
+        )
         if class_counts is not None:
             if margins is not None:
                 raise ValueError("give class_counts or margins, not both: the counts become margins")
-            counts = per_class(class_counts, num_classes, "class_counts", scalar=False)
+            counts = per_class(class_counts, self.num_classes, "class_counts", scalar=False)
             margins = dynamic_margins(counts)
         if margins is not None:
-            margins = check_margins(per_class(margins, num_classes, "margins"))
+            margins = check_margins(per_class(margins, self.num_classes, "margins"))
         if class_weights is not None:
-            class_weights = check_weights(per_class(class_weights, num_classes, "class_weights"))
+            class_weights = check_weights(per_class(class_weights, self.num_classes, "class_weights"))
         # No part of the state dict, like other arguments; save_pretrained keeps them.
-        for name, values in (("margins", margins), ("class_weights", class_weights)):
-            buffer = None if values is None else torch.tensor(values, dtype=torch.float32, device=device)
-            self.register_buffer(name, buffer, persistent=False)
-        rows = len(self.shard) * sub_centers
-        self.weight = nn.Parameter(torch.empty(rows, embedding_dim, device=device, dtype=dtype))
+        self._given = {"margins": margins, "class_weights": class_weights}
+        for name in self._given:
+            self.register_buffer(name, None, persistent=False)
+        self._place_per_class()
         self._memory = RecycledMemory()
-        self.reset_parameters()
 
-    def _check_arguments(self) -> None:
-        for name in ("embedding_dim", "num_classes", "sub_centers"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        if self.sub_centers > 255:
-            raise ValueError(f"sub_centers must be at most 255, got {self.sub_centers}; 3 is usual")
-        if not 0 < self.scale < math.inf:
-            raise ValueError(f"scale must be positive, got {self.scale}")
-        if not 0 <= self.label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must be in [0, 1], got {self.label_smoothing}")
-        if self.reduction not in get_args(Reduction):
-            raise ValueError(f"reduction must be one of {get_args(Reduction)}, got {self.reduction!r}")
-        if self.products not in get_args(ProductDtype):
-            raise ValueError(f"products must be one of {get_args(ProductDtype)}, got {self.products!r}")
-        if self.sample_rate is not None and not 0 < self.sample_rate <= 1:
-            raise ValueError(f"sample_rate must be in (0, 1] or None, got {self.sample_rate}")
-        if self.num_classes < self.ranks.count:
-            raise ValueError(f"{self.num_classes} classes cannot be spread over {self.ranks.count} processes")
+    def _place_per_class(self) -> None:
+        """Margins and class weights beside the weight, in float32; anew where no device has them yet."""
+        for name, values in self._given.items():
+            buffer = getattr(self, name)
+            if values is not None and (buffer is None or buffer.is_meta):
+                buffer = torch.tensor(values, dtype=torch.float32)
+            setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
 
-    @property
-    def shard(self) -> range:
-        """The classes whose centers are on this process: all, unless there is a process group."""
-        return self.ranks.shard(self.num_classes)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SubCenterArcFaceDynamic:
+        """Move or cast: margins keep their digits, and are not left unset by ``to_empty``."""
+        kept = {name: getattr(self, name) for name in self._given}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in kept.items():
+            setattr(self, name, buffer)
+        self._place_per_class()
+        return self
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draw the centers uniformly from +-1 / sqrt(D).
-
-        Every process draws those of all classes and keeps its own: with one seed the shards differ.
-        """
-        bound, k = self.embedding_dim**-0.5, self.sub_centers
-        for start in range(0, self.num_classes, _INIT_CLASSES):
-            classes = range(start, min(start + _INIT_CLASSES, self.num_classes))
-            drawn = self.weight.new_empty(len(classes) * k, self.embedding_dim).uniform_(-bound, bound)
-            ours = range(max(classes.start, self.shard.start), min(classes.stop, self.shard.stop))
-            if len(ours):
-                to, of = (ours.start - self.shard.start) * k, (ours.start - classes.start) * k
-                self.weight[to : to + len(ours) * k] = drawn[of : of + len(ours) * k]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Of a weight with all classes, a process that owns some of them takes these."""
-        weight, k = state_dict.get(f"{prefix}weight"), self.sub_centers
-        if isinstance(weight, Tensor) and len(weight) == self.num_classes * k:
-            ours = weight[self.shard.start * k : self.shard.stop * k]
-            state_dict = {**state_dict, f"{prefix}weight": ours}
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._place_per_class()  # the weight may have left the meta device
 
     # --- the loss ----------------------------------------------------------------------------------
 
@@ -232,18 +207,33 @@ class SubCenterArcFaceDynamic(nn.Module):
             self.sub_centers, self.scale, self.label_smoothing, products, self.ranks, self._memory
         )
 
-    def _batch(self, embeddings: Tensor, labels: Tensor | None) -> tuple[Tensor, BatchOfRanks, Tensor]:
-        """Embeddings of all ranks, of length 1; who has how many; and the checked labels of this one."""
-        error: Exception | None = None
-        size, checked = 0, torch.empty(0)
+    def _batch(
+        self, embeddings: Tensor, labels: Tensor | None, *, wrong: Exception | None = None, k: int = 0
+    ) -> tuple[Tensor, BatchOfRanks, Tensor]:
+        """Embeddings of all ranks, of length 1; who has how many; and the checked labels of this one.
+
+        What is wrong on one rank, or differs between them, is an error on all: others would wait for it.
+        """
+        size, checked, device = 0, torch.empty(0), self.weight.device
+        gradient, bits = False, 0
+        wait = self.ranks.group is not None
         try:
-            check_embeddings(embeddings, self.embedding_dim, self.weight.device)
-            size = len(embeddings)
+            if wrong is not None:
+                raise wrong
+            check_embeddings(embeddings, self.embedding_dim, device, wait=wait)
+            size, bits = len(embeddings), self._dtype(embeddings).itemsize * 8
+            gradient = torch.is_grad_enabled() and embeddings.requires_grad
             if labels is not None:
-                checked = check_labels(labels, size, self.num_classes, self.weight.device)
+                checked = check_labels(labels, size, self.num_classes, device, wait=wait)
         except (TypeError, ValueError) as problem:
-            error = problem
-        batch = BatchOfRanks.exchange(self.ranks, size, self.weight.device, error)
+            wrong = problem
+        alike = {
+            "bits of the dtype": bits,
+            "embeddings that need a gradient": int(gradient),
+            "weights that need a gradient": int(torch.is_grad_enabled() and self.weight.requires_grad),
+            "k": k,
+        }
+        batch = BatchOfRanks.exchange(self.ranks, size, device, wrong, alike)
         return unit_vectors(batch.gather(embeddings.to(self._dtype(embeddings)))), batch, checked
 
     def _dtype(self, embeddings: Tensor) -> torch.dtype:
@@ -296,10 +286,12 @@ class SubCenterArcFaceDynamic(nn.Module):
             >>> classes.shape, cosines.shape
             (torch.Size([4, 3]), torch.Size([4, 3]))
         """
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"k must be a positive integer, got {k!r}")
-        k = min(k, self.num_classes)
-        unit, batch, _ = self._batch(embeddings, None)
+        wrong: ValueError | None = None
+        try:
+            k = min(positive_integer(k, "k"), self.num_classes)
+        except ValueError as error:
+            k, wrong = 0, error
+        unit, batch, _ = self._batch(embeddings, None, wrong=wrong, k=k)
         step = max(1, _TOOL_VALUES * self.ranks.count // self.num_classes)  # the same on all ranks
         parts = [self._predict(block, k) for block in torch.split(unit, step)]
         classes, cosines = (torch.cat(part) for part in zip(*parts))
@@ -321,7 +313,7 @@ class SubCenterArcFaceDynamic(nn.Module):
         labels: Tensor,
         *,
         angle: float = OUTLIER_ANGLE,
-        centers: Centers = "every",
+        centers: FarFrom = "every",
     ) -> Outliers:
         """Images far from every center of their class: wrong labels, interiors, bad crops.
 
@@ -347,11 +339,12 @@ class SubCenterArcFaceDynamic(nn.Module):
             >>> head.outliers(photos, torch.tensor([0, 0, 0])).indices
             tensor([2])
         """
+        wrong: ValueError | None = None
         if not 0 <= angle <= math.pi:
-            raise ValueError(f"angle must be in radians, in [0, pi], got {angle}: math.radians(75)")
-        if centers not in get_args(Centers):
-            raise ValueError(f"centers must be one of {get_args(Centers)}, got {centers!r}")
-        own, batch, labels = self._own_cosines(embeddings, labels)
+            wrong = ValueError(f"angle must be in radians, in [0, pi], got {angle}: math.radians(75)")
+        if centers not in get_args(FarFrom):
+            wrong = ValueError(f"centers must be one of {get_args(FarFrom)}, got {centers!r}")
+        own, batch, labels = self._own_cosines(embeddings, labels, wrong)
         if centers == "dominant":
             usage = CenterUsage.count(own, labels, self.num_classes)
             cosine = own.gather(1, usage.dominant[labels][:, None])[:, 0]
@@ -377,9 +370,11 @@ class SubCenterArcFaceDynamic(nn.Module):
 
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _own_cosines(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, BatchOfRanks, Tensor]:
+    def _own_cosines(
+        self, embeddings: Tensor, labels: Tensor, wrong: Exception | None = None
+    ) -> tuple[Tensor, BatchOfRanks, Tensor]:
         """Cosines (N, K) with the centers of their class, and labels (N,), of the images of all ranks."""
-        unit, batch, checked = self._batch(embeddings, labels)
+        unit, batch, checked = self._batch(embeddings, labels, wrong=wrong)
         labels = batch.gather(checked)
         rows = self._rows_here(labels)
         step = max(1, _TOOL_VALUES // (self.sub_centers * self.embedding_dim))
@@ -389,9 +384,8 @@ class SubCenterArcFaceDynamic(nn.Module):
 
     def extra_repr(self) -> str:
         """Show what cannot be seen in the shapes."""
-        margins = "none"
-        if self.margins is not None:
-            margins = f"{float(self.margins.min()):.3g} to {float(self.margins.max()):.3g}"
+        given = self._given["margins"]
+        margins = "none" if given is None else f"{given.min():.3g} to {given.max():.3g}"
         shard = "" if self.ranks.group is None else f", shard={self.shard}"
         return (
             f"embedding_dim={self.embedding_dim}, num_classes={self.num_classes}, "

@@ -1,6 +1,8 @@
 """What every process of ``test_class_parallel`` checks; the reference is computed by each on its own."""
 
+import copy
 import datetime
+import pickle
 import time
 from pathlib import Path
 
@@ -39,6 +41,8 @@ def run_checks(rank, world_size, folder):
     sampling_at_rate_1(x, y, own)
     files(folder, rank, x, y, own)
     errors_on_one_rank_are_errors_on_all(rank, world_size)
+    what_differs_between_ranks_is_an_error_instead_of_a_hang(x, y, own, rank, world_size)
+    copies_and_state_dicts(rank, world_size)
     leave_together(folder, rank, world_size)
     dist.destroy_process_group()
 
@@ -171,3 +175,49 @@ def errors_on_one_rank_are_errors_on_all(rank, world_size):
     if world_size > 1:
         with pytest.raises(ValueError, match="cannot be spread over"):
             lz.SubCenterArcFaceDynamic(DIM, world_size - 1, process_group=dist.group.WORLD)
+
+
+def what_differs_between_ranks_is_an_error_instead_of_a_hang(x, y, own, rank, world_size):
+    _, spread, _ = pair()
+    last = rank == world_size - 1
+    if world_size > 1:
+        x_own, y_own = x[own], y[own]
+        with pytest.raises(ValueError, match=r"alike in bits of the dtype, got .*32, 64"):
+            spread(x_own.double() if last else x_own, y_own)
+        with pytest.raises(ValueError, match=r"alike in embeddings that need a gradient, got .*0, 1"):
+            spread(x_own.clone().requires_grad_(last), y_own)
+        spread.weight.requires_grad_(not last)
+        with pytest.raises(ValueError, match=r"alike in weights that need a gradient, got .*1, 0"):
+            spread(x_own, y_own)
+        spread.weight.requires_grad_(True)
+        with pytest.raises(ValueError, match=r"alike in k, got .*2, 3"):
+            spread.predict(x_own, k=3 if last else 2)
+    for wrong, message in (
+        (lambda: spread.predict(x[own], k=0 if last else 2), "k must be a positive integer, got 0"),
+        (lambda: spread.outliers(x[own], y[own], angle=75 if last else 1), "angle must be in radians"),
+    ):
+        with pytest.raises(ValueError, match=message if last else f"rank {world_size - 1} stopped"):
+            wrong()
+    assert torch.isfinite(spread(x[own], y[own]))  # and all are still in step
+
+
+def copies_and_state_dicts(rank, world_size):
+    whole, spread, _ = pair()
+    twin = copy.deepcopy(spread)
+    assert twin.ranks.group is spread.ranks.group
+    assert torch.equal(twin.weight, spread.weight)
+    with pytest.raises(TypeError, match="cannot be pickled: save_pretrained"):
+        pickle.dumps(spread)
+    spread.load_state_dict(whole.state_dict(), assign=True)
+    assert spread.weight.untyped_storage().nbytes() == spread.weight.nbytes  # not a view of the whole
+    twin.load_state_dict(spread.state_dict())
+    if world_size == 2:  # two shards of the same shape
+        other = spread.state_dict()
+        other._metadata[""]["classes"] = [4, 8, 8] if rank == 0 else [0, 4, 8]  # as the other rank saves it
+        with pytest.raises(ValueError, match="load on each process what it saved itself"):
+            twin.load_state_dict(other)
+    if world_size == 3:
+        some = dist.new_group([0, 1])
+        if rank == 2:
+            with pytest.raises(ValueError, match="this process is no member of the process_group"):
+                lz.SubCenterArcFaceDynamic(DIM, CLASSES, process_group=some)

@@ -86,3 +86,8 @@ class TestErrors:
         assert head.cosine(self.x).shape == (2, 3)
         with pytest.raises(ValueError, match="neither class_counts nor margins"):
             head(self.x, torch.tensor([0, 1]))
+
+    def test_numbers_of_numpy_are_numbers(self):
+        assert self.head.predict(self.x, k=np.int64(2)).classes.shape == (2, 2)
+        head = lz.SubCenterArcFaceDynamic(np.int64(4), np.int32(3), sample_rate=np.float32(0.5))
+        assert (head.embedding_dim, type(head.num_classes), type(head.sample_rate)) == (4, int, float)

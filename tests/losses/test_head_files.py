@@ -109,6 +109,9 @@ def test_damaged_and_foreign_files(tmp_path):
     with pytest.raises(ValueError, match="no head of this version"):
         lz.load_head(name)
     metadata = safe_metadata(whole, tmp_path)
+    save_file({"weight": torch.zeros(8, 512)}, str(path), {"format": metadata["format"]})
+    with pytest.raises(ValueError, match="the arguments of the head are missing"):
+        lz.load_head(name)
     save_file({"weight": torch.zeros(7, 512)}, str(path), metadata)
     with pytest.raises(ValueError, match=r"has shape \[7, 512\], not \[8, 512\]"):
         lz.load_head(name)

@@ -73,6 +73,21 @@ def test_value_is_that_of_the_angles_and_slope_its_derivative(cosine, margin):
     assert torch.isfinite(slope).all()
 
 
+@pytest.mark.parametrize("gap", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_slope_near_the_ends_is_that_of_the_formula(gap, sign):
+    cosine = torch.tensor([sign * (1 - gap)], dtype=torch.float64)
+    margin = torch.tensor([0.05], dtype=torch.float64)
+    _, slope = add_angular_margin(cosine, margin)
+    angle = math.acos(cosine.item())
+    beyond = angle + 0.05 >= math.pi
+    expected = 1.0 if beyond else math.sin(angle + 0.05) / math.sin(angle)
+    assert slope.item() == pytest.approx(expected, rel=1e-9)
+    single = add_angular_margin(cosine.float(), margin.float())[1].item()
+    # in float32 the distance from 1 itself is known to 6e-8
+    assert single == pytest.approx(expected, rel=1e-3 + 6e-8 / gap)
+
+
 @pytest.mark.parametrize("cosine", [1.0, -1.0, 1.0000002, -1.0000002])
 def test_clamped_where_the_sine_has_no_slope(cosine):
     value, slope = add_angular_margin(torch.tensor([cosine]), torch.tensor([0.3]))

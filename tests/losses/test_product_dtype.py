@@ -1,5 +1,9 @@
 """Products in bfloat16: how large the error is, and when they are chosen."""
 
+import copy
+import math
+
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -44,6 +48,23 @@ class TestBfloat16Products:
         assert exact > 1e-4
         assert abs(rounded - exact) < 0.2 * exact
 
+    @pytest.mark.parametrize("degrees", [5.0, 1.0, 0.3])
+    def test_gradient_does_not_get_worse_near_the_own_center(self, degrees):
+        # There it is a small difference of large terms: in bfloat16 these would be off by a third at 0.3.
+        angle = math.radians(degrees)
+        _, low = self.heads(classes=40)
+        y = torch.arange(40)
+        centers = F.normalize(low.weight.detach().double())[3 * y]
+        away = torch.randn(40, 128, dtype=torch.float64)
+        away = F.normalize(away - (away * centers).sum(1, keepdim=True) * centers)
+        x = (math.cos(angle) * centers + math.sin(angle) * away).float()
+        gradients = []
+        for head, dtype in ((low, torch.float32), (copy.deepcopy(low).double(), torch.float64)):
+            wide = x.to(dtype).requires_grad_()
+            gradients.append(torch.autograd.grad(head(wide, y), [wide, head.weight]))
+        for ours, right in zip(*gradients):
+            assert (ours - right).norm() < 0.05 * right.norm()
+
     def test_auto_takes_it_inside_autocast_for_large_heads_on_devices_that_have_it(self, monkeypatch):
         from landmarkzoo.losses import product_dtype as module
 
@@ -59,3 +80,19 @@ class TestBfloat16Products:
                 assert module.product_dtype("auto", x.double(), large) == torch.float64
                 assert module.product_dtype("float32", x, large) == torch.float32
         assert isinstance(module.has_bfloat16(torch.device("cpu")), bool)
+
+
+def test_weight_in_bfloat16_has_the_gradient_of_the_same_numbers_in_float32():
+    low = lz.SubCenterArcFaceDynamic(64, 50, margins=0.5, dtype=torch.bfloat16)
+    wide = copy.deepcopy(low).float()
+    x, y = torch.randn(16, 64, requires_grad=True), torch.randint(50, (16,))
+    loss, expected = low(x, y), wide(x, y)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
+    by_x, by_weight = torch.autograd.grad(loss, [x, low.weight])
+    right_x, right_weight = torch.autograd.grad(expected, [x, wide.weight])
+    torch.testing.assert_close(by_x, right_x, rtol=1e-5, atol=1e-6)
+    assert by_weight.dtype == torch.bfloat16
+    # every sum is rounded once for the products and once for each image of the class
+    assert (by_weight - right_weight).abs().max() < 2**-7 * right_weight.abs().max()
+    assert (by_weight - right_weight).norm() < 2**-7 * right_weight.norm()
