@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo.rerank.voting import Votes, vote
+from landmarkzoo.rerank.voting import Votes, check_votes, vote
 from landmarkzoo.retrieval.arrays import Labels, Vectors, as_device, as_vectors, check_count
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import check_comparable
@@ -76,17 +76,11 @@ def soft_discriminative(
     query_votes = vote(query, train, train_labels, neighbors, device=device)
     if index_votes is None:
         index_votes = vote(index, train, train_labels, neighbors, device=device)
-    _check_votes(index_votes, len(x), query_votes.neighbors.shape[1])
+    check_votes(index_votes, len(x), query_votes.neighbors.shape[1])
     trust = _confidence(index_votes, confidence, neighbors)
     bonus = _LabelBonus(query_votes.labels, index_votes.labels, trust * up, trust * -down)
     indices, scores = top_k(q, x, min(check_count(k, "k"), len(x)), bonus=bonus, device=as_device(device))
     return Ranking(indices, scores, ids_of(query), ids_of(index))
-
-
-def _check_votes(votes: Votes, images: int, neighbors: int) -> None:
-    if votes.neighbors.shape != (images, neighbors):
-        came = "{} images and {} neighbors".format(*votes.neighbors.shape)
-        raise ValueError(f"index_votes are of {came}, needed are {images} and {neighbors}")
 
 
 def _confidence(votes: Votes, kind: Confidence, neighbors: int) -> NDArray[np.float64]:

@@ -105,3 +105,14 @@ def count_votes(
     winner = sums.argmax(axis=1)  # the first maximum: on a tie the nearer neighbour's label
     rows = np.arange(len(labels))
     return labels[rows, winner], sums[rows, winner] / neighbors
+
+
+def check_votes(votes: Votes, images: int, neighbors: int) -> None:
+    """Votes that were computed before must be of the images that are ranked.
+
+    Raises:
+        ValueError: If they are of other images, or of another number of neighbours.
+    """
+    if votes.neighbors.shape != (images, neighbors):
+        came = "{} images and {} neighbors".format(*votes.neighbors.shape)
+        raise ValueError(f"index_votes are of {came}, needed are {images} and {neighbors}")

@@ -93,3 +93,16 @@ def as_device(device: str | torch.device | None) -> torch.device:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"cannot compute on the device {device!r}: {reason}. Use 'cpu'?") from error
     return where
+
+
+def unit(x: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Vectors (..., D) at length 1, in float64; zero vectors stay zero.
+
+    Example:
+        >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]]))
+        array([[0.6, 0.8],
+               [0. , 0. ]])
+    """
+    x = x.astype(np.float64)
+    norms = np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.asarray(x / np.where(norms > 0, norms, 1.0))
