@@ -1,13 +1,14 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
-from landmarkzoo import datasets, losses, metrics, rerank
+from landmarkzoo import datasets, ensemble, losses, metrics, recognition, rerank
 from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
 from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
+from landmarkzoo.recognition import Recognition, recognize
 from landmarkzoo.registry import get_model_cfg, is_model, list_models
-from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval import Descriptors, Ranking, Whitening, search
 from landmarkzoo.weights import create_model, export_onnx, load_head
 
 __version__ = "0.1.0.dev0"
@@ -22,14 +23,17 @@ __all__ = [
     "OrthogonalFusion",
     "PhotoError",
     "Ranking",
+    "Recognition",
     "Score",
     "SubCenterArcFaceDynamic",
     "WeightsNotFoundError",
+    "Whitening",
     "create_model",
     "create_transform",
     "datasets",
     "dynamic_margins",
     "embed",
+    "ensemble",
     "export_onnx",
     "get_model_cfg",
     "is_model",
@@ -38,6 +42,8 @@ __all__ = [
     "losses",
     "memory_estimate",
     "metrics",
+    "recognition",
+    "recognize",
     "rerank",
     "search",
     "whiten_neck",

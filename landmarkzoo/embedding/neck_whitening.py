@@ -18,6 +18,7 @@ from landmarkzoo.embedding.batches import OnError, Transform, photo_batches
 from landmarkzoo.embedding.inference import evaluating, forward
 from landmarkzoo.models import DescriptorModel
 from landmarkzoo.retrieval.arrays import check_count
+from landmarkzoo.retrieval.whitening import pca_whitening
 
 
 def whiten_neck(
@@ -93,40 +94,6 @@ def _check(model: DescriptorModel, shrinkage: float, on_error: OnError) -> None:
         raise ValueError(f"shrinkage must not be negative, got {shrinkage}")
     if on_error not in get_args(OnError):
         raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
-
-
-def pca_whitening(covariance: NDArray[np.float64], dim: int, shrinkage: float) -> NDArray[np.float64]:
-    """Rows of the PCA whitening of a covariance, strongest direction first.
-
-    Args:
-        covariance: Matrix (C, C).
-        dim: Rows wanted; rows beyond the rank are zero.
-        shrinkage: Added to the eigenvalues, relative to the largest.
-
-    Returns:
-        Matrix (dim, C). Signs are fixed: the largest entry of each row is positive.
-
-    Raises:
-        ValueError: If the covariance is zero.
-
-    Example:
-        >>> pca_whitening(np.diag([1.0, 4.0]), dim=3, shrinkage=0.0)
-        array([[0. , 0.5], [1. , 0. ], [0. , 0. ]])
-    """
-    values, vectors = np.linalg.eigh(covariance)  # ascending
-    values, vectors = values[::-1], vectors[:, ::-1].T
-    if not values[0] > len(values) * np.finfo(np.float64).eps:
-        raise ValueError("all photos have the same features: whitening needs photos that differ")
-    # Sums of unit vectors carry rounding errors of 1, not of the largest eigenvalue, which may be small.
-    noise = len(values) * np.finfo(np.float64).eps * max(1.0, values[0])
-    rank = int((values > noise).sum())
-    kept = min(dim, rank)
-    largest = np.abs(vectors[:kept]).argmax(axis=1)
-    signs = np.sign(vectors[np.arange(kept), largest])
-    scales = signs / np.sqrt(values[:kept] + shrinkage * values[0])
-    rows = np.zeros((dim, len(values)))
-    rows[:kept] = vectors[:kept] * scales[:, None]
-    return rows
 
 
 class _Moments:

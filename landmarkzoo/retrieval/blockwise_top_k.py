@@ -55,6 +55,7 @@ def top_k(
     k: int,
     *,
     bonus: Bonus | None = None,
+    lowest: float = -1.0,
     device: torch.device | None = None,
     progress: bool = False,
 ) -> tuple[IntArray, FloatArray]:
@@ -65,6 +66,7 @@ def top_k(
         index: Array (N, D).
         k: How many; at most N.
         bonus: What is added to the cosines.
+        lowest: Cosines below count as this.
         device: Where the products are computed; the CPU unless told otherwise.
         progress: Show a progress bar on stderr, if it takes more than two seconds.
 
@@ -80,11 +82,11 @@ def top_k(
     for start in range(0, len(q), _QUERY_BLOCK):
         block = slice(start, min(start + _QUERY_BLOCK, len(q)))
         with _full_float32():
-            candidates, certain_above = _candidates(q, x, x_norms, block, k, bonus, device)
-        rows[block], scores[block] = _rescore(q, x, block, candidates, k, bonus)
+            candidates, certain_above = _candidates(q, x, x_norms, block, k, bonus, lowest, device)
+        rows[block], scores[block] = _rescore(q, x, block, candidates, k, bonus, lowest)
         for row in (scores[block, -1].double() <= certain_above).nonzero().flatten().tolist():
             i = start + row
-            rows[i], scores[i] = _full_row(q, x, i, k, bonus)
+            rows[i], scores[i] = _full_row(q, x, i, k, bonus, lowest)
         bar.update(block.stop - block.start)
     bar.close()
     return rows.numpy(), scores.numpy()
@@ -135,6 +137,7 @@ def _candidates(
     rows: slice,
     k: int,
     bonus: Bonus | None,
+    lowest: float,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Candidate index rows (q, m) and the score above which no other image can be, (q,) float64."""
@@ -150,6 +153,8 @@ def _candidates(
         if len(block) < _INDEX_BLOCK:  # the last one
             buffer = torch.empty(len(unit), len(block), dtype=torch.float32, device=device)
         scores = torch.mm(unit, block.T, out=buffer)  # (q, D), (n, D) -> (q, n)
+        if lowest > -1:
+            scores.clamp_(min=lowest)
         if bonus is not None:
             scores += bonus.block(rows, columns, device)
         values, at = _largest(scores, keep)
@@ -184,7 +189,7 @@ def _largest(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
 
 
 def _rescore(
-    q: Tensor, x: Tensor, rows: slice, candidates: Tensor, k: int, bonus: Bonus | None
+    q: Tensor, x: Tensor, rows: slice, candidates: Tensor, k: int, bonus: Bonus | None, lowest: float
 ) -> tuple[Tensor, Tensor]:
     """Best k of the candidates (q, m) by exact score."""
     candidates = candidates.sort(dim=1).values  # so that a stable sort breaks ties by the smaller row
@@ -192,19 +197,21 @@ def _rescore(
     step = max(1, _RESCORE_VALUES // (candidates.shape[1] * x.shape[1]))
     for start in range(0, len(candidates), step):
         some = slice(start, start + step)
-        scores[some] = _cosines(q[rows][some, None], x[candidates[some]])
+        scores[some] = _cosines(q[rows][some, None], x[candidates[some]]).clamp(min=lowest)
     if bonus is not None:
         scores += bonus.pairs(rows, candidates)
     order = scores.float().sort(dim=1, descending=True, stable=True)
     return candidates.gather(1, order.indices[:, :k]), order.values[:, :k]
 
 
-def _full_row(q: Tensor, x: Tensor, row: int, k: int, bonus: Bonus | None) -> tuple[Tensor, Tensor]:
+def _full_row(
+    q: Tensor, x: Tensor, row: int, k: int, bonus: Bonus | None, lowest: float
+) -> tuple[Tensor, Tensor]:
     """Best k of the whole index for one query by exact score."""
     scores = torch.empty(len(x), dtype=torch.float64, device="cpu")
     step = max(1, _RESCORE_VALUES // x.shape[1])
     for start in range(0, len(x), step):
-        scores[start : start + step] = _cosines(q[row], x[start : start + step])
+        scores[start : start + step] = _cosines(q[row], x[start : start + step]).clamp(min=lowest)
     if bonus is not None:
         scores += bonus.pairs(slice(row, row + 1), torch.arange(len(x), device="cpu")[None])[0]
     order = scores.float().sort(descending=True, stable=True)

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 import landmarkzoo as lz
-from landmarkzoo.embedding.neck_whitening import pca_whitening
+from landmarkzoo.retrieval.whitening import pca_whitening
 
 
 @pytest.fixture

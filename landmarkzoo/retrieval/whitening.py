@@ -1,0 +1,181 @@
+"""Whitening of descriptors, learned from descriptors of other photos, with or without labels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from landmarkzoo.atomic_write import replacing
+from landmarkzoo.retrieval.arrays import Labels, Vectors, as_labels, as_vectors, check_count, unit
+from landmarkzoo.retrieval.descriptors import Descriptors
+
+_FORMAT = "landmarkzoo.whitening.v1"
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """An affine map of descriptors after which no direction outweighs the others.
+
+    Learn it from photos that are not searched: of those it knows too much.
+
+    Attributes:
+        mean: Mean of the descriptors (D,), float64.
+        projection: Matrix (dim, D), float64, strongest direction first.
+
+    Example:
+        >>> photos = np.random.default_rng(0).standard_normal((50, 8)) * [9, 5, 1, 1, 1, 1, 1, 1]
+        >>> whitening = lz.Whitening.fit(photos, dim=4)
+        >>> whitening.apply(photos).shape
+        (50, 4)
+    """
+
+    mean: NDArray[np.float64]
+    projection: NDArray[np.float64]
+
+    @staticmethod
+    def fit(
+        descriptors: Vectors,
+        dim: int | None = None,
+        *,
+        labels: Labels | None = None,
+        shrinkage: float = 1e-2,
+    ) -> Whitening:
+        """Learn from descriptors, of length 1 or not: their length is set to 1 first.
+
+        Without labels: PCA whitening, ``V^T (x - mean) / sqrt(e + shrinkage e_max)`` with the largest
+        eigenvalues e of the covariance. With labels: what differs between photos of one landmark is
+        whitened instead (Mikolajczyk and Matas 2007; Radenovic et al. 2018, section 3.3), ``V^T W (x -
+        mean)``, where W is the inverse square root of the covariance within landmarks, shrunk alike, and V
+        are the strongest directions of all descriptors after it.
+
+        Args:
+            descriptors: Descriptors or an array (N, D).
+            dim: Dimensions to keep; D if ``None``. Those beyond the rank are zero.
+            labels: Landmark of each photo (N,); -1 for unknown.
+            shrinkage: Added to the eigenvalues, relative to the largest one.
+
+        Raises:
+            ValueError: If shapes do not fit, there are fewer than 2 different descriptors, or with labels no
+                landmark has 2.
+        """
+        x = unit(as_vectors(descriptors, "descriptors"))
+        dim = x.shape[1] if dim is None else check_count(dim, "dim")
+        if dim > x.shape[1]:
+            raise ValueError(f"dim must be at most {x.shape[1]}, the size of the descriptors, got {dim}")
+        if not 0 <= shrinkage < np.inf:
+            raise ValueError(f"shrinkage must not be negative, got {shrinkage}")
+        if len(x) < 2:
+            raise ValueError(f"whitening needs at least 2 descriptors, got {len(x)}")
+        mean = x.mean(axis=0)
+        total = (x - mean).T @ (x - mean) / len(x)
+        if labels is None:
+            return Whitening(mean, pca_whitening(total, dim, shrinkage))
+        within = _covariance_within(x, as_labels(labels, len(x), "labels"))
+        values, vectors = np.linalg.eigh(within)
+        if not values[-1] > 0:
+            raise ValueError("whitening with labels needs landmarks with 2 different photos: there are none")
+        inverse_root = (vectors / np.sqrt(values.clip(min=0) + shrinkage * values[-1])) @ vectors.T
+        strongest = np.linalg.eigh(inverse_root @ total @ inverse_root)[1][:, ::-1].T[:dim]
+        return Whitening(mean, _fixed_signs(strongest @ inverse_root))
+
+    def apply(self, descriptors: Vectors) -> Vectors:
+        """Whitened descriptors (N, dim) of length 1: float32, or Descriptors that know of it, as they came.
+
+        Raises:
+            ValueError: If they have not as many dimensions as those that it was learned from.
+        """
+        x = as_vectors(descriptors, "descriptors")
+        if x.shape[1] != len(self.mean):
+            raise ValueError(f"the whitening takes {len(self.mean)} dimensions, got {x.shape[1]}")
+        vectors = unit((unit(x) - self.mean) @ self.projection.T).astype(np.float32)
+        if not isinstance(descriptors, Descriptors):
+            return vectors
+        provenance = dict(descriptors.provenance)
+        if "weights" in provenance:  # so that they are not compared with others
+            provenance["weights"] += f"+whitening:{self._fingerprint()}"
+        return Descriptors(descriptors.ids, vectors, descriptors.skipped, provenance)
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file, whole or not at all.
+
+        Raises:
+            FileNotFoundError: If the folder does not exist.
+        """
+        tensors = {"mean": self.mean, "projection": np.ascontiguousarray(self.projection)}
+        with replacing(path) as temporary:
+            save_file(tensors, str(temporary), metadata={"format": _FORMAT})
+
+    @staticmethod
+    def load(path: str | Path) -> Whitening:
+        """Read a file that :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged or something else.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no whitening file {path}")
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                if (file.metadata() or {}).get("format") != _FORMAT:
+                    raise ValueError(f"{path} holds no whitening of this version of landmarkzoo")
+                return Whitening(file.get_tensor("mean"), file.get_tensor("projection"))
+        except SafetensorError as error:
+            raise ValueError(f"{path} is no whitening file or is damaged: {error}") from error
+
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(self.mean.tobytes() + self.projection.tobytes()).hexdigest()[:12]
+
+
+def _covariance_within(x: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Covariance (D, D) of descriptors around the mean of their landmark; -1 takes no part."""
+    x, labels = x[labels != -1], labels[labels != -1]
+    _, rows, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), x.shape[1]))
+    np.add.at(sums, rows, x)
+    away = x - (sums / counts[:, None])[rows]
+    several = counts[rows] > 1  # a landmark with one photo says nothing
+    return np.asarray(away[several].T @ away[several] / max(1, several.sum()))
+
+
+def pca_whitening(covariance: NDArray[np.float64], dim: int, shrinkage: float) -> NDArray[np.float64]:
+    """Rows of the PCA whitening of a covariance, strongest direction first.
+
+    Args:
+        covariance: Matrix (C, C).
+        dim: Rows wanted; rows beyond the rank are zero.
+        shrinkage: Added to the eigenvalues, relative to the largest.
+
+    Returns:
+        Matrix (dim, C). Signs are fixed: the largest entry of each row is positive.
+
+    Raises:
+        ValueError: If the covariance is zero.
+
+    Example:
+        >>> pca_whitening(np.diag([1.0, 4.0]), dim=3, shrinkage=0.0)
+        array([[0. , 0.5], [1. , 0. ], [0. , 0. ]])
+    """
+    values, vectors = np.linalg.eigh(covariance)  # ascending
+    values, vectors = values[::-1], vectors[:, ::-1].T
+    if not values[0] > len(values) * np.finfo(np.float64).eps:
+        raise ValueError("all photos have the same features: whitening needs photos that differ")
+    # Sums of unit vectors carry rounding errors of 1, not of the largest eigenvalue, which may be small.
+    noise = len(values) * np.finfo(np.float64).eps * max(1.0, values[0])
+    rank = int((values > noise).sum())
+    kept = min(dim, rank)
+    rows = np.zeros((dim, len(values)))
+    rows[:kept] = _fixed_signs(vectors[:kept]) / np.sqrt(values[:kept, None] + shrinkage * values[0])
+    return rows
+
+
+def _fixed_signs(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows whose largest entry is positive: an eigenvector has no sign of its own."""
+    largest = np.abs(rows).argmax(axis=1)
+    return np.asarray(rows * np.sign(rows[np.arange(len(rows)), largest])[:, None])

@@ -1,0 +1,158 @@
+"""Sums of scores, concatenated families, and the paper's ensembles from descriptors to answers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import landmarkzoo as lz
+
+
+def ranking(*rows, **ids):
+    return lz.Ranking([list(row) for row in rows], [list(row.values()) for row in rows], **ids)
+
+
+class TestSumScores:
+    def test_golden(self):
+        a, b, c, d, e = range(5)
+        one, other = ranking({a: 0.9, b: 0.8, c: 0.7, d: 0.1}), ranking({c: 0.95, a: 0.5, e: 0.45, b: 0.2})
+        summed = lz.ensemble.sum_scores([one, other], per_model=3)
+        assert summed.indices.tolist() == [[c, a, b, e]]
+        np.testing.assert_allclose(summed.scores, [[1.65, 1.40, 0.80, 0.45]], atol=1e-6)
+        assert lz.ensemble.sum_scores([one, other], per_model=3, k=2).indices.tolist() == [[c, a]]
+
+    def test_ties_by_more_models_then_by_the_smaller_row(self):
+        one, other = ranking({5: 1.0, 9: 0.5, 1: 0.25}), ranking({9: 0.5, 2: 0.25})
+        assert lz.ensemble.sum_scores([ranking({5: 1.0, 9: 0.5})]).indices.tolist() == [[5, 9]]
+        other = lz.Ranking([[9, 2, -1]], [[0.5, 0.25, -np.inf]])
+        assert lz.ensemble.sum_scores([one, other]).indices.tolist() == [[9, 5, 1, 2]]
+
+    @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 8), st.integers(1, 9), st.integers(0, 10**6))
+    @settings(max_examples=60, deadline=None)
+    def test_equals_a_slow_loop(self, models, queries, per_model, k, seed):
+        random = np.random.default_rng(seed)
+        rankings = []
+        for _ in range(models):
+            indices = np.stack([random.permutation(9)[:6] for _ in range(queries)])
+            scores = -np.sort(-random.integers(-3, 4, (queries, 6)) / 4, axis=1)
+            rankings.append(lz.Ranking(indices, scores))
+        summed = lz.ensemble.sum_scores(rankings, per_model=per_model, k=k)
+        for q in range(queries):
+            totals, counts = {}, {}
+            for r in rankings:
+                for i, s in list(zip(r.indices[q].tolist(), r.scores[q].tolist()))[:per_model]:
+                    totals[i], counts[i] = totals.get(i, 0) + s, counts.get(i, 0) + 1
+            expected = sorted(totals, key=lambda i: (-totals[i], -counts[i], i))[:k]
+            found = summed.indices[q]
+            assert found[found >= 0].tolist() == expected
+            assert (summed.scores[q][found < 0] == -np.inf).all()
+
+    def test_other_photos_are_refused(self):
+        one = lz.Ranking([[0]], [[1.0]], ["q"], ["a", "b"])
+        for other, message in (
+            (lz.Ranking([[0]], [[1.0]], ["q"], ["b", "a"]), "different index_ids"),
+            (lz.Ranking([[0]], [[1.0]], ["p"], ["a", "b"]), "different query_ids"),
+            (lz.Ranking([[0], [0]], [[1.0], [1.0]]), "ranking 0 has 1 queries, ranking 1 has 2"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                lz.ensemble.sum_scores([one, other])
+        with pytest.raises(ValueError, match="at least one ranking"):
+            lz.ensemble.sum_scores([])
+        assert lz.ensemble.sum_scores([one, lz.Ranking([[1]], [[2.0]])]).ids.tolist() == [["b", "a"]]
+
+
+class TestConcatFamilies:
+    def test_golden(self):
+        dolg = [np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]])]
+        together = lz.ensemble.concat_families([dolg, [np.array([[0.0, 2.0]])], [np.array([[5.0, 0.0]])]])
+        expected = [[0.405499, 0.405499, 0, 0.579284, 0.579284, 0]]
+        np.testing.assert_allclose(together, expected, atol=1e-6)
+        assert together.dtype == np.float32
+
+    def test_descriptors_must_be_of_the_same_photos(self):
+        a = lz.Descriptors(["x", "y"], np.eye(2), provenance={"model": "m", "weights": "1"})
+        b = lz.Descriptors(["x", "y"], np.eye(2), provenance={"model": "n", "weights": "2"})
+        together = lz.ensemble.concat_families([[a], [b]])
+        assert together.ids == ["x", "y"]
+        assert together.provenance["model"] == "ensemble of m + n"
+        other = lz.ensemble.concat_families([[b], [a]])
+        with pytest.raises(ValueError, match="embed both with one model"):
+            lz.search(together, other)
+        with pytest.raises(ValueError, match="row 1 is 'y' and 'z'"):
+            lz.ensemble.concat_families([[a, lz.Descriptors(["x", "z"], np.eye(2))]])
+        for wrong, message in (
+            ([[np.eye(2)], []], "each of them at least one model"),
+            ([[np.eye(2), np.eye(3)[:2]]], "vectors of one size"),
+            ([[np.eye(2)], [np.eye(3)]], "embedded the same photos"),
+            ([[a, np.eye(2)]], "Descriptors or arrays, not both"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                lz.ensemble.concat_families(wrong)
+
+
+class TestPaper:
+    def test_members_are_registered_and_scored_for_the_task(self):
+        for members, task in (
+            (lz.ensemble.PAPER_RETRIEVAL, "retrieval"),
+            (lz.ensemble.PAPER_RECOGNITION, "recognition"),
+        ):
+            assert len(members) == 8
+            for member in members:
+                cfg = lz.get_model_cfg(member.model)
+                assert cfg.input_size == (3, member.image_size, member.image_size)
+                assert any(task in score.protocol.lower() for score in cfg.scores), member
+
+    def sets(self, seed=0, models=("dolg", "dolg", "hybrid")):
+        random = np.random.default_rng(seed)
+        places = random.standard_normal((6, 16))
+
+        def photos(name, labels, noise):
+            vectors = places[labels] + noise * random.standard_normal((len(labels), 16))
+            return lz.Descriptors([f"{name}{n}" for n in range(len(labels))], vectors)
+
+        self.train_labels = np.arange(30) % 5
+        self.truth, self.index_labels = np.arange(8) % 5, np.arange(40) % 5
+        return [
+            lz.ensemble.DescriptorSet(
+                family,
+                photos("q", self.truth, 0.6),
+                photos("t", self.train_labels, 0.6),
+                photos("i", self.index_labels, 0.6),
+                photos("n", np.full(12, 5), 1.0),
+            )
+            for family in models
+        ]
+
+    def test_retrieval_is_soft_re_ranking_of_each_model_and_their_sum(self):
+        sets = self.sets()
+        final = lz.ensemble.paper_retrieval(sets, self.train_labels, k=10, per_model=20)
+        each = [
+            lz.rerank.soft_discriminative(s.query, s.index, s.train, self.train_labels, k=20) for s in sets
+        ]
+        expected = lz.ensemble.sum_scores(each, per_model=20, k=10)
+        assert np.array_equal(final.indices, expected.indices)
+        assert final.ids.shape == (8, 10)
+        right = self.index_labels[final.indices[:, :5]] == self.truth[:, None]
+        assert right.mean() > 0.9
+        with pytest.raises(ValueError, match="descriptors of an index"):
+            lz.ensemble.paper_retrieval(
+                [lz.ensemble.DescriptorSet("dolg", sets[0].query, sets[0].train)], [0]
+            )
+
+    def test_recognition_is_by_the_concatenated_families(self):
+        sets = self.sets()
+        final = lz.ensemble.paper_recognition(sets, self.train_labels)
+
+        def together(part):
+            of = [getattr(s, part) for s in sets]
+            return lz.ensemble.concat_families([of[:2], of[2:]])
+
+        expected = lz.recognize(
+            together("query"), together("train"), self.train_labels, non_landmark=together("non_landmark")
+        )
+        assert np.array_equal(final.labels, expected.labels)
+        np.testing.assert_array_equal(final.scores, expected.scores)
+        assert (final.labels == self.truth).mean() > 0.8
+        half = [sets[0], lz.ensemble.DescriptorSet("hybrid", sets[1].query, sets[1].train)]
+        with pytest.raises(ValueError, match="non_landmark descriptors of all or none"):
+            lz.ensemble.paper_recognition(half, self.train_labels)
