@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
+from landmarkzoo.data.crops import Box, crop
 from landmarkzoo.data.photos import PhotoError, decoding, from_array, open_photo, to_rgb
 
 Photos: TypeAlias = (
@@ -52,11 +53,13 @@ class PhotoSource:
         ids: One a photo.
         items: Paths, images in memory, or a data set of either.
         root: Folder that relative paths start from; ``None`` where paths stand as given.
+        boxes: The part of each photo that counts; ``None`` for all of it.
     """
 
     ids: list[str]
     items: Any
     root: Path | None = None
+    boxes: Sequence[Box | None] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,11 +72,22 @@ class PhotoSource:
             TypeError: If the item is no photo.
         """
         try:
-            return self._load(self.items[position])
+            return self._cropped(self._load(self.items[position]), position)
         except PhotoError as error:
             raise PhotoError(self.ids[position], error.reason) from error
         except OSError as error:  # of a data set that decodes by itself
             raise PhotoError(self.ids[position], f"{error} ({type(error).__name__})") from error
+
+    def _cropped(self, photo: Image.Image | Tensor, position: int) -> Image.Image | Tensor:
+        box = None if self.boxes is None else self.boxes[position]
+        if box is None:
+            return photo
+        if isinstance(photo, Tensor):
+            raise TypeError("boxes are for photos, not for tensors that are transformed already: crop these")
+        try:
+            return crop(photo, box)
+        except ValueError as error:
+            raise PhotoError(self.ids[position], str(error)) from error
 
     def _load(self, item: Any) -> Image.Image | Tensor:
         if isinstance(item, (tuple, list)):  # a data set of (image, label, ...)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from landmarkzoo.data import PhotoSource, create_transform, photo_source
+from landmarkzoo.data.crops import check_boxes
 from landmarkzoo.data.sources import Photos
 from landmarkzoo.embedding.batches import OnError, PhotoBatch, Transform, photo_batches
-from landmarkzoo.embedding.inference import Precision, evaluating, forward
+from landmarkzoo.embedding.inference import Precision, evaluating
 from landmarkzoo.embedding.parts import PART_SIZE, FinishedParts, job_fingerprint
 from landmarkzoo.embedding.provenance import provenance_of
+from landmarkzoo.embedding.views import Views
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.arrays import FloatArray, check_count
 
@@ -33,6 +36,9 @@ def embed(
     progress: bool = True,
     on_error: OnError = "raise",
     out: str | Path | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    boxes: Sequence[Sequence[float] | None] | None = None,
 ) -> Descriptors:
     """Embed photos: one L2-normalised descriptor each, in the order of the photos.
 
@@ -49,8 +55,11 @@ def embed(
         precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
         progress: Show a progress bar with photos/s on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
-        out: Save the descriptors to this file. If the photos are files, a killed job that is started again
-            goes on where it was; a transform of your own then needs the same ``repr`` in both runs.
+        out: Save to this file. If the photos are files, a killed job that is started again goes on where it
+            was; a transform of your own then needs the same ``repr`` in both runs.
+        scales: Sizes of the transformed image, whose descriptors of length 1 are averaged.
+        flip: Average with those of each in a mirror.
+        boxes: Crop each photo before anything else: (x1, y1, x2, y2) in pixels, or ``None`` for all of it.
 
     Returns:
         Descriptors; ids are paths relative to the folder, paths as given, the ``ids`` of a data set, or
@@ -59,29 +68,28 @@ def embed(
     Raises:
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
         TypeError: If ``photos`` is none of these, or a transform is needed and not given.
-        ValueError: If no photo can be read, an option is unknown, or the model gives NaN.
+        ValueError: If no photo can be read, an option is wrong, or the model gives NaN.
 
     Example:
         >>> model = lz.create_model("efficientnet_lite0_gem")
         >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
         (2, 512)
     """
-    if on_error not in get_args(OnError):
-        raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
-    source = photo_source(photos)
+    source, views = _cropped_source(photos, boxes), Views.of(scales, flip)
     transform = transform or create_transform(model)
-    skip = on_error == "skip"
-    job = _Job(source, provenance_of(model, transform), out, precision=precision, keep_skipped=skip)
+    origin = {**provenance_of(model, transform), **views.provenance}
+    job = _Job(source, origin, out, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
-    bar = tqdm(total=len(source), initial=job.seen, desc="embed", unit=" photos", disable=not progress)
-    with bar, job, evaluating(model, device) as where:
+    with job, job.bar(progress) as bar, evaluating(model, device) as where:
         for batch in photo_batches(source, transform, start=job.seen, **options):
-            if batch.errors and not skip:
-                raise batch.errors[0]
-            raw = None if batch.images is None else forward(model, batch.images, where, precision)
-            job.add(batch, None if raw is None else F.normalize(raw, dim=1).numpy())
+            job.add(batch, views.describe(model, batch.images, where, precision))
             bar.update(len(batch))
     return job.finish()
+
+
+def _cropped_source(photos: Photos, boxes: Sequence[Sequence[float] | None] | None) -> PhotoSource:
+    source = photo_source(photos)
+    return source if boxes is None else replace(source, boxes=check_boxes(boxes, len(source)))
 
 
 class _Job:
@@ -94,14 +102,16 @@ class _Job:
         out: str | Path | None,
         *,
         precision: Precision,
-        keep_skipped: bool,
+        on_error: OnError,
     ) -> None:
-        self.source = source
+        if on_error not in get_args(OnError):
+            raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
+        self.source, self.skip = source, on_error == "skip"
         self.provenance = provenance
         self.parts: FinishedParts | None = None
         if out is not None:
-            job = job_fingerprint(source, precision)
-            self.parts = FinishedParts(out, job, provenance, keep_skipped=keep_skipped)
+            job = job_fingerprint(source, precision, source.boxes)
+            self.parts = FinishedParts(out, job, provenance, keep_skipped=self.skip)
         self.ids: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.vectors: FloatArray | None = None  # room for all, made when the dimension is known
@@ -115,9 +125,23 @@ class _Job:
         """Photos done."""
         return len(self.ids) + len(self.skipped)
 
-    def add(self, batch: PhotoBatch, vectors: FloatArray | None) -> None:
-        """Take a batch and its vectors (B, D)."""
+    def bar(self, progress: bool) -> tqdm[NoReturn]:
+        """A progress bar over all photos, those that are done already included."""
+        return tqdm(
+            total=len(self.source), initial=self.seen, desc="embed", unit=" photos", disable=not progress
+        )
+
+    def add(self, batch: PhotoBatch, descriptors: Tensor | None) -> None:
+        """Take a batch and its vectors (B, D).
+
+        Raises:
+            PhotoError: If a photo of it could not be read, and none is to be skipped.
+            ValueError: If a vector is not finite.
+        """
+        if batch.errors and not self.skip:
+            raise batch.errors[0]
         ids = [self.source.ids[position] for position in batch.positions]
+        vectors = None if descriptors is None else descriptors.numpy()
         if vectors is not None and not np.isfinite(vectors).all():
             bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
             raise ValueError(f"the model gives NaN or infinite values for the photo {bad}")

@@ -1,0 +1,104 @@
+"""Scales, mirrors and crops: what embed makes of one photo before it is one descriptor."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+import landmarkzoo as lz
+
+
+@pytest.fixture
+def photos():
+    random = np.random.default_rng(0)
+    return [Image.fromarray(random.integers(0, 256, (90, 120, 3), dtype=np.uint8)) for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return lz.create_model("efficientnet_lite0_gem", embedding_dim=16).eval()
+
+
+def embed(model, photos, **options):
+    transform = lz.create_transform(model, image_size=64)
+    return lz.embed(model, photos, transform=transform, progress=False, **options)
+
+
+def test_the_mean_of_the_normalised_views(model, photos):
+    d = embed(model, photos, scales=(0.75, 1.0, 1.5), flip=True)
+    images = torch.stack([lz.create_transform(model, image_size=64)(photo) for photo in photos])
+    total = 0
+    with torch.no_grad():
+        for side in (48, 64, 96):
+            view = F.interpolate(images, (side, side), mode="bicubic", antialias=True)
+            view = images if side == 64 else view
+            for seen in (view, torch.flip(view, dims=[3])):
+                total = total + F.normalize(model(seen), dim=1)
+    np.testing.assert_allclose(d.vectors, F.normalize(total, dim=1), atol=1e-5)
+    assert d.provenance["views"] == "scales (0.75, 1.0, 1.5), flip True"
+
+
+def test_a_flipped_descriptor_is_that_of_the_mirrored_photo(model, photos):
+    mirrored = [photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for photo in photos]
+    one, other = embed(model, photos, flip=True), embed(model, mirrored, flip=True)
+    np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-5)
+    assert not np.allclose(one.vectors, embed(model, photos).vectors, atol=1e-3)
+
+
+def test_boxes_crop_before_resizing(model, photos):
+    boxes = [(10.4, 5, 70.2, 55), None, (-20, 40, 500, 400)]
+    d = embed(model, photos, boxes=boxes)
+    cropped = [photos[0].crop((10, 5, 70, 55)), photos[1], photos[2].crop((0, 40, 120, 90))]
+    np.testing.assert_array_equal(d.vectors, embed(model, cropped).vectors)
+
+
+def test_boxes_that_are_none(model, photos):
+    whole = (0, 0, 9, 9)
+    for boxes, message in (
+        ([whole], "got 1 boxes for 3 photos"),
+        ([whole, whole, (0, 0, 9)], r"box 2 must be \(x1, y1, x2, y2\)"),
+        ([whole, (9, 0, 0, 9), whole], "box 1 is empty"),
+        ([(0, 0, np.nan, 9), whole, whole], "box 0 must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            embed(model, photos, boxes=boxes)
+    outside = [whole, whole, (500, 0, 600, 9)]
+    with pytest.raises(lz.PhotoError, match=r"2.*lies outside of the photo, which is 120 x 90"):
+        embed(model, photos, boxes=outside)
+    d = embed(model, photos, boxes=outside, on_error="skip")
+    assert (d.ids, d.skipped[0][0]) == (["0", "1"], "2")
+    with pytest.raises(TypeError, match="boxes are for photos"):
+        embed(model, torch.zeros(1, 3, 64, 64), boxes=[whole])
+
+
+def test_scales_that_are_none(model, photos):
+    for scales in ((), (0.0,), (1.0, -2.0), (float("inf"),)):
+        with pytest.raises(ValueError, match="scales must be positive numbers"):
+            embed(model, photos, scales=scales)
+
+
+def test_other_boxes_are_another_job(model, photos, tmp_path):
+    paths = []
+    for n, photo in enumerate(photos):
+        photo.save(tmp_path / f"{n}.png")
+        paths.append(tmp_path / f"{n}.png")
+    out = tmp_path / "d.safetensors"
+
+    class StopError(Exception):
+        pass
+
+    def stopping(photo):
+        if calls.append(photo) or len(calls) == 3:
+            raise StopError
+        return lz.create_transform(model, image_size=64)(photo)
+
+    calls = []
+    with pytest.raises(StopError):
+        lz.embed(model, paths, transform=stopping, batch_size=1, progress=False, out=out)
+    calls = [None] * 10  # and now it does not stop: one photo is left of the same job, all three of another
+    lz.embed(
+        model, paths, transform=stopping, batch_size=1, progress=False, out=out, boxes=[(0, 0, 60, 60)] * 3
+    )
+    assert len(calls) == 13
