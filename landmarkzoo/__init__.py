@@ -8,7 +8,7 @@ from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_
 from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
 from landmarkzoo.registry import get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.weights import create_model, export_onnx, load_head
+from landmarkzoo.weights import convert_checkpoint, create_model, export_onnx, load_head
 
 __version__ = "0.1.0.dev0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "Score",
     "SubCenterArcFaceDynamic",
     "WeightsNotFoundError",
+    "convert_checkpoint",
     "create_model",
     "create_transform",
     "datasets",
