@@ -243,14 +243,18 @@ def _load(
             f"the checkpoint does not fit {model.cfg.name!r}: {', '.join(problems[:_SHOWN])}{more}. Is it "
             "one of another model, or trained with other arguments? These can be given by their names"
         )
-    model.load_state_dict({ours: tensors[theirs] for ours, theirs in copied.items()}, strict=False)
+    found = {ours: tensors[theirs] for ours, theirs in copied.items()}
+    # In float16 a counter may have become infinite, which is no integer.
+    found |= {name: tensor.nan_to_num() for name, tensor in found.items() if name.endswith(_COUNTER)}
+    model.load_state_dict(found, strict=False)  # all but counters is there: checked above
     return copied, unused, missing
 
 
 def _misfit(theirs: str, tensor: Tensor, ours: Tensor) -> list[str]:
     if tensor.shape != ours.shape:
         return [f"{theirs} has shape {tuple(tensor.shape)}, not {tuple(ours.shape)}"]
-    if tensor.is_floating_point() != ours.is_floating_point():
+    # Who halves a whole state dict halves counters as well.
+    if tensor.is_floating_point() != ours.is_floating_point() and not theirs.endswith(_COUNTER):
         return [f"{theirs} has dtype {tensor.dtype}, not {ours.dtype}"]
     return []
 

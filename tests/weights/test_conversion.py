@@ -157,6 +157,15 @@ def test_half_precision(dolg):
     assert torch.equal(head.weight, half["head.weight"].float())
 
 
+def test_a_state_dict_that_was_halved_as_a_whole(dolg, dolg_state):
+    state = {name: tensor.half() for name, tensor in dolg_state.items()}
+    state["bn_g.num_batches_tracked"] = torch.tensor(70000.0).half()
+    assert state["bn_g.num_batches_tracked"].isinf()
+    model, _, _ = convert_state_dict(state, DOLG)
+    assert model.global_norm.num_batches_tracked > 0
+    assert torch.equal(model.neck[1].num_batches_tracked, dolg.neck[1].num_batches_tracked)
+
+
 def test_counters_of_batches_may_be_missing(dolg, dolg_state):
     state = {name: t for name, t in dolg_state.items() if not name.endswith("num_batches_tracked")}
     model, _, report = convert_state_dict(state, DOLG)
@@ -249,7 +258,7 @@ def test_the_token_is_not_in_their_checkpoints(hybrid_state):
 
 
 def test_an_image_that_fits_no_stem_is_refused_with_those_that_fit(hybrid_state):
-    with pytest.raises(ValueError, match="images are 300x300 px.* sides from 441 to 448 px"):
+    with pytest.raises(ValueError, match=r"images are 300x300 px.* sides from 441 to 448 px"):
         convert_state_dict(hybrid_state, HYBRID, image_size=300)
     with pytest.raises(ValueError, match="sides from 221 to 224 px"):
         convert_state_dict(hybrid_state, HYBRID, image_size=448, stem_stride=1)
