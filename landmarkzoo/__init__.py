@@ -5,7 +5,19 @@ from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
-from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
+from landmarkzoo.models import (
+    DOLG,
+    CarriedWeights,
+    GlobalDescriptor,
+    HybridSwin,
+    ModelCfg,
+    Score,
+    WeightsNotFoundError,
+    carry_weights,
+    freeze,
+    parameter_groups,
+    unfreeze,
+)
 from landmarkzoo.registry import get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 from landmarkzoo.weights import convert_checkpoint, create_model, export_onnx, load_head
@@ -14,6 +26,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "DOLG",
+    "CarriedWeights",
     "Descriptors",
     "GeM",
     "GlobalDescriptor",
@@ -25,6 +38,7 @@ __all__ = [
     "Score",
     "SubCenterArcFaceDynamic",
     "WeightsNotFoundError",
+    "carry_weights",
     "convert_checkpoint",
     "create_model",
     "create_transform",
@@ -32,6 +46,7 @@ __all__ = [
     "dynamic_margins",
     "embed",
     "export_onnx",
+    "freeze",
     "get_model_cfg",
     "is_model",
     "list_models",
@@ -39,7 +54,9 @@ __all__ = [
     "losses",
     "memory_estimate",
     "metrics",
+    "parameter_groups",
     "rerank",
     "search",
+    "unfreeze",
     "whiten_neck",
 ]

@@ -6,16 +6,16 @@ sees maps (B, C, H, W) and class tokens (B, C).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import timm
-import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from landmarkzoo.models.imagenet_weights import create_timm_model
+from landmarkzoo.models.timm_parts import create_structure, structure_of
 
 
 @dataclass(frozen=True)
@@ -211,30 +211,17 @@ def pyramid_levels(name: str) -> dict[int, int]:
 
 def uncut_pyramid_names(name: str) -> set[str]:
     """Names in the state dict of a timm model's pyramid, before :func:`create_pyramid` cuts it."""
-    probe = _probe(lambda: create_timm_model(name, features_only=True))
+    probe = create_structure(name, features_only=True)
     return set() if probe is None else set(probe.state_dict())
 
 
 def _pyramid_maps_of(name: str) -> list[tuple[int, int]]:
     """Nominal stride and channels of all maps of a timm model, fine to coarse; empty where it has none."""
-    probe = _probe(lambda: create_timm_model(name, features_only=True))
+    probe = create_structure(name, features_only=True)
     if probe is None:
         return []
     info: Any = probe.feature_info
     return [(int(r), int(c)) for r, c in zip(info.reduction(), info.channels())]
-
-
-def _probe(create: Callable[[], nn.Module]) -> nn.Module | None:
-    """A module to look at, without weights where that goes; ``None`` where timm cannot make it."""
-    # On the meta device no weights are made. Older timm computes some numbers while it builds a
-    # transformer, which only a real device can.
-    for device in ("meta", "cpu"):
-        try:
-            with torch.device(device):
-                return create()
-        except (RuntimeError, AttributeError, AssertionError):  # what timm raises for models without maps
-            continue
-    return None
 
 
 def _cut_unused_blocks(pyramid: nn.Module) -> None:
@@ -295,7 +282,7 @@ def named_swin_grid(name: str) -> tuple[int, int]:
         >>> named_swin_grid("swin_base_patch4_window12_384")
         (96, 96)
     """
-    probe = _probe(lambda: create_swin(name))
+    probe = structure_of(lambda: create_swin(name))
     assert probe is not None  # the CPU makes any Swin
     return swin_grid(probe)
 

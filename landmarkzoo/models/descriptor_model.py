@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import timm
 from torch import Tensor, nn
@@ -16,6 +16,10 @@ from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
 from landmarkzoo.models.backbones import ImageSizeRule
 from landmarkzoo.models.model_cfg import IMAGENET_MEAN, IMAGENET_STD, ModelCfg
 from landmarkzoo.models.model_files import write_model
+from landmarkzoo.models.timm_parts import set_part_checkpointing
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class DescriptorModel(nn.Module, ABC):
@@ -27,11 +31,16 @@ class DescriptorModel(nn.Module, ABC):
         cfg: The model as data.
         neck: From pooled features to descriptor.
         size_rule: Image sizes that the model takes.
+        timm_parts: Names of the parts that are timm's, from the output to the input; the arguments that name
+            their timm models are called the same.
+        frozen_modules: Names of the modules that ``freeze`` keeps in eval mode.
     """
 
+    timm_parts: ClassVar[tuple[str, ...]] = ("backbone",)
     cfg: ModelCfg
     neck: Neck
     size_rule: ImageSizeRule
+    frozen_modules: frozenset[str] = frozenset()
 
     @property
     def embedding_dim(self) -> int:
@@ -55,6 +64,26 @@ class DescriptorModel(nn.Module, ABC):
         """
         descriptors: Tensor = self.neck(self.forward_pooled(images))
         return descriptors
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, but for what is frozen: its batch-norm statistics must not move."""
+        super().train(mode)
+        for name, module in self.named_modules():
+            if name in self.frozen_modules:
+                module.training = False
+        return self
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute the blocks of the timm parts again in the backward pass, instead of keeping what they gave.
+
+        Less memory for more time; gradients stay the same. Batch norms inside these blocks see each batch
+        twice, so their running statistics follow it a little faster.
+
+        Raises:
+            ValueError: If the timm model of a part cannot.
+        """
+        for part in self.timm_parts:
+            set_part_checkpointing(getattr(self, part), enable)
 
     def save_pretrained(
         self,
