@@ -76,11 +76,13 @@ def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if cfg is not None and cfg.fixed_input_size:
         try:  # transformers that resample their position embedding then take any image size
-            return create_timm_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
+            return _cut_head(
+                create_timm_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
+            )
         except TypeError as error:
             if "dynamic_img_size" not in str(error):
                 raise
-    return create_timm_model(name, pretrained=pretrained, num_classes=0)
+    return _cut_head(create_timm_model(name, pretrained=pretrained, num_classes=0))
 
 
 def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -197,6 +199,19 @@ def pyramid_size_rule(pyramid: nn.Module, name: str, stem_stride: int = 2) -> Im
         return ImageSizeRule(fixed=(cfg.input_size[1], cfg.input_size[2]))
     nominal = max(pyramid.feature_info.reduction())  # type: ignore[operator, union-attr]
     return ImageSizeRule(minimum=int(nominal) * stem_stride // 2)
+
+
+def _cut_head(backbone: nn.Module) -> nn.Module:
+    """Without what timm keeps of a head even for no classes, and :func:`feature_map` does not need."""
+    children = [name for name, _ in backbone.named_children()]
+    behind = children[children.index("global_pool") :] if "global_pool" in children else []
+    for name in children:
+        # conv_head stands before the pooling in an EfficientNet, and behind it in a MobileNetV3.
+        if name in ("head", "fc_norm", "attn_pool", "pre_logits") or (
+            name in behind and name in ("conv_head", "norm_head")
+        ):
+            setattr(backbone, name, nn.Identity())
+    return backbone
 
 
 def pyramid_levels(name: str) -> dict[int, int]:

@@ -15,6 +15,7 @@ from landmarkzoo.models.timm_parts import whole_name
 
 # Tensors of these names under one module belong together: half a layer is worth nothing.
 _OF_A_LAYER = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_NUMBER = re.compile(r"\b\d+\b")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def carry_weights(source: DescriptorModel, target: DescriptorModel) -> CarriedWe
     if not origins:
         raise ValueError(
             f"no weight of the {type(source).__name__} {dict(source.cfg.args)} fits the "
-            f"{type(target).__name__} {dict(target.cfg.args)}: their timm parts must be of one family and size"
+            f"{type(target).__name__} {dict(target.cfg.args)}: their timm parts must be of one family"
         )
     used = set(origins.values())
     return CarriedWeights(
@@ -128,12 +129,12 @@ def _by_module(names: Iterable[str], others: Iterable[str]) -> str:
     """Counts by the largest modules of which all names are there, and none of the others."""
     taken = {prefix for name in others for prefix in _prefixes(name)}
     groups = Counter(next(p for p in _prefixes(name) if p not in taken) for name in names)
-    if len(groups) > 8:  # one layer of every block: write it once
-        merged: Counter[str] = Counter()
-        for group, count in groups.items():
-            merged[re.sub(r"\b\d+\b", "*", group)] += count
-        groups = merged
-    return ", ".join(f"{group} {count}" for group, count in groups.items())
+    alike = Counter(_NUMBER.sub("*", group) for group in groups)
+    merged: Counter[str] = Counter()
+    for group, count in groups.items():
+        pattern = _NUMBER.sub("*", group)
+        merged[pattern if alike[pattern] > 3 else group] += count  # one layer of many blocks: once
+    return ", ".join(f"{group} {count}" for group, count in merged.items())
 
 
 def _prefixes(name: str) -> list[str]:

@@ -53,20 +53,21 @@ def whole_name(part: nn.Module, name: str) -> str:
 def layer_numbers(part: nn.Module, timm_name: str) -> dict[str, int]:
     """Number of the layer that each parameter of a timm part belongs to; 0 is the layer at the input.
 
-    A layer is what timm's ``group_matcher`` of the model says, mostly one block, or the stem. A model without
-    one has a layer a direct child, in their order.
+    A layer is what timm's ``group_matcher`` of the model says: mostly one block, or the stem. In a model
+    without one it is a child, or a child's numbered child: a stage.
 
     Args:
         part: A backbone, a pyramid, or a Swin.
         timm_name: The timm model that it was made of.
     """
-    names = [name for name, _ in part.named_parameters()]
+    names = {name: whole_name(part, name) for name, _ in part.named_parameters()}
     whole = part if hasattr(part, "group_matcher") else create_structure(timm_name)
     if whole is None or not hasattr(whole, "group_matcher"):
-        children = list(dict.fromkeys(name.partition(".")[0] for name in names))
-        return {name: children.index(name.partition(".")[0]) for name in names}
+        stages = {name: re.sub(r"^([^.]+(\.\d+)?).*", r"\1", inside) for name, inside in names.items()}
+        in_order = list(dict.fromkeys(stages.values()))
+        return {name: in_order.index(stage) for name, stage in stages.items()}
     layers = group_with_matcher(
-        ((whole_name(part, name), name) for name in names),
+        ((inside, name) for name, inside in names.items()),
         whole.group_matcher(coarse=False),  # type: ignore[operator]
         return_values=True,
     )
