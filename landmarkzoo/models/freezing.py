@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.suggestions import did_you_mean
 
@@ -21,6 +19,7 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
             ``"backbone.blocks.0"``.
 
     Raises:
+        TypeError: If the model is none of landmarkzoo.
         ValueError: If no part is named, or the model has no part of that name.
 
     Example:
@@ -31,10 +30,11 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
         >>> model.train().backbone.training
         False
     """
+    _check(model, parts)
     if not parts:
-        raise ValueError(f"freeze needs the name of at least one part: {_parts_of(model)}")
+        raise ValueError(f"freeze needs the name of at least one part. {_parts_of(model)}")
     frozen = set(model.frozen_modules)
-    for part in _known(model, parts):
+    for part in parts:
         frozen |= {name for name, _ in model.named_modules() if _inside(name, part)}
         for name, parameter in model.named_parameters():
             if _inside(name, part):
@@ -51,6 +51,7 @@ def unfreeze(model: DescriptorModel, *parts: str) -> None:
         *parts: As for :func:`freeze`.
 
     Raises:
+        TypeError: If the model is none of landmarkzoo.
         ValueError: If the model has no part of that name.
 
     Example:
@@ -60,8 +61,9 @@ def unfreeze(model: DescriptorModel, *parts: str) -> None:
         >>> sum(p.requires_grad for p in model.backbone.parameters())
         3
     """
+    _check(model, parts)
     frozen = set(model.frozen_modules)
-    for part in _known(model, parts or ("",)):
+    for part in parts or ("",):
         frozen -= {name for name, _ in model.named_modules() if _inside(name, part)}
         for name, parameter in model.named_parameters():
             if _inside(name, part):
@@ -74,15 +76,17 @@ def _inside(name: str, part: str) -> bool:
     return not part or name == part or name.startswith(f"{part}.")
 
 
-def _known(model: DescriptorModel, parts: tuple[str, ...]) -> Iterator[str]:
-    """The parts, after all of them were checked."""
+def _check(model: DescriptorModel, parts: tuple[str, ...]) -> None:
+    if not isinstance(model, DescriptorModel):
+        raise TypeError(
+            f"a landmarkzoo model is needed, got {type(model).__name__}; in a wrapper it is .module"
+        )
     names = {name for name, _ in model.named_modules()} | {name for name, _ in model.named_parameters()}
     for part in parts:
-        if part not in names or (not part and parts != ("",)):
+        if not part or part not in names:
             raise ValueError(
                 f"{type(model).__name__} has no part {part!r}.{did_you_mean(part, names)} {_parts_of(model)}"
             )
-    yield from parts
 
 
 def _parts_of(model: DescriptorModel) -> str:

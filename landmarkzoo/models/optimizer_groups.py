@@ -42,6 +42,7 @@ def parameter_groups(
         Dictionaries with ``params``, ``lr`` and ``weight_decay``, from the output to the input.
 
     Raises:
+        TypeError: If the model is none of landmarkzoo.
         ValueError: If a number is out of its range, or nothing is left to train.
 
     Example:
@@ -51,6 +52,10 @@ def parameter_groups(
         >>> [(len(g["params"]), g["lr"], g["weight_decay"]) for g in groups[:3]]
         [(1, 0.001, 0.0001), (5, 0.001, 0.0), (4, 0.00075, 0.0001)]
     """
+    if not isinstance(model, DescriptorModel):
+        raise TypeError(
+            f"a landmarkzoo model is needed, got {type(model).__name__}; in a wrapper it is .module"
+        )
     if lr < 0 or weight_decay < 0 or not 0 < layer_decay <= 1:
         raise ValueError(
             "parameter_groups needs lr >= 0, weight_decay >= 0 and 0 < layer_decay <= 1, got "

@@ -152,6 +152,12 @@ def test_unknown_parts_change_nothing(model, function, part, message):
     assert not model.global_norm.weight.requires_grad
 
 
+@pytest.mark.parametrize("function", [lz.freeze, lz.unfreeze, lambda m, _: lz.parameter_groups(m, lr=0.1)])
+def test_wrapped_models(model, function):
+    with pytest.raises(TypeError, match=r"needed, got DataParallel; in a wrapper it is \.module"):
+        function(nn.DataParallel(model), "neck")
+
+
 def test_freezing_nothing_is_an_error(model):
-    with pytest.raises(ValueError, match="at least one part: It has backbone"):
+    with pytest.raises(ValueError, match=r"at least one part\. It has backbone"):
         lz.freeze(model)
