@@ -1,4 +1,4 @@
-"""Weights that travel: models and heads by name, from a folder, and from the authors' checkpoints."""
+"""Weights that travel: from a folder, from the Hub and to it, and from checkpoints of the authors."""
 
 from landmarkzoo.weights.conversion import ConversionReport, convert_checkpoint, convert_state_dict
 from landmarkzoo.weights.creation import create_model
