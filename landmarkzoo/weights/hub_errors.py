@@ -28,7 +28,11 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 # Dead connections raise what the client's HTTP library raises: requests in some versions of huggingface_hub,
 # httpx in others. The root of its errors is the last base of HfHubHTTPError that is not Python's own.
-_TRANSPORT_ERROR = [base for base in HfHubHTTPError.__mro__ if base.__module__ != "builtins"][-1]
+_TRANSPORT_ERROR: type[Exception] = [
+    base for base in HfHubHTTPError.__mro__ if base.__module__ != "builtins"
+][-1]
+
+_CLOSED = "client has been closed"  # versions that close their connection, and then try again on it
 
 
 @contextmanager
@@ -77,7 +81,8 @@ def _explanation(error: Exception, where: str, repo: str, revision: str | None) 
         )
     if isinstance(error, RevisionNotFoundError):
         return FileNotFoundError(
-            f"{where}: the repository has no revision {revision!r}: {hub}/{repo}/tree/main lists those it has"
+            f"{where}: the repository has no revision {revision or 'main'!r}: {hub}/{repo}/tree/main lists "
+            "those it has"
         )
     if isinstance(error, EntryNotFoundError):
         return None
@@ -85,11 +90,12 @@ def _explanation(error: Exception, where: str, repo: str, revision: str | None) 
         return ValueError(f"{where}: {repo!r} cannot be a repository, whose name is 'org/repo' ({error})")
     if isinstance(error, DisabledRepoError):
         return PermissionError(f"{where} was disabled by its owner or by the Hub: ask its owner")
-    if isinstance(error, HfHubHTTPError):
-        return _answer(error, where)
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, _TRANSPORT_ERROR) and status is not None:
+        return _answer(status, error, where)
     if isinstance(error, FileMetadataError):
         return ConnectionError(f"{where}: {hub} does not answer as a Hub does: check HF_ENDPOINT and proxies")
-    if isinstance(error, (_TRANSPORT_ERROR, ConnectionError, TimeoutError)):
+    if isinstance(error, (_TRANSPORT_ERROR, ConnectionError, TimeoutError)) or _CLOSED in str(error):
         return ConnectionError(
             f"{where}: no connection to {hub} ({type(error).__name__}: {error}): check the network and try "
             f"again; {_CACHED}"
@@ -97,10 +103,10 @@ def _explanation(error: Exception, where: str, repo: str, revision: str | None) 
     return None
 
 
-def _answer(error: HfHubHTTPError, where: str) -> OSError:
+def _answer(status: int, error: Exception, where: str) -> OSError:
     """An HTTP status that the client has no class for."""
-    status = error.response.status_code if error.response is not None else 0
-    said = f": {error.server_message}" if error.server_message else ""
+    message = getattr(error, "server_message", None)
+    said = f": {message}" if message else ""
     if status in (401, 403):
         return PermissionError(
             f"{where}: {constants.ENDPOINT} refuses the token, or the token has no right to this "

@@ -271,7 +271,7 @@ _REPO = r"(?P<repo>[^/]+/[^/]+)"
 _ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("HEAD GET", rf"/{_REPO}/resolve/(?P<revision>[^/]+)/(?P<file>.+)", _resolve),
     ("HEAD GET", r"/storage/(?P<sha>\w+)", _storage),
-    ("GET", rf"/api/models/{_REPO}(/revision/(?P<revision>[^/]+))?(\?.*)?", _info),
+    ("GET", rf"/api/models/{_REPO}(/revision/(?P<revision>[^/?]+))?(\?.*)?", _info),
     ("GET", rf"/api/models/{_REPO}/tree/(?P<revision>[^/?]+)(\?.*)?", _tree),
     ("POST", r"/api/repos/create", _create),
     ("POST", r"/api/validate-yaml", _validate),

@@ -74,9 +74,10 @@ def test_the_token_reaches_every_request(hub, either):
     load, check = either
     hub.repos["org/model"].private = True
     check(load("hf-hub:org/model", token="good-token"))
+    check(load("hf-hub:org/model", token="good-token"))  # cached now
     check(load("hf-hub:org/model", token="good-token", force_download=True))
     asked = [request for request in hub.requests if request.host == "127.0.0.1"]
-    assert len(asked) >= 6
+    assert len(asked) >= 7
     assert {request.token for request in asked} == {"good-token"}
 
 
@@ -163,9 +164,8 @@ def test_with_a_dead_hub_the_cache_is_used_and_it_says_so(hub, load, load_head, 
     try:
         loaded = load("hf-hub:org/model")
         assert np.array_equal(loaded.output, pushed.output)
-        assert len(loaded.log) == 1
-        assert "Using what is cached" in loaded.log[0]
-        assert ("no connection to" if how == "down" else "cannot answer now (503") in loaded.log[0]
+        assert "Using what is cached" in loaded.log[-1]
+        assert ("no connection to" if how == "down" else "cannot answer now (503") in loaded.log[-1]
         assert load_head("hf-hub:org/model")[1] == pushed.names
     finally:
         if how == "down":
