@@ -5,16 +5,29 @@ from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
-from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
+from landmarkzoo.models import (
+    DOLG,
+    CarriedWeights,
+    GlobalDescriptor,
+    HybridSwin,
+    ModelCfg,
+    Score,
+    WeightsNotFoundError,
+    carry_weights,
+    freeze,
+    parameter_groups,
+    unfreeze,
+)
 from landmarkzoo.recognition import Recognition, recognize
 from landmarkzoo.registry import get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, Whitening, search
-from landmarkzoo.weights import create_model, export_onnx, load_head
+from landmarkzoo.weights import convert_checkpoint, create_model, export_onnx, load_head
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "DOLG",
+    "CarriedWeights",
     "Descriptors",
     "GeM",
     "GlobalDescriptor",
@@ -27,7 +40,12 @@ __all__ = [
     "Score",
     "SubCenterArcFaceDynamic",
     "WeightsNotFoundError",
+<<<<<<< HEAD
     "Whitening",
+=======
+    "carry_weights",
+    "convert_checkpoint",
+>>>>>>> main
     "create_model",
     "create_transform",
     "datasets",
@@ -35,6 +53,7 @@ __all__ = [
     "embed",
     "ensemble",
     "export_onnx",
+    "freeze",
     "get_model_cfg",
     "is_model",
     "list_models",
@@ -42,9 +61,14 @@ __all__ = [
     "losses",
     "memory_estimate",
     "metrics",
+<<<<<<< HEAD
     "recognition",
     "recognize",
+=======
+    "parameter_groups",
+>>>>>>> main
     "rerank",
     "search",
+    "unfreeze",
     "whiten_neck",
 ]

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from reference_layout import reference_state_dict
 
 import landmarkzoo as lz
 from landmarkzoo.reports.models_table import models_table
@@ -14,16 +16,20 @@ EXAMPLES = [page for page in PAGES if "```python" in page.read_text(encoding="ut
 
 
 @pytest.fixture
-def with_photos(tmp_path, monkeypatch):
+def with_files(tmp_path, monkeypatch, page):
+    monkeypatch.chdir(tmp_path)
     data = lz.datasets.RenderedLandmarks(4, 6, 1, image_size=96)
     (tmp_path / "photos").mkdir()
     for row, id_ in enumerate(data.ids[:-1]):
         data[row].save(tmp_path / "photos" / f"{id_.replace('/', '_')}.jpg")
     data[0].save(tmp_path / "query.jpg")
-    monkeypatch.chdir(tmp_path)
+    if "checkpoint.pth" in page.read_text(encoding="utf-8"):
+        source = lz.create_model("dolg_efficientnet_b5", projection="reference")
+        state = reference_state_dict(source, lz.SubCenterArcFaceDynamic(512, 4))
+        torch.save({"model": {name: tensor.half() for name, tensor in state.items()}}, "checkpoint.pth")
 
 
-@pytest.mark.usefixtures("with_photos")
+@pytest.mark.usefixtures("with_files")
 @pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python_examples_run(page, capsys):
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
@@ -41,7 +47,7 @@ def test_commands_of_the_docs_exist():
     names = {command.__name__.rpartition(".")[2].removesuffix("_command") for command in COMMANDS}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert set(re.findall(r"^landmarkzoo (\w+)", text, re.MULTILINE)) <= names
-    assert names == {"models", "embed", "search", "demo"}
+    assert names == {"models", "embed", "search", "convert", "demo"}
 
 
 def test_docs_table_of_models_is_that_of_the_registry():

@@ -24,7 +24,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("photos", help="a folder, searched through all levels, or one photo")
     parser.add_argument("--out", required=True, help="descriptors file to write (.safetensors)")
-    parser.add_argument("--model", default="efficientnet_lite0_gem", help="default: %(default)s")
+    parser.add_argument(
+        "--model",
+        default="efficientnet_lite0_gem",
+        help="a name of 'landmarkzoo models', local-dir:PATH or hf-hub:ORG/REPO, default: %(default)s",
+    )
     parser.add_argument(
         "--whiten",
         metavar="DIR",

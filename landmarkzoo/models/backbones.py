@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import timm
-import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from landmarkzoo.models.imagenet_weights import create_timm_model
+from landmarkzoo.models.timm_parts import create_structure, structure_of
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,13 @@ def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if cfg is not None and cfg.fixed_input_size:
         try:  # transformers that resample their position embedding then take any image size
-            return create_timm_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
+            return _cut_head(
+                create_timm_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
+            )
         except TypeError as error:
             if "dynamic_img_size" not in str(error):
                 raise
-    return create_timm_model(name, pretrained=pretrained, num_classes=0)
+    return _cut_head(create_timm_model(name, pretrained=pretrained, num_classes=0))
 
 
 def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -156,7 +159,7 @@ def create_pyramid(
     """
     if stem_stride not in (1, 2):
         raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride!r}")
-    available = _pyramid_reductions(name)
+    available = [reduction for reduction, _ in _pyramid_maps_of(name)]
     missing = [r for r in reductions if r not in available]
     if missing:
         raise ValueError(
@@ -198,18 +201,42 @@ def pyramid_size_rule(pyramid: nn.Module, name: str, stem_stride: int = 2) -> Im
     return ImageSizeRule(minimum=int(nominal) * stem_stride // 2)
 
 
-def _pyramid_reductions(name: str) -> list[int]:
-    """Nominal strides of all maps of a timm model; empty where it has none."""
-    # On the meta device no weights are made. Older timm computes some numbers while it builds a
-    # transformer, which only a real device can.
-    for device in ("meta", "cpu"):
-        try:
-            with torch.device(device):
-                probe = create_timm_model(name, features_only=True)
-        except (RuntimeError, AttributeError, AssertionError):  # what timm raises for models without maps
-            continue
-        return [int(r) for r in probe.feature_info.reduction()]  # type: ignore[operator, union-attr]
-    return []
+def _cut_head(backbone: nn.Module) -> nn.Module:
+    """Without what timm keeps of a head even for no classes, and :func:`feature_map` does not need."""
+    children = [name for name, _ in backbone.named_children()]
+    behind = children[children.index("global_pool") :] if "global_pool" in children else []
+    for name in children:
+        # conv_head stands before the pooling in an EfficientNet, and behind it in a MobileNetV3.
+        if name in ("head", "fc_norm", "attn_pool", "pre_logits") or (
+            name in behind and name in ("conv_head", "norm_head")
+        ):
+            setattr(backbone, name, nn.Identity())
+    return backbone
+
+
+def pyramid_levels(name: str) -> dict[int, int]:
+    """Nominal strides of the maps of a timm model, and the channels of each; empty where it has none.
+
+    Example:
+        >>> pyramid_levels("tf_efficientnet_b6")
+        {2: 32, 4: 40, 8: 72, 16: 200, 32: 576}
+    """
+    return dict(_pyramid_maps_of(name))  # the last map of a stride is the richest
+
+
+def uncut_pyramid_names(name: str) -> set[str]:
+    """Names in the state dict of a timm model's pyramid, before :func:`create_pyramid` cuts it."""
+    probe = create_structure(name, features_only=True)
+    return set() if probe is None else set(probe.state_dict())
+
+
+def _pyramid_maps_of(name: str) -> list[tuple[int, int]]:
+    """Nominal stride and channels of all maps of a timm model, fine to coarse; empty where it has none."""
+    probe = create_structure(name, features_only=True)
+    if probe is None:
+        return []
+    info: Any = probe.feature_info
+    return [(int(r), int(c)) for r, c in zip(info.reduction(), info.channels())]
 
 
 def _cut_unused_blocks(pyramid: nn.Module) -> None:
@@ -258,6 +285,21 @@ def swin_grid(swin: nn.Module) -> tuple[int, int]:
     """Height and width of the map that a Swin of :func:`create_swin` was pretrained on, in positions."""
     height, width = swin.layers[0].input_resolution  # type: ignore[index, union-attr]
     return int(height), int(width)
+
+
+def named_swin_grid(name: str) -> tuple[int, int]:
+    """The grid of :func:`swin_grid` for the name of a timm Swin, without its weights.
+
+    Raises:
+        ValueError: If timm has no such model, or it is no Swin.
+
+    Example:
+        >>> named_swin_grid("swin_base_patch4_window12_384")
+        (96, 96)
+    """
+    probe = structure_of(lambda: create_swin(name))
+    assert probe is not None  # the CPU makes any Swin
+    return swin_grid(probe)
 
 
 def grid_size_rule(grid: tuple[int, int], stride: int) -> ImageSizeRule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ class HybridSwin(DescriptorModel):
         (441, 448)
     """
 
+    timm_parts: ClassVar[tuple[str, ...]] = ("transformer", "cnn")
     transformer: Any  # timm's SwinTransformer without patch embedding
 
     def __init__(
@@ -110,8 +111,9 @@ class HybridSwin(DescriptorModel):
         self.cfg = cfg_by_hand("HybridSwin", args, embedding_dim, backbone=cnn, image_size=(height, width))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Compute Swin blocks again in the backward pass instead of keeping what they computed."""
-        self.grad_checkpointing = enable
+        """Compute the blocks of both timm parts again in the backward pass; see the other models."""
+        super().set_grad_checkpointing(enable)
+        self.grad_checkpointing = enable  # its Swin blocks are called here, not by timm
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Last map of the Swin after its final norm: (B, 3, H, W) -> (B, C, h, w)."""

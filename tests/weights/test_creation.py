@@ -149,7 +149,5 @@ def test_damaged_files(saved):
 
 
 def test_names_that_are_none():
-    with pytest.raises(ValueError, match="loading from the Hub is not there yet"):
-        lz.create_model("hf-hub:org/repo")
-    with pytest.raises(ValueError, match="a folder is 'local-dir:path'"):
+    with pytest.raises(ValueError, match="a folder is 'local-dir:path', a repository 'hf-hub:org/repo'"):
         lz.create_model("some/folder")

@@ -1,0 +1,92 @@
+"""``landmarkzoo convert``: a training checkpoint of the authors' code to a saved model."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+from landmarkzoo.weights import convert_state_dict
+from landmarkzoo.weights.checkpoint_files import read_checkpoint
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "convert",
+        help="the authors' training checkpoints to saved models",
+        description="Convert a training checkpoint of the authors' code (DOLG or hybrid) to a folder that "
+        "'local-dir:OUT_DIR' loads, head included. The model computes what their code computes.",
+    )
+    parser.add_argument("checkpoint", help="file of torch.save or safetensors; code in it is never run")
+    parser.add_argument("model", help="the registered model that it is a checkpoint of")
+    parser.add_argument("out_dir", help="folder to write; made if it is not there")
+    parser.add_argument(
+        "--class-names",
+        metavar="FILE",
+        help="names of the head's classes in their order: a JSON list (.json), or one a line",
+    )
+    parser.add_argument(
+        "--sub-centers", type=int, default=3, help="centers a class of the head, default: %(default)s"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of the architecture that is not the registered one, such as stem_stride=1 or "
+        "dilations=3,6,9; can be repeated",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Convert, write the folder and print what became of the tensors.
+
+    Raises:
+        ValueError: If an option is not as it should be, or the checkpoint does not fit the model.
+        OSError: If a file cannot be read or the folder cannot be written.
+    """
+    if Path(arguments.out_dir).is_file():
+        raise FileExistsError(f"cannot write the folder {arguments.out_dir}: it is a file")
+    overrides = dict(_override(setting) for setting in arguments.set)
+    class_names = None if arguments.class_names is None else _class_names(Path(arguments.class_names))
+    state_dict = read_checkpoint(arguments.checkpoint)
+    try:
+        model, head, report = convert_state_dict(
+            state_dict, arguments.model, sub_centers=arguments.sub_centers, **overrides
+        )
+    except TypeError as error:
+        raise ValueError(f"--set: an argument, or the type of its value, is wrong: {error}") from error
+    if class_names is not None and head is None:
+        raise ValueError("--class-names: the checkpoint has no head, whose classes they could name")
+    model.save_pretrained(arguments.out_dir, head=head, class_names=class_names)
+    print(report)
+    print(f"{arguments.model}{' and its head' if head is not None else ', no head'}: {arguments.out_dir}")
+
+
+def _override(setting: str) -> tuple[str, Any]:
+    name, equals, value = setting.partition("=")
+    if not name.isidentifier() or not equals:
+        raise ValueError(f"--set takes NAME=VALUE, such as stem_stride=1, got {setting!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value  # a word, such as the name of a backbone
+
+
+def _class_names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"--class-names: there is no file {path}")
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".json":
+        return text.splitlines()
+    try:
+        names = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--class-names: {path} is damaged: {error}") from error
+    if not isinstance(names, list):
+        raise ValueError(f"--class-names: {path} must hold a list of names, got a {type(names).__name__}")
+    return [str(name) for name in names]

@@ -1,0 +1,95 @@
+"""Parts of a model that are not trained for a while."""
+
+from __future__ import annotations
+
+from landmarkzoo.models.descriptor_model import DescriptorModel
+from landmarkzoo.suggestions import did_you_mean
+
+
+def freeze(model: DescriptorModel, *parts: str) -> None:
+    """Stop the training of parts of a model: no gradients, and fixed batch-norm statistics.
+
+    The modules of a frozen part stay in eval mode whatever ``model.train()`` says, so their dropout and
+    stochastic depth are off as well. Make the optimizer afterwards, or again. Copies of the model are frozen
+    as it is; saved files know nothing of it.
+
+    Args:
+        model: A landmarkzoo model.
+        *parts: Names of modules or parameters, such as ``"backbone"``, ``"neck"``, ``"token"`` or
+            ``"backbone.blocks.0"``.
+
+    Raises:
+        TypeError: If the model is none of landmarkzoo.
+        ValueError: If no part is named, or the model has no part of that name.
+
+    Example:
+        >>> model = lz.create_model("efficientnet_lite0_gem")
+        >>> lz.freeze(model, "backbone")
+        >>> [name for name, p in model.named_parameters() if p.requires_grad]
+        ['global_pool.p', 'neck.0.weight', 'neck.0.bias', 'neck.1.weight', 'neck.1.bias', 'neck.2.weight']
+        >>> model.train().backbone.training
+        False
+    """
+    _check(model, parts)
+    if not parts:
+        raise ValueError(f"freeze needs the name of at least one part. {_parts_of(model)}")
+    frozen = set(model.frozen_modules)
+    for part in parts:
+        frozen |= {name for name, _ in model.named_modules() if _inside(name, part)}
+        for name, parameter in model.named_parameters():
+            if _inside(name, part):
+                parameter.requires_grad_(False)
+    model.frozen_modules = frozenset(frozen)
+    model.train(model.training)
+
+
+def unfreeze(model: DescriptorModel, *parts: str) -> None:
+    """Train parts of a model again, those inside them included; without a name the whole model.
+
+    Args:
+        model: A landmarkzoo model.
+        *parts: As for :func:`freeze`.
+
+    Raises:
+        TypeError: If the model is none of landmarkzoo.
+        ValueError: If the model has no part of that name.
+
+    Example:
+        >>> model = lz.create_model("efficientnet_lite0_gem")
+        >>> lz.freeze(model, "backbone")
+        >>> lz.unfreeze(model, "backbone.conv_head", "backbone.bn2")
+        >>> sum(p.requires_grad for p in model.backbone.parameters())
+        3
+    """
+    _check(model, parts)
+    frozen = set(model.frozen_modules)
+    for part in parts or ("",):
+        frozen -= {name for name, _ in model.named_modules() if _inside(name, part)}
+        for name, parameter in model.named_parameters():
+            if _inside(name, part):
+                parameter.requires_grad_(True)
+    model.frozen_modules = frozenset(frozen)
+    model.train(model.training)
+
+
+def _inside(name: str, part: str) -> bool:
+    return not part or name == part or name.startswith(f"{part}.")
+
+
+def _check(model: DescriptorModel, parts: tuple[str, ...]) -> None:
+    if not isinstance(model, DescriptorModel):
+        raise TypeError(
+            f"a landmarkzoo model is needed, got {type(model).__name__}; in a wrapper it is .module"
+        )
+    names = {name for name, _ in model.named_modules()} | {name for name, _ in model.named_parameters()}
+    for part in parts:
+        if not part or part not in names:
+            raise ValueError(
+                f"{type(model).__name__} has no part {part!r}.{did_you_mean(part, names)} {_parts_of(model)}"
+            )
+
+
+def _parts_of(model: DescriptorModel) -> str:
+    own = [name for name, _ in model.named_parameters() if "." not in name]
+    parts = [name for name, _ in model.named_children()] + own
+    return f"It has {', '.join(parts)}, and what is inside them, with dots."

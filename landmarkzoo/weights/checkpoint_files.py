@@ -1,0 +1,70 @@
+"""Checkpoints of other code on disk: tensors come out, code in them never runs."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+
+def read_checkpoint(path: str | Path) -> Any:
+    """What ``torch.save`` or safetensors wrote, on the CPU, mapped from disk where the format allows it.
+
+    Args:
+        path: The file. Those that end in ``.safetensors`` are read as such, all others by ``torch.load``
+            with ``weights_only=True``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        IsADirectoryError: If it is a folder.
+        ValueError: If the file is damaged, or holds more than tensors and plain values.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the checkpoint file in it")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(str(path))
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+    is_whole_zip = zipfile.is_zipfile(path)  # its directory stands at the end
+    if not is_whole_zip:
+        _refuse_half_a_zip(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole_zip)
+    except OSError:
+        raise
+    except Exception as error:  # a pickle that is damaged, or none, can raise anything
+        raise ValueError(f"{path}: {_reason(error)}") from error
+
+
+def _refuse_half_a_zip(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(2)
+    if not start:
+        raise ValueError(f"{path} is empty: copy or download it again")
+    if start == b"PK":
+        raise ValueError(f"{path} is damaged: its end is missing. Copy or download it again")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    refused = re.search(r"GLOBAL (\S+)", text)
+    if refused is None:
+        # torch wraps the cause in advice on weights_only=False, the wrong way for a damaged file.
+        inner = re.search(r"WeightsUnpickler error: *(.*)", text)
+        cause = inner[1] if inner else text.strip().partition("\n")[0]
+        cause = f" ({cause[:200]})" if cause else ""
+        return f"no checkpoint that torch.load reads with weights_only=True, or damaged{cause}"
+    return (
+        f"it holds more than tensors and plain values: {refused[1]}, which is not loaded, as code in a "
+        "checkpoint could do anything. If you trust it, load it with weights_only=False yourself and "
+        "torch.save({'model': checkpoint['model']}, ...) as a new file, which can be converted"
+    )

@@ -1,0 +1,107 @@
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hub_client
+import numpy as np
+import pytest
+import torch
+from hub_server import HubServer, Repo
+
+import landmarkzoo as lz
+
+Call = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model with head and class names in a folder."""
+
+    folder: Path
+    cfg: lz.ModelCfg
+    output: np.ndarray
+    centers: np.ndarray
+    names: list[str]
+
+    @property
+    def files(self) -> dict[str, bytes | None]:
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+
+def save(folder: Path, seed: int) -> Saved:
+    torch.manual_seed(seed)
+    model = lz.create_model("efficientnet_lite0_gem", backbone="test_efficientnet", embedding_dim=16)
+    head, names = lz.SubCenterArcFaceDynamic(16, 3, margins=0.3), ["Taj Mahal", "Charminar", "塔"]
+    model.save_pretrained(folder, head, names)
+    return Saved(folder, model.cfg, hub_client.descriptors(model), head.weight.detach().numpy(), names)
+
+
+@pytest.fixture(scope="session")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """What the tests find on the Hub."""
+    return save(tmp_path_factory.mktemp("pushed"), seed=0)
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """A model of the same shape with other weights."""
+    return save(tmp_path_factory.mktemp("other"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[HubServer]:
+    server = HubServer()
+    yield server
+    server.stop()
+
+
+def client_environment(url: str, home: Path, **more: str) -> dict[str, str]:
+    """Of a process that knows the test server as the Hub; nothing of the user's own settings is left."""
+    clean = {name: "" for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))}
+    quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1"}
+    return {**clean, **quiet, "HF_ENDPOINT": url, "HF_HOME": str(home), **more}
+
+
+@pytest.fixture(scope="session")
+def client(server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExecutor]:
+    with hub_client.start(client_environment(server.url, tmp_path_factory.mktemp("home"))) as pool:
+        yield pool
+
+
+@pytest.fixture
+def hub(server: HubServer, pushed: Saved) -> HubServer:
+    """The server with one repository, org/model."""
+    server.reset()
+    server.repos["org/model"] = Repo()
+    server.repos["org/model"].commit(pushed.files)
+    return server
+
+
+@pytest.fixture
+def call(client: ProcessPoolExecutor) -> Call:
+    """Call a function of ``hub_client`` in the process of the client."""
+    return lambda function, *args, **options: client.submit(function, *args, **options).result(60)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def load(call: Call, cache: Path) -> Call:
+    return partial(call, hub_client.load, cache_dir=cache)
+
+
+@pytest.fixture
+def load_head(call: Call, cache: Path) -> Call:
+    return partial(call, hub_client.load_head, cache_dir=cache)
+
+
+@pytest.fixture
+def push(call: Call, pushed: Saved) -> Call:
+    return partial(call, hub_client.push, pushed.folder, token="good-token")

@@ -1,0 +1,268 @@
+"""What goes wrong with the Hub is one sentence that says what to do, and never a long silence."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import hub_client
+import numpy as np
+import pytest
+
+from conftest import client_environment
+
+
+def edited(saved, **changes):
+    config = json.loads(saved.files["config.json"])
+    return {"config.json": json.dumps({**config, **changes}).encode()}
+
+
+def test_no_such_repository(hub, load, load_head):
+    for get in (load, load_head):
+        with pytest.raises(
+            FileNotFoundError, match=r"hf-hub:org/none: there is no such repository on http.*private"
+        ):
+            get("hf-hub:org/none")
+
+
+def test_a_private_repository_looks_like_none(hub, load):
+    hub.repos["org/model"].private = True
+    with pytest.raises(
+        FileNotFoundError, match=r"or it is private: .* give token=\.\.\., or log in with 'hf auth"
+    ):
+        load("hf-hub:org/model")
+    with pytest.raises(PermissionError, match=r"hf-hub:org/model: http.* refuses the token"):
+        load("hf-hub:org/model", token="bad-token")
+    load("hf-hub:org/model", token="good-token")
+    with pytest.raises(FileNotFoundError, match="or it is private"):  # what is cached is no way around
+        load("hf-hub:org/model")
+    load("hf-hub:org/model", local_files_only=True)
+
+
+def test_a_gated_repository(hub, load, load_head):
+    hub.repos["org/model"].gated = True
+    for get in (load, load_head):
+        with pytest.raises(
+            PermissionError, match=r"hf-hub:org/model is gated: accept its terms at http\S+/org/model"
+        ):
+            get("hf-hub:org/model")
+    load("hf-hub:org/model", token="good-token")
+
+
+def test_no_such_revision(hub, load, load_head):
+    for get in (load, load_head):
+        with pytest.raises(
+            FileNotFoundError, match=r"hf-hub:org/model@v9: the repository has no revision 'v9'"
+        ):
+            get("hf-hub:org/model", revision="v9")
+
+
+def test_revision_twice(hub, load, load_head):
+    for get in (load, load_head):
+        with pytest.raises(ValueError, match="names the revision 'v1', and revision='v2' another: give one"):
+            get("hf-hub:org/model@v1", revision="v2")
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hf-hub:", "a name on the Hub is 'hf-hub:org/repo' or 'hf-hub:org/repo@revision'"),
+        ("hf-hub:org/model@", "a name on the Hub is"),
+        ("hf-hub:a/b/c", "'a/b/c' cannot be a repository, whose name is 'org/repo'"),
+        ("hf-hub:org/-.-", "cannot be a repository"),
+        ("hf_hub:org/model", "is no name of something saved: .* a repository 'hf-hub:org/repo'"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"force_download": True}, {"local_files_only": True}])
+def test_names_that_are_none(hub, load, name, message, options):
+    with pytest.raises(
+        ValueError, match=message if name.startswith("hf-") or not options else "is for the Hub"
+    ):
+        load(name, **{"cache_dir": None, **options})
+    assert hub.requests == []
+
+
+def test_missing_files(hub, load, load_head, pushed):
+    repo = hub.repos["org/model"]
+    repo.commit({"head.safetensors": None})
+    with pytest.raises(
+        FileNotFoundError, match=r"has no head.safetensors: it was pushed without a head; .*head=head"
+    ):
+        load_head("hf-hub:org/model")
+    repo.commit({"model.safetensors": None})
+    with pytest.raises(
+        FileNotFoundError, match=r"is no landmarkzoo model, or not a whole one: .* no model.safetensors"
+    ):
+        load("hf-hub:org/model")
+    repo.commit({"config.json": None})
+    for get in (load, load_head):
+        with pytest.raises(
+            FileNotFoundError, match=r"is no landmarkzoo model, .* has no config.json; model.push_to"
+        ):
+            get("hf-hub:org/model")
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "config.json"])
+def test_pickles_are_never_asked_for(hub, load, missing):
+    repo = hub.repos["org/model"]
+    repo.private = True
+    load("hf-hub:org/model", token="good-token")
+    repo.commit({missing: None, "pytorch_model.bin": b"cos\nsystem\n(S'true'\ntR."})
+    with pytest.raises(
+        FileNotFoundError, match=rf"no {missing}, only pytorch_model.bin. Pickles .* only safetensors"
+    ):
+        load("hf-hub:org/model", token="good-token")
+    assert hub.paths(r"\.bin") == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-100],
+        lambda data: data[:4],
+        lambda data: b"garbage" * 20_000,
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),  # one bit of one weight: still a safetensors file
+    ],
+    ids=["truncated", "a few bytes", "garbage", "one bit"],
+)
+@pytest.mark.parametrize("online", [True, False])
+def test_a_damaged_cache_is_noticed_and_mended(hub, load, load_head, cache, pushed, damage, online):
+    for get, name in ((load, "model.safetensors"), (load_head, "head.safetensors")):
+        get("hf-hub:org/model")
+        path = next(cache.rglob(name)).resolve()
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(ValueError, match=rf"{name} is damaged: .*; force_download=True fetches it again"):
+            get("hf-hub:org/model", local_files_only=not online)
+        get("hf-hub:org/model", force_download=True)
+    assert np.array_equal(load("hf-hub:org/model").output, pushed.output)
+
+
+def test_a_repository_that_holds_garbage(hub, load, pushed):
+    hub.repos["org/model"].commit({"model.safetensors": pushed.files["model.safetensors"][:-10]})
+    for options in ({}, {"force_download": True}):
+        with pytest.raises(
+            ValueError, match=r"is damaged: .* helps unless the repository itself holds it so"
+        ):
+            load("hf-hub:org/model", **options)
+    hub.repos["org/model"].commit({**pushed.files, "config.json": b'{"format": '})
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
+        load("hf-hub:org/model")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"format": "landmarkzoo.model.v2"},
+            r"models--org--model\S+config.json .* a newer landmarkzoo: upgrade",
+        ),
+        ({"format": None}, r"models--org--model\S+config.json has the format None, .* of another library"),
+        ({"architecture": "DELG"}, "no architecture 'DELG' in this version"),
+        ({"gamma": 3}, "damaged or of a newer landmarkzoo: gamma unknown"),
+        (
+            {"args": {"backbone": "test_efficientnet", "pretrained_backbone": True}},
+            "has no argument 'pretrained_b",
+        ),
+        (
+            {"args": {"backbone": "test_efficientnet", "embedding_dim": 8}},
+            r"does not fit its config.json: neck.0.weight has shape \(16, 256\), not \(8, 256\)",
+        ),
+    ],
+)
+def test_configs_that_do_not_fit(hub, load, pushed, changes, message):
+    hub.repos["org/model"].commit(edited(pushed, **changes))
+    with pytest.raises(ValueError, match=message):
+        load("hf-hub:org/model")
+    assert hub.paths("timm") == []
+
+
+def test_arguments_for_the_hub_where_it_has_no_part(hub, call, pushed):
+    local = f"local-dir:{pushed.folder}"
+    for options in ({"revision": "v1"}, {"token": "t"}, {"cache_dir": "c"}, {"local_files_only": True}):
+        (name,) = options
+        for get, model in (
+            (hub_client.load, local),
+            (hub_client.load_head, local),
+            (hub_client.load, "dinov2_vit_small"),
+        ):
+            with pytest.raises(
+                ValueError, match=f"{name} is for the Hub, 'hf-hub:org/repo', not for '{model}'"
+            ):
+                call(get, model, **options)
+    with pytest.raises(ValueError, match="revision, force_download are for the Hub"):
+        call(hub_client.load, "efficientnet_lite0_gem", revision="v1", force_download=True)
+    with pytest.raises(
+        ValueError, match=r"no landmark weights are published for 'dinov2_vit_small' .*'hf-hub:org/repo'"
+    ):
+        call(hub_client.load, "dinov2_vit_small", pretrained=True, revision="v1")
+
+
+@pytest.mark.parametrize("how", ["down", "503"])
+@pytest.mark.parametrize("options", [{}, {"force_download": True}])
+def test_a_dead_hub_and_nothing_cached(hub, call, cache, how, options):
+    hub.stop() if how == "down" else hub.broken.update({"": 503})
+    message = "no connection to http" if how == "down" else r"cannot answer now \(503\): try again later"
+    try:
+        with pytest.raises(ConnectionError, match=f"hf-hub:org/model: .*{message}"):
+            call(hub_client.load_without_patience, "hf-hub:org/model", cache_dir=cache, **options)
+    finally:
+        if how == "down":
+            hub.start()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "classes.json", "head.safetensors"])
+def test_a_hub_that_dies_in_between(hub, call, cache, file):
+    """Class names that could not be had are an error: only those that are not there are None."""
+    get = (
+        hub_client.load_without_patience
+        if file.startswith("model")
+        else hub_client.load_head_without_patience
+    )
+    hub.broken[file] = 503
+    with pytest.raises(ConnectionError, match=r"hf-hub:org/model@\w{40}: .* cannot answer now \(503\)"):
+        call(get, "hf-hub:org/model", cache_dir=cache)
+
+
+def test_something_that_is_no_hub(hub, load):
+    hub.broken["config.json"] = 200
+    with pytest.raises(ConnectionError, match="does not answer as a Hub does: check HF_ENDPOINT and proxies"):
+        load("hf-hub:org/model")
+
+
+def test_no_long_silence(tmp_path):
+    """The client tries for half a minute: after three seconds a line on stderr says so."""
+    url = f"http://127.0.0.1:{closed_port()}"
+    script = (
+        "import sys, landmarkzoo as lz, huggingface_hub as h; h.utils.logging.set_verbosity_error()\n"
+        "print('start', flush=True); lz.create_model('hf-hub:org/model')"
+    )
+    environment = {**os.environ, **client_environment(url, tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "start\n"
+        started = time.perf_counter()
+        line = process.stderr.readline()
+        waited = time.perf_counter() - started
+        rest = process.stderr.read() if line.startswith("Traceback") else ""
+        process.kill()
+    assert waited < 4.5
+    if line.startswith("Traceback"):  # some versions of the client do not try again
+        assert "ConnectionError: hf-hub:org/model: no connection to" in rest
+        return
+    assert line.startswith(f"hf-hub:org/model: no answer from {url} for 3 seconds, still trying. To stop, ")
+    assert "local_files_only=True" in line
+    assert "HF_HUB_OFFLINE=1" in line
+
+
+def closed_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
