@@ -40,12 +40,9 @@ __all__ = [
     "Score",
     "SubCenterArcFaceDynamic",
     "WeightsNotFoundError",
-<<<<<<< HEAD
     "Whitening",
-=======
     "carry_weights",
     "convert_checkpoint",
->>>>>>> main
     "create_model",
     "create_transform",
     "datasets",
@@ -61,12 +58,9 @@ __all__ = [
     "losses",
     "memory_estimate",
     "metrics",
-<<<<<<< HEAD
+    "parameter_groups",
     "recognition",
     "recognize",
-=======
-    "parameter_groups",
->>>>>>> main
     "rerank",
     "search",
     "unfreeze",

@@ -73,8 +73,7 @@ def recognize(
     3. The label with the largest sum wins, on a tie the one of the nearest; the sum is the score,
     4. less the query's mean cosine with its 10 nearest photos without landmark.
 
-    Nothing is dropped: a low score says "no landmark". :meth:`Recognition.above` draws a line, and
-    :func:`landmarkzoo.recognition.threshold_at_precision` finds one.
+    Nothing is dropped: a low score says "no landmark". :meth:`Recognition.above` draws a line.
 
     Args:
         queries: Descriptors or an array (Q, D).
@@ -85,8 +84,7 @@ def recognize(
         neighbors: Train photos that vote.
         train_penalty_k: See 1; all where there are fewer.
         query_penalty_k: See 4; all where there are fewer.
-        quantile: First map each dimension to a normal distribution by its quantiles among the queries, as
-            Henkel and Singer 2020 did. Needs scikit-learn, and many queries.
+        quantile: First map each dimension to a normal distribution by its quantiles among the queries.
         device: Where the products are computed; the CPU unless told otherwise.
 
     Returns:
@@ -105,28 +103,34 @@ def recognize(
         (array([1]), array([[0, 1, 3]]))
     """
     neighbors = check_count(neighbors, "neighbors")
-    q, x = as_vectors(queries, "queries"), as_vectors(train, "train")
+    q, x, others = _checked(queries, train, non_landmark)
     labels = as_labels(train_labels, len(x), "train_labels")
-    if len(x) == 0:
-        raise ValueError("the train set is empty: nobody can vote")
-    check_comparable(queries, train, "queries", "train")
-    others = None
-    if non_landmark is not None:
-        check_comparable(queries, non_landmark, "queries", "non_landmark")
-        others = as_vectors(non_landmark, "non_landmark")
-        if len(others) == 0:
-            raise ValueError("non_landmark is empty: leave it out")
     if quantile:
         q, x, others = quantile_normal(q, x, others)
     where = as_device(device)
-    of_train = _mean_cosines(x, others, check_count(train_penalty_k, "train_penalty_k"), where)
-    penalty = _Penalty(of_train)
+    penalty = _Penalty(_mean_cosines(x, others, check_count(train_penalty_k, "train_penalty_k"), where))
     rows, similarities = top_k(q, x, min(neighbors, len(x)), bonus=penalty, lowest=0.0, device=where)
     found, sums = count_votes(labels[rows], similarities, 1)
     sums -= _mean_cosines(q, others, check_count(query_penalty_k, "query_penalty_k"), where)
     support = np.full((len(q), neighbors), -1)
     support[:, : rows.shape[1]] = rows
     return Recognition(found, sums, support)
+
+
+def _checked(
+    queries: Vectors, train: Vectors, non_landmark: Vectors | None
+) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    q, x = as_vectors(queries, "queries"), as_vectors(train, "train")
+    if len(x) == 0:
+        raise ValueError("the train set is empty: nobody can vote")
+    check_comparable(queries, train, "queries", "train")
+    if non_landmark is None:
+        return q, x, None
+    check_comparable(queries, non_landmark, "queries", "non_landmark")
+    others = as_vectors(non_landmark, "non_landmark")
+    if len(others) == 0:
+        raise ValueError("non_landmark is empty: leave it out")
+    return q, x, others
 
 
 def _mean_cosines(

@@ -69,7 +69,14 @@ def diffusion(
     start = search(query, index, check_count(query_neighbors, "query_neighbors"), device=device)
     plain = search(query, index, k, device=device)
     graph = _Graph.of(as_vectors(index, "index"), neighbors, gamma, as_device(device))
-    size = len(as_vectors(index, "index"))
+    return _walk(graph, start, gamma, alpha, plain, progress)
+
+
+def _walk(
+    graph: _Graph, start: Ranking, gamma: float, alpha: float, plain: Ranking, progress: bool
+) -> Ranking:
+    """Walks from where each query starts, in blocks of queries."""
+    size = graph.matrix.shape[0]
     indices, scores = np.empty_like(plain.indices), np.empty_like(plain.scores)
     step = max(1, _BLOCK_VALUES // size)
     bar = tqdm(total=len(start), desc="diffusion", unit=" queries", disable=not progress, delay=2)

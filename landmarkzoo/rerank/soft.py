@@ -52,7 +52,7 @@ def soft_discriminative(
         down: Weight of the confidence for another label.
         confidence: ``"vote_mean"``: the winner's sum of cosines / neighbors. ``"vote_sum"``: that sum.
             ``"top3_mean"``: mean cosine of all voters, whatever their label. ``"top1"``: the nearest's.
-        index_votes: Votes of the index images, where they stand already.
+        index_votes: Votes of the index, where they stand already.
         device: Where the products are computed; the CPU unless told otherwise.
 
     Raises:
@@ -70,7 +70,7 @@ def soft_discriminative(
         raise ValueError(f"up and down must be finite, got up={up} and down={down}")
     q, x = as_vectors(query, "query"), as_vectors(index, "index")
     if len(x) == 0:
-        raise ValueError("the index is empty")
+        raise ValueError("the index is empty: there is nothing to rank")
     check_comparable(query, index, "query", "index")
     check_comparable(query, train, "query", "train")
     query_votes = vote(query, train, train_labels, neighbors, device=device)
