@@ -67,8 +67,7 @@ def memory_estimate(
         device: Where the head is: GPUs compute larger blocks of classes at a time. Measured on CPUs only.
 
     Returns:
-        Bytes on the process with the most classes. Activations are those of the head alone, with products
-        in float32.
+        Bytes on the process with the most classes; activations are those of the head alone, in float32.
 
     Raises:
         ValueError: If a number is out of range, or the optimizer is unknown.

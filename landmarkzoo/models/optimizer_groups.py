@@ -61,15 +61,7 @@ def parameter_groups(
             "parameter_groups needs lr >= 0, weight_decay >= 0 and 0 < layer_decay <= 1, got "
             f"lr={lr}, weight_decay={weight_decay}, layer_decay={layer_decay}"
         )
-    depths = _depths(model)
-    named = [(depths.get(name, 0), name, parameter) for name, parameter in model.named_parameters()]
-    if head is not None:
-        named += [(0, name, parameter) for name, parameter in head.named_parameters()]
-    groups: dict[tuple[int, bool], list[nn.Parameter]] = defaultdict(list)
-    for depth, name, parameter in named:
-        decays = name.rpartition(".")[2] == "weight" and parameter.ndim >= 2
-        if parameter.requires_grad:
-            groups[depth, not decays].append(parameter)
+    groups = _by_depth(model, head)
     if not groups:
         raise ValueError("nothing is left to train: all is frozen, see lz.unfreeze")
     return [
@@ -80,6 +72,20 @@ def parameter_groups(
         }
         for (depth, plain), parameters in sorted(groups.items(), key=lambda group: group[0])
     ]
+
+
+def _by_depth(model: DescriptorModel, head: nn.Module | None) -> dict[tuple[int, bool], list[nn.Parameter]]:
+    """What is trained, by its depth and whether it goes without weight decay."""
+    depths = _depths(model)
+    named = [(depths.get(name, 0), name, parameter) for name, parameter in model.named_parameters()]
+    if head is not None:
+        named += [(0, name, parameter) for name, parameter in head.named_parameters()]
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = defaultdict(list)
+    for depth, name, parameter in named:
+        decays = name.rpartition(".")[2] == "weight" and parameter.ndim >= 2
+        if parameter.requires_grad:
+            groups[depth, not decays].append(parameter)
+    return dict(groups)
 
 
 def _depths(model: DescriptorModel) -> dict[str, int]:
