@@ -3,5 +3,13 @@
 from landmarkzoo.datasets.csv_photos import CsvPhotos
 from landmarkzoo.datasets.image_folder import ImageFolder
 from landmarkzoo.datasets.rendered import RenderedLandmarks
+from landmarkzoo.datasets.revisited import RevisitedOxford, RevisitedParis, RevisitedPhotos
 
-__all__ = ["CsvPhotos", "ImageFolder", "RenderedLandmarks"]
+__all__ = [
+    "CsvPhotos",
+    "ImageFolder",
+    "RenderedLandmarks",
+    "RevisitedOxford",
+    "RevisitedParis",
+    "RevisitedPhotos",
+]
