@@ -1,15 +1,29 @@
 """Labelled photos: data sets with ids, labels and, where they have one, a split."""
 
 from landmarkzoo.datasets.csv_photos import CsvPhotos
+from landmarkzoo.datasets.gldv2 import (
+    GLDv2,
+    GLDv2Lists,
+    ImageList,
+    Solution,
+    build_gldv2_lists,
+    index_to_train_landmarks,
+)
 from landmarkzoo.datasets.image_folder import ImageFolder
 from landmarkzoo.datasets.rendered import RenderedLandmarks
 from landmarkzoo.datasets.revisited import RevisitedOxford, RevisitedParis, RevisitedPhotos
 
 __all__ = [
     "CsvPhotos",
+    "GLDv2",
+    "GLDv2Lists",
     "ImageFolder",
+    "ImageList",
     "RenderedLandmarks",
     "RevisitedOxford",
     "RevisitedParis",
     "RevisitedPhotos",
+    "Solution",
+    "build_gldv2_lists",
+    "index_to_train_landmarks",
 ]
