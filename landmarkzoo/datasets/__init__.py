@@ -12,6 +12,13 @@ from landmarkzoo.datasets.gldv2 import (
 from landmarkzoo.datasets.image_folder import ImageFolder
 from landmarkzoo.datasets.rendered import RenderedLandmarks
 from landmarkzoo.datasets.revisited import RevisitedOxford, RevisitedParis, RevisitedPhotos
+from landmarkzoo.datasets.submissions import (
+    RecognitionSubmission,
+    read_recognition_submission,
+    read_retrieval_submission,
+    write_recognition_submission,
+    write_retrieval_submission,
+)
 
 __all__ = [
     "CsvPhotos",
@@ -19,6 +26,7 @@ __all__ = [
     "GLDv2Lists",
     "ImageFolder",
     "ImageList",
+    "RecognitionSubmission",
     "RenderedLandmarks",
     "RevisitedOxford",
     "RevisitedParis",
@@ -26,4 +34,8 @@ __all__ = [
     "Solution",
     "build_gldv2_lists",
     "index_to_train_landmarks",
+    "read_recognition_submission",
+    "read_retrieval_submission",
+    "write_recognition_submission",
+    "write_retrieval_submission",
 ]
