@@ -1,6 +1,8 @@
 """Every Python example of README and docs runs as it stands."""
 
+import pickle
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,32 @@ def with_files(tmp_path, monkeypatch, page):
         torch.save({"model": {name: tensor.half() for name, tensor in state.items()}}, "checkpoint.pth")
 
 
-@pytest.mark.usefixtures("with_files")
+GLDV2 = {
+    "train.csv": "id,url,landmark_id\n0a1a,,5\n0a1b,,5\n0a1c,,9\n",
+    "train_clean.csv": "landmark_id,images\n5,0a1a\n9,0a1c\n",
+    "train_label_to_category.csv": "landmark_id,category\n5,Category:Dom\n9,Category:Burg\n",
+    "index.csv": "id\n77ab\nfe01\n",
+    "recognition_solution_v2.1.csv": "id,landmarks,Usage\n1f2e,5,Public\n1f2f,,Private\n",
+    "retrieval_solution_v2.1.csv": "id,images,Usage\n1f2e,77ab,Public\n1f2f,None,Ignored\n",
+}
+
+
+@pytest.fixture
+def with_data_sets(with_files, tmp_path):
+    (tmp_path / "gldv2").mkdir()
+    for name, content in GLDV2.items():
+        (tmp_path / "gldv2" / name).write_text(content)
+    photos = sorted(path.name for path in (tmp_path / "photos").iterdir())
+    (tmp_path / "photos.csv").write_text("path,label\n" + "".join(f"photos/{name},a\n" for name in photos))
+    truth = {"bbx": [0, 0, 40, 30], "easy": [0], "hard": [], "junk": []}
+    content = {"imlist": ["b"], "qimlist": ["a"], "gnd": [truth]}
+    (tmp_path / "roxford5k" / "jpg").mkdir(parents=True)
+    (tmp_path / "roxford5k" / "gnd_roxford5k.pkl").write_bytes(pickle.dumps(content))
+    for name, photo in zip("ab", photos):
+        shutil.copy(tmp_path / "photos" / photo, tmp_path / "roxford5k" / "jpg" / f"{name}.jpg")
+
+
+@pytest.mark.usefixtures("with_data_sets")
 @pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python_examples_run(page, capsys):
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
@@ -47,7 +74,7 @@ def test_commands_of_the_docs_exist():
     names = {command.__name__.rpartition(".")[2].removesuffix("_command") for command in COMMANDS}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert set(re.findall(r"^landmarkzoo (\w+)", text, re.MULTILINE)) <= names
-    assert names == {"models", "embed", "search", "convert", "demo"}
+    assert names == {"models", "embed", "search", "convert", "gldv2", "demo"}
 
 
 def test_docs_table_of_models_is_that_of_the_registry():

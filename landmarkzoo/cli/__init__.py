@@ -8,10 +8,17 @@ import sys
 from collections.abc import Sequence
 
 from landmarkzoo import __version__
-from landmarkzoo.cli import convert_command, demo_command, embed_command, models_command, search_command
+from landmarkzoo.cli import (
+    convert_command,
+    demo_command,
+    embed_command,
+    gldv2_command,
+    models_command,
+    search_command,
+)
 from landmarkzoo.models import WeightsNotFoundError
 
-COMMANDS = (models_command, embed_command, search_command, convert_command, demo_command)
+COMMANDS = (models_command, embed_command, search_command, gldv2_command, convert_command, demo_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,41 @@
 """Labelled photos: data sets with ids, labels and, where they have one, a split."""
 
+from landmarkzoo.datasets.csv_photos import CsvPhotos
+from landmarkzoo.datasets.gldv2 import (
+    GLDv2,
+    GLDv2Lists,
+    ImageList,
+    Solution,
+    build_gldv2_lists,
+    index_to_train_landmarks,
+)
 from landmarkzoo.datasets.image_folder import ImageFolder
 from landmarkzoo.datasets.rendered import RenderedLandmarks
+from landmarkzoo.datasets.revisited import RevisitedOxford, RevisitedParis, RevisitedPhotos
+from landmarkzoo.datasets.submissions import (
+    RecognitionSubmission,
+    read_recognition_submission,
+    read_retrieval_submission,
+    write_recognition_submission,
+    write_retrieval_submission,
+)
 
-__all__ = ["ImageFolder", "RenderedLandmarks"]
+__all__ = [
+    "CsvPhotos",
+    "GLDv2",
+    "GLDv2Lists",
+    "ImageFolder",
+    "ImageList",
+    "RecognitionSubmission",
+    "RenderedLandmarks",
+    "RevisitedOxford",
+    "RevisitedParis",
+    "RevisitedPhotos",
+    "Solution",
+    "build_gldv2_lists",
+    "index_to_train_landmarks",
+    "read_recognition_submission",
+    "read_retrieval_submission",
+    "write_recognition_submission",
+    "write_retrieval_submission",
+]

@@ -117,7 +117,7 @@ def test_wrong_input_is_one_line_and_code_2(capsys, arguments, message, tmp_path
 
 
 def test_help_and_usage(capsys):
-    for command in ("models", "embed", "search", "convert", "demo"):
+    for command in ("models", "embed", "search", "convert", "gldv2", "demo"):
         with pytest.raises(SystemExit) as stopped:
             main([command, "--help"])
         assert stopped.value.code == 0

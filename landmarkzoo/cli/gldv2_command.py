@@ -1,0 +1,39 @@
+"""``landmarkzoo gldv2``: the lists GLDv2c and GLDv2x from the published CSV files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from landmarkzoo.cli.tables import print_table
+from landmarkzoo.datasets import build_gldv2_lists
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "gldv2",
+        help="build the lists GLDv2c and GLDv2x from the CSV files of Google Landmarks v2",
+        description="Read train.csv and train_clean.csv in ROOT or ROOT/metadata and write gldv2c.csv and "
+        "gldv2x.csv (id,landmark_id,class_id) and gldv2_classes.csv.",
+    )
+    parser.add_argument("root", metavar="ROOT", help="folder of Google Landmarks v2")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Build the lists, write them and print their sizes."""
+    out = Path(arguments.out)
+    if not out.is_dir():
+        raise FileNotFoundError(f"cannot write to {out}: no such folder")
+    lists = build_gldv2_lists(arguments.root, progress=not arguments.quiet)
+    lists.save(out)
+    classes = f"{len(lists.landmark_ids):,}"
+    rows = [
+        ["GLDv2c", f"{len(lists.clean):,}", classes, str(out / "gldv2c.csv")],
+        ["GLDv2x", f"{len(lists.x):,}", classes, str(out / "gldv2x.csv")],
+    ]
+    print_table(["list", "images", "classes", "file"], rows)

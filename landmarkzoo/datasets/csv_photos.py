@@ -1,0 +1,92 @@
+"""A list of your own: a CSV file with a path and, if known, a label a photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from landmarkzoo.datasets.csv_rows import csv_header, csv_rows, wrong
+from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
+from landmarkzoo.suggestions import did_you_mean
+
+
+class CsvPhotos(PhotosOnDisk):
+    r"""Photos that a CSV file lists, with or without labels.
+
+    Args:
+        path: CSV file with a header.
+        root: Folder that the photos' paths start from; the folder of the CSV file if ``None``.
+        path_column: Column of the paths.
+        label_column: Column of the labels, any text. ``None``: ``label`` if there is such a column, otherwise
+            the photos have no labels.
+
+    Attributes:
+        ids: Paths as they stand in the file, in its order.
+        labels: Label (N,) of each photo, the row of its name in ``class_names``; -1 where the cell is empty.
+        class_names: Labels as they stand in the file, sorted; by value where all are whole numbers.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, a row is too long or too short, a path is empty or stands there
+            twice (with file and line), or there are no photos.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "photos.csv"
+        >>> _ = path.write_text("path,label\n1.jpg,Big Ben\n2.jpg,\n3.jpg,Altes Rathaus\n")
+        >>> photos = lz.datasets.CsvPhotos(path)
+        >>> photos.ids, photos.labels, photos.class_names
+        (['1.jpg', '2.jpg', '3.jpg'], array([ 1, -1,  0]), ['Altes Rathaus', 'Big Ben'])
+        >>> photos.missing()
+        ['1.jpg', '2.jpg', '3.jpg']
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        root: str | Path | None = None,
+        *,
+        path_column: str = "path",
+        label_column: str | None = None,
+    ) -> None:
+        self.csv = Path(path)
+        self.root = self.csv.parent if root is None else Path(root)
+        header = csv_header(path)
+        for column in (path_column, label_column):
+            if column is not None and column not in header:
+                raise wrong(
+                    path,
+                    1,
+                    f"no column {column!r}, the columns are {', '.join(header) or 'none'}; path_column and "
+                    f"label_column name others.{did_you_mean(column, header)}",
+                )
+        if label_column is None and "label" in header:
+            label_column = "label"
+        columns = [path_column] if label_column is None else [path_column, label_column]
+        label_of: dict[str, str] = {}
+        for line, (photo, *label) in csv_rows(path, columns):
+            if not photo or photo in label_of:
+                what = f"the photo {photo} a second time" if photo else f"the {path_column} is empty"
+                raise wrong(path, line, what)
+            label_of[photo] = label[0] if label else ""
+        if not label_of:
+            raise ValueError(f"{path} lists no photos: it has a header only")
+        self.ids = list(label_of)
+        self.class_names = _sorted_names(set(label_of.values()) - {""})
+        rows = {name: row for row, name in enumerate(self.class_names)} | {"": -1}
+        self.labels = np.array([rows[name] for name in label_of.values()], dtype=np.int64)
+
+    def path(self, position: int) -> Path:
+        """File of a photo, there or not."""
+        return self.root / self.ids[position]
+
+    def __repr__(self) -> str:
+        names = f"{len(self.class_names)} landmarks" if self.class_names else "without labels"
+        return f"CsvPhotos({str(self.csv)!r}: {len(self)} photos, {names})"
+
+
+def _sorted_names(names: set[str]) -> list[str]:
+    if all(name.isascii() and name.isdigit() for name in names):  # landmark ids: 9 before 10
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)

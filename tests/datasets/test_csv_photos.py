@@ -1,0 +1,62 @@
+import pytest
+from gldv2_files import write_photo
+
+import landmarkzoo as lz
+
+
+def write(tmp_path, text):
+    path = tmp_path / "photos.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_paths_labels_and_photos(tmp_path):
+    path = write(tmp_path, "label,path,note\nTurm,b/2.jpg,x\n,a.jpg,\nDom,b/1.jpg,\nTurm,c.jpg,\n")
+    write_photo(tmp_path / "b/2.jpg", size=(20, 10))
+    data = lz.datasets.CsvPhotos(path)
+    assert data.ids == ["b/2.jpg", "a.jpg", "b/1.jpg", "c.jpg"]
+    assert data.labels.tolist() == [1, -1, 0, 1]
+    assert data.class_names == ["Dom", "Turm"]
+    assert data[0].size == (20, 10)
+    assert data.missing() == ["a.jpg", "b/1.jpg", "c.jpg"]
+    assert "4 photos, 2 landmarks" in repr(data)
+    with pytest.raises(FileNotFoundError, match=r"the photo a\.jpg is missing"):
+        data[1]
+
+
+def test_root_column_names_and_absolute_paths(tmp_path):
+    write_photo(tmp_path / "photos/1.jpg", size=(20, 10))
+    path = write(tmp_path, f"file,landmark_id\n1.jpg,10\n{tmp_path / 'photos/1.jpg'},9\n")
+    data = lz.datasets.CsvPhotos(path, tmp_path / "photos", path_column="file", label_column="landmark_id")
+    assert data[0].size == data[1].size == (20, 10)
+    assert data.class_names == ["9", "10"]  # by value: ranks are class ids as elsewhere
+    assert data.labels.tolist() == [1, 0]
+
+
+def test_without_labels(tmp_path):
+    data = lz.datasets.CsvPhotos(write(tmp_path, "path\na.jpg\nb.jpg\n"))
+    assert data.labels.tolist() == [-1, -1]
+    assert data.class_names == []
+    assert "2 photos, without labels" in repr(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("file\na.jpg\n", {}, r"photos\.csv, line 1: no column 'path', the columns are file; path_column"),
+        ("path,label\n", {"label_column": "labels"}, r"line 1: no column 'labels'.* Did you mean label\?"),
+        ("path,label\na.jpg,1\na.jpg,2\n", {}, r"photos\.csv, line 3: the photo a\.jpg a second time"),
+        ("path,label\n,1\n", {}, r"photos\.csv, line 2: the path is empty"),
+        ("path,label\na.jpg\n", {}, r"photos\.csv, line 2: 1 cells, but the header has 2 columns"),
+        ("path,label\n", {}, r"photos\.csv lists no photos"),
+        ("", {}, r"line 1: no column 'path', the columns are none"),
+    ],
+)
+def test_wrong_lists(tmp_path, text, columns, message):
+    with pytest.raises(ValueError, match=message):
+        lz.datasets.CsvPhotos(write(tmp_path, text), **columns)
+
+
+def test_no_such_list(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no CSV file"):
+        lz.datasets.CsvPhotos(tmp_path / "nowhere.csv")
