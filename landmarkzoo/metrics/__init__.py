@@ -1,6 +1,14 @@
 """Metrics, each named by its protocol; what is ignored, tied or empty is explicit."""
 
+from landmarkzoo.metrics.first_results import hit_at, precision_at, recall_at
 from landmarkzoo.metrics.recognition import gap
-from landmarkzoo.metrics.retrieval import mean_average_precision
+from landmarkzoo.metrics.retrieval import average_precisions, mean_average_precision
 
-__all__ = ["gap", "mean_average_precision"]
+__all__ = [
+    "average_precisions",
+    "gap",
+    "hit_at",
+    "mean_average_precision",
+    "precision_at",
+    "recall_at",
+]
