@@ -3,6 +3,7 @@
 from landmarkzoo.metrics.first_results import hit_at, precision_at, recall_at
 from landmarkzoo.metrics.recognition import gap
 from landmarkzoo.metrics.retrieval import average_precisions, mean_average_precision
+from landmarkzoo.metrics.revisited_protocol import revisited, revisited_values
 
 __all__ = [
     "average_precisions",
@@ -11,4 +12,6 @@ __all__ = [
     "mean_average_precision",
     "precision_at",
     "recall_at",
+    "revisited",
+    "revisited_values",
 ]
