@@ -1,8 +1,9 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
-from landmarkzoo import datasets, losses, metrics, rerank
+from landmarkzoo import datasets, evaluation, losses, metrics, rerank
 from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
+from landmarkzoo.evaluation import Evaluation, evaluate
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
 from landmarkzoo.models import DOLG, GlobalDescriptor, HybridSwin, ModelCfg, Score, WeightsNotFoundError
@@ -15,6 +16,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "DOLG",
     "Descriptors",
+    "Evaluation",
     "GeM",
     "GlobalDescriptor",
     "HybridSwin",
@@ -30,6 +32,8 @@ __all__ = [
     "datasets",
     "dynamic_margins",
     "embed",
+    "evaluate",
+    "evaluation",
     "export_onnx",
     "get_model_cfg",
     "is_model",
