@@ -19,6 +19,8 @@ def with_photos(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     for row, id_ in enumerate(data.ids[:-1]):
         data[row].save(tmp_path / "photos" / f"{id_.replace('/', '_')}.jpg")
+        (tmp_path / "landmarks" / id_).parent.mkdir(parents=True, exist_ok=True)
+        data[row].save(tmp_path / "landmarks" / f"{id_}.jpg")
     data[0].save(tmp_path / "query.jpg")
     monkeypatch.chdir(tmp_path)
 

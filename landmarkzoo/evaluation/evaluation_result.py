@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,8 @@ class Evaluation:
         notes.append(f"In brackets: {level} of the bootstrap over queries.")
         if "model" in self.provenance:
             notes.append(f"Model: {self.provenance['model']}, weights {self.provenance.get('weights')}.")
-        return "\n".join([*lines, "", *notes])
+        wrapped = [fill(note, 100, break_long_words=False, break_on_hyphens=False) for note in notes]
+        return "\n".join([*lines, "", *wrapped])
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{metric} {self.intervals[metric]}" for metric in self.metrics)

@@ -11,6 +11,7 @@ from landmarkzoo import evaluation
 
 def cosine_order(query, index):
     """All rows of the index, best first, ties by the smaller row."""
+    query, index = query.astype(float), index.astype(float)
     unit = index / np.linalg.norm(index, axis=1, keepdims=True)
     return np.argsort(-(unit @ query).round(9), kind="stable").tolist()
 
