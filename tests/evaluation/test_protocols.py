@@ -187,3 +187,10 @@ def test_wrong_input():
         evaluation.score_revisited(ranking, [{"easy": [0], "hard": [], "junk": []}] * 2)
     with pytest.raises(ValueError, match="no image has a landmark"):
         evaluation.evaluate_recognition(d, d, [0, 1], [[], []])
+
+
+def test_ids_order_predictions_of_equal_score():
+    result = evaluation.score_recognition([1, 9], [0.5, 0.5], [[1], [2]], ids=["b", "a"])
+    assert result["GAP"] == 0.25
+    assert result.per_query["GAP"].tolist() == [0.5, 0.0]
+    assert evaluation.score_recognition([1, 9], [0.5, 0.5], [[1], [2]])["GAP"] == 0.5
