@@ -1,8 +1,9 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
-from landmarkzoo import datasets, ensemble, losses, metrics, recognition, rerank
+from landmarkzoo import datasets, ensemble, evaluation, losses, metrics, recognition, rerank
 from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
+from landmarkzoo.evaluation import Evaluation, evaluate
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
 from landmarkzoo.models import (
@@ -29,6 +30,7 @@ __all__ = [
     "DOLG",
     "CarriedWeights",
     "Descriptors",
+    "Evaluation",
     "GeM",
     "GlobalDescriptor",
     "HybridSwin",
@@ -49,6 +51,8 @@ __all__ = [
     "dynamic_margins",
     "embed",
     "ensemble",
+    "evaluate",
+    "evaluation",
     "export_onnx",
     "freeze",
     "get_model_cfg",

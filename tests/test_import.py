@@ -32,9 +32,9 @@ def test_functions_are_not_hidden_by_modules_of_the_same_name():
 
     import landmarkzoo as lz
 
-    for function in (lz.embed, lz.search, lz.whiten_neck, lz.metrics.gap, lz.rerank.vote):
+    for function in (lz.embed, lz.evaluate, lz.search, lz.whiten_neck, lz.metrics.gap, lz.rerank.vote):
         assert isinstance(function, types.FunctionType)
-    for module in (lz.rerank, lz.metrics, lz.datasets):
+    for module in (lz.rerank, lz.metrics, lz.datasets, lz.evaluation):
         assert isinstance(module, types.ModuleType)
 
 

@@ -80,3 +80,29 @@ def test_wrong_input():
     with pytest.raises(ValueError, match="k must be"):
         lz.metrics.mean_average_precision([[0]], [[0]], k=0)
     assert lz.metrics.mean_average_precision(torch.tensor([[0]]), [torch.tensor([0])]) == 1.0
+
+
+@given(st.integers(1, 6), st.integers(0, 9), st.integers(1, 10), st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_values_of_queries(q, width, k, seed):
+    random = np.random.default_rng(seed)
+    indices = random.integers(-1, 8, (q, width))
+    relevant = [random.integers(0, 8, random.integers(0, 4)).tolist() for _ in range(q)]
+    values = lz.metrics.average_precisions(indices, relevant, k=k)
+    assert values.shape == (q,)
+    assert np.isnan(values).tolist() == [not truth for truth in relevant]
+    for row, truth, value in zip(indices, relevant, values):
+        if truth:
+            alone = lz.metrics.mean_average_precision(row[None], [truth], k=k)
+            assert value == alone
+    order = random.permutation(q)
+    shuffled = lz.metrics.average_precisions(indices[order], [relevant[i] for i in order], k=k)
+    np.testing.assert_array_equal(shuffled, values[order])
+    if any(relevant):
+        mean = lz.metrics.mean_average_precision(indices, relevant, k=k, skip_empty=True)
+        assert mean == pytest.approx(np.nanmean(values))
+
+
+def test_a_query_a_column_is_noticed():
+    with pytest.raises(ValueError, match=r"is that indices\.T\? A query is a row"):
+        lz.metrics.average_precisions(np.zeros((5, 2), int), [[0], [1]])

@@ -1,0 +1,110 @@
+"""Labels with scores against the truth: GAP."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from landmarkzoo.evaluation.evaluation_result import Evaluation
+from landmarkzoo.evaluation.per_query_means import sentence
+from landmarkzoo.metrics import bootstrap, gap_of_rows, gap_terms
+from landmarkzoo.metrics.recognition import Scores
+from landmarkzoo.models import Score
+from landmarkzoo.rerank import vote
+from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.arrays import Labels, Vectors
+
+
+def score_recognition(
+    labels: Labels,
+    scores: Scores,
+    truth: Sequence[Collection[int]],
+    *,
+    ids: Sequence[str] | None = None,
+    data: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Score the predictions of any recogniser: GAP, images without landmark counted.
+
+    The interval comes from resampling images and computing GAP anew. The values of the images are those of
+    :func:`landmarkzoo.metrics.gap_terms`.
+
+    Args:
+        labels: Predicted label (N,) of each image; -1 for no prediction.
+        scores: Its score (N,).
+        truth: True labels of each image, empty for an image without landmark.
+        ids: Ids (N,) of the images, which also order predictions of equal score.
+        data: What was recognised and how, for the protocol.
+        resamples: Resamples of the bootstrap over images.
+        seed: Its seed.
+
+    Raises:
+        TypeError: If labels are not integers, or a truth is no collection.
+        ValueError: If lengths differ, a score is NaN, or no image has a landmark.
+
+    Example:
+        >>> result = lz.evaluation.score_recognition([3, 4], [0.9, 0.8], [[3], []])
+        >>> result["GAP"], result.per_query["GAP"]
+        (1.0, array([ 1., nan]))
+    """
+    terms = gap_terms(labels, scores, truth, ids=ids)
+    interval = bootstrap(
+        gap_of_rows(labels, scores, truth, ids=ids), len(terms), resamples=resamples, seed=seed
+    )
+    empty = int(np.isnan(terms).sum())
+    counts = f"{len(terms) - empty} images with a landmark and {empty} without, whose predictions count"
+    names = [str(i) for i in range(len(terms))] if ids is None else [str(id_) for id_ in ids]
+    score = Score("GAP", interval.value, sentence(data, counts))
+    return Evaluation((score,), {"GAP": interval}, {"GAP": terms}, names)
+
+
+def evaluate_recognition(
+    queries: Vectors,
+    train: Vectors,
+    train_labels: Labels,
+    truth: Sequence[Collection[int]],
+    *,
+    neighbors: int = 3,
+    data: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Label queries by the vote of their nearest train photos, and score it: GAP.
+
+    Args:
+        queries: Descriptors or an array (Q, D).
+        train: Descriptors or an array (T, D).
+        train_labels: Labels (T,) of the train photos; -1 for no landmark.
+        truth: True labels of each query, empty for a photo without landmark.
+        neighbors: Train photos that vote.
+        data: Name of the data, for the protocol.
+        resamples: Resamples of the bootstrap over queries.
+        seed: Its seed.
+
+    Raises:
+        TypeError: If labels are not integers, or a truth is no collection.
+        ValueError: If shapes do not fit, the train set is empty, or no query has a landmark.
+
+    Example:
+        >>> result = lz.evaluation.evaluate_recognition(np.eye(2), np.eye(2), [7, 9], [[7], [9]])
+        >>> result["GAP"]
+        1.0
+    """
+    votes = vote(queries, train, train_labels, neighbors)
+    ids, provenance = None, {}
+    if isinstance(queries, Descriptors):
+        ids, provenance = queries.ids, queries.provenance
+    how = f"vote of the {neighbors} nearest of {len(train)} train photos"
+    result = score_recognition(
+        votes.labels,
+        votes.confidence,
+        truth,
+        ids=ids,
+        data=sentence(data, how),
+        resamples=resamples,
+        seed=seed,
+    )
+    return dataclasses.replace(result, provenance=provenance)

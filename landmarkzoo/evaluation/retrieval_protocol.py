@@ -1,0 +1,147 @@
+"""Queries against an index: mAP@k, recall@k and the hit rate of the first result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from landmarkzoo.evaluation.evaluation_result import Evaluation
+from landmarkzoo.evaluation.per_query_means import evaluation_of_means, sentence
+from landmarkzoo.metrics import average_precisions, hit_at, recall_at
+from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval.arrays import check_count
+
+
+def score_retrieval(
+    ranking: Ranking,
+    relevant: Sequence[Collection[int]],
+    *,
+    k: int = 100,
+    data: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Score a ranking of any search or re-ranking: mAP@k, recall@k, hit rate@1.
+
+    Queries without relevant image are left out; the protocol says how many.
+
+    Args:
+        ranking: Its rows are the queries.
+        relevant: Index rows that are relevant for each query.
+        k: Depth of mAP and recall.
+        data: What was searched and how, for the protocol.
+        resamples: Resamples of the bootstrap over queries.
+        seed: Its seed.
+
+    Raises:
+        TypeError: If an entry of ``relevant`` is no collection of integers.
+        ValueError: If shapes do not fit, the ranking is shorter than k though the index is not, or no query
+            has a relevant image.
+    """
+    depth = check_count(k, "k")
+    width = ranking.indices.shape[1]
+    if ranking.index_ids is not None and width < min(depth, len(ranking.index_ids)):
+        raise ValueError(
+            f"the ranking has {width} results a query, k={depth} needs more: search with k={depth}"
+        )
+    per_query = {
+        f"mAP@{depth}": average_precisions(ranking.indices, relevant, k=depth),
+        f"recall@{depth}": recall_at(ranking.indices, relevant, depth),
+        "hit rate@1": hit_at(ranking.indices, relevant, 1),
+    }
+    empty = int(np.isnan(per_query["hit rate@1"]).sum())
+    if empty == len(ranking):
+        raise ValueError("nothing can be scored: no query has a relevant image")
+    protocol = sentence(
+        data,
+        f"{len(ranking) - empty} queries, the first {depth} results of each",
+        f"{empty} more queries without relevant image left out" if empty else "",
+    )
+    protocols = dict.fromkeys(per_query, protocol)
+    return evaluation_of_means(per_query, protocols, ranking.query_ids, resamples=resamples, seed=seed)
+
+
+def evaluate_retrieval(
+    queries: Descriptors,
+    index: Descriptors,
+    relevant: Sequence[Collection[str]],
+    *,
+    k: int = 100,
+    data: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Search the index by cosine, and score it: mAP@k, recall@k, hit rate@1.
+
+    mAP@100 is the metric of Google Landmark Retrieval. A query that stands in the index itself is a result
+    like any other; :func:`evaluate_each_against_others` takes it out.
+
+    Args:
+        queries: Descriptors of the queries.
+        index: Descriptors of the index.
+        relevant: Ids of the index images that are relevant for each query, in the order of the queries; empty
+            for a query that is left out.
+        k: Depth of mAP and recall.
+        data: Name of the data, for the protocol.
+        resamples: Resamples of the bootstrap over queries.
+        seed: Its seed.
+
+    Raises:
+        TypeError: If ``queries`` or ``index`` are no Descriptors.
+        ValueError: If lengths do not fit, an id is not in the index or stands there twice, or no query has a
+            relevant image.
+
+    Example:
+        >>> index = lz.Descriptors(["a", "b", "c"], np.eye(3))
+        >>> result = lz.evaluation.evaluate_retrieval(index[:2], index, [["a"], ["b", "a"]])
+        >>> result["mAP@100"], result["hit rate@1"]
+        (1.0, 1.0)
+    """
+    for name, side in (("queries", queries), ("index", index)):
+        if not isinstance(side, Descriptors):
+            raise TypeError(
+                f"{name} must be Descriptors, got {type(side).__name__}: lz.Descriptors(ids, vectors) gives "
+                "vectors their ids"
+            )
+    if len(relevant) != len(queries):
+        raise ValueError(f"got {len(relevant)} entries of relevant for {len(queries)} queries")
+    rows = rows_by_id(index.ids, relevant)
+    ranking = search(queries, index, k=check_count(k, "k"))
+    data = sentence(data, f"exact cosine search among {len(index)} images")
+    result = score_retrieval(ranking, rows, k=k, data=data, resamples=resamples, seed=seed)
+    return dataclasses.replace(result, provenance=queries.provenance)
+
+
+def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) -> list[list[int]]:
+    """Index rows of relevant ids.
+
+    Args:
+        index_ids: Ids of the index.
+        relevant: Ids that are relevant for each query.
+
+    Raises:
+        TypeError: If an entry of ``relevant`` is a string.
+        ValueError: If an id is not in the index, or the index has an id twice.
+
+    Example:
+        >>> rows_by_id(["a", "b"], [["b"], []])
+        [[1], []]
+    """
+    row_of = {id_: row for row, id_ in enumerate(index_ids)}
+    if len(row_of) < len(index_ids):
+        twice = next(id_ for id_, count in Counter(index_ids).items() if count > 1)
+        raise ValueError(f"the index has the id {twice!r} more than once: ids must tell its images apart")
+    for query, ids in enumerate(relevant):
+        if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):
+            raise TypeError(f"relevant[{query}] must be a collection of ids, got {ids!r}; one id is [id]")
+    wanted = dict.fromkeys(id_ for ids in relevant for id_ in ids)
+    missing = [id_ for id_ in wanted if id_ not in row_of]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(wanted)} relevant images are not in the index, the first is "
+            f"{missing[0]!r}; index ids look like {index_ids[0]!r}"
+        )
+    return [[row_of[id_] for id_ in ids] for ids in relevant]

@@ -1,0 +1,121 @@
+"""Revisited Oxford and Paris: mAP and mP@k, each for easy, medium and hard."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from landmarkzoo.evaluation.evaluation_result import Evaluation
+from landmarkzoo.evaluation.per_query_means import evaluation_of_means, sentence
+from landmarkzoo.metrics import revisited_values
+from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo.metrics.revisited_protocol import as_kinds
+from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval.arrays import Vectors, as_vectors
+
+_HOW = {
+    "easy": "easy images are looked for, hard and junk ones taken out",
+    "medium": "easy and hard images are looked for, junk ones taken out",
+    "hard": "hard images are looked for, easy and junk ones taken out",
+}
+
+
+def score_revisited(
+    ranking: Ranking,
+    gnd: Sequence[Mapping[str, Any]],
+    *,
+    ks: Sequence[int] = (1, 5, 10),
+    data: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Score a full ranking of any search or re-ranking by the Revisited protocol.
+
+    The metrics are ``"easy mAP"``, ``"easy mP@1"`` and so on, as defined by
+    :func:`landmarkzoo.metrics.revisited`; a set-up for which no query has positives is left out.
+
+    Args:
+        ranking: Its rows are the queries, its columns the whole index.
+        gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``.
+        ks: Depths of the precisions.
+        data: What was searched and how, for the protocol.
+        resamples: Resamples of the bootstrap over queries.
+        seed: Its seed.
+
+    Raises:
+        TypeError: If an entry of ``gnd`` is no dictionary of integers.
+        ValueError: If shapes do not fit, the ranking does not hold the whole index, or no query has
+            positives.
+    """
+    width = ranking.indices.shape[1]
+    if ranking.index_ids is not None and width < len(ranking.index_ids):
+        raise ValueError(
+            f"the protocol ranks the whole index of {len(ranking.index_ids)} images, the ranking has {width} "
+            f"results a query: search with k={len(ranking.index_ids)}"
+        )
+    per_query: dict[str, FloatValues] = {}
+    protocols: dict[str, str] = {}
+    for setup, values in revisited_values(ranking.indices, gnd, ks=ks).items():
+        asked = int((~np.isnan(values["ap"])).sum())
+        if asked == 0:
+            continue
+        for name, column in values.items():
+            metric = f"{setup} m{name}".replace("map", "mAP").replace("mp@", "mP@")
+            per_query[metric] = column
+            protocols[metric] = sentence(
+                data, "Revisited protocol", _HOW[setup], f"{asked} of {len(gnd)} queries have positives"
+            )
+    if not per_query:
+        raise ValueError("nothing can be scored: no query has an easy or hard image")
+    return evaluation_of_means(per_query, protocols, ranking.query_ids, resamples=resamples, seed=seed)
+
+
+def evaluate_revisited(
+    queries: Vectors,
+    index: Vectors,
+    gnd: Sequence[Mapping[str, Any]],
+    *,
+    ks: Sequence[int] = (1, 5, 10),
+    data: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Rank the whole index by cosine, and score it by the Revisited protocol.
+
+    The queries must be embedded from photos cropped to ``bbx`` first.
+
+    Args:
+        queries: Descriptors or an array (Q, D).
+        index: Descriptors or an array (N, D), in the order that the rows of ``gnd`` count.
+        gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``.
+        ks: Depths of the precisions.
+        data: Name of the data, for the protocol.
+        resamples: Resamples of the bootstrap over queries.
+        seed: Its seed.
+
+    Raises:
+        TypeError: If an entry of ``gnd`` is no dictionary of integers.
+        ValueError: If shapes do not fit, ``gnd`` names rows beyond the index, or no query has positives.
+
+    Example:
+        >>> gnd = [{"easy": [0], "hard": [1], "junk": [2]}]
+        >>> result = lz.evaluation.evaluate_revisited(np.eye(3)[:1], np.eye(3), gnd)
+        >>> result["easy mAP"], result["hard mP@10"]
+        (1.0, 1.0)
+    """
+    images = len(as_vectors(index, "index"))
+    for query, kinds in enumerate(as_kinds(gnd)):
+        for kind, rows in kinds.items():
+            if rows and max(rows) >= images:
+                raise ValueError(
+                    f"gnd[{query}] names the {kind} image {max(rows)}, the index has {images} images only: "
+                    "is it complete, and in the order of gnd?"
+                )
+    ranking = search(queries, index, k=max(images, 1))
+    data = sentence(data, f"exact cosine search among {images} images")
+    result = score_revisited(ranking, gnd, ks=ks, data=data, resamples=resamples, seed=seed)
+    provenance = queries.provenance if isinstance(queries, Descriptors) else {}
+    return dataclasses.replace(result, provenance=provenance)

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import landmarkzoo as lz
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Seven photos of three landmarks, one of which has a single photo."""
+    random = np.random.default_rng(0)
+    for name in ("arch/1", "arch/2", "arch/3", "dome/1", "dome/2", "dome/3", "gate/1"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (4, 5, 3), dtype=np.uint8)).resize((80, 64)).save(path)
+    return lz.datasets.ImageFolder(tmp_path)
+
+
+def random_descriptors(ids, seed=0):
+    return lz.Descriptors(ids, np.random.default_rng(seed).standard_normal((len(ids), 8)))
+
+
+def test_folder_by_descriptors_in_any_order(folder):
+    d = random_descriptors(folder.ids)
+    result = lz.evaluate(d, folder)
+    assert result.metrics == ["mAP@100", "recall@100", "hit rate@1"]
+    assert result.query_ids == [id_ for id_ in folder.ids if not id_.startswith("gate")]
+    assert result["recall@100"] == 1.0
+    assert result.scores[0].protocol == (
+        "folder of 7 photos of 3 landmarks; each photo by exact cosine against the 6 others; "
+        "1 photos that no other shares a label with are only searched; "
+        "6 queries, the first 100 results of each"
+    )
+    same = lz.evaluation.evaluate_each_against_others(d, folder.labels)
+    np.testing.assert_array_equal(result.per_query["mAP@100"], same.per_query["mAP@100"])
+    order = np.random.default_rng(1).permutation(7)
+    others = lz.Descriptors.concat([random_descriptors(["other/9.png"], 5), d[order]])
+    again = lz.evaluate(others, folder)
+    assert again.to_dict() == result.to_dict()
+    assert lz.evaluate(d, folder, seed=1).intervals != result.intervals
+
+
+def test_a_model_is_embedded_first(folder, tiny_model):
+    result = lz.evaluate(tiny_model, folder, progress=False, batch_size=3)
+    d = lz.embed(tiny_model, folder, progress=False, batch_size=3)
+    assert result.to_dict() == lz.evaluate(d, folder).to_dict()
+    assert result.provenance["weights"] == d.provenance["weights"]
+    assert f"weights {d.provenance['weights']}" in str(result)
+
+
+def test_rendered_landmarks_are_split_as_in_the_demo():
+    from landmarkzoo.demo import rendered_album
+
+    data = lz.datasets.RenderedLandmarks(5, 8, 5, image_size=32)
+    album = rendered_album(5, 8, progress=False)
+    assert album.labels.tolist() == data.labels.tolist()
+    d = lz.Descriptors(data.ids, np.eye(6)[data.labels] + random_descriptors(data.ids).vectors[:, :6] / 3)
+    result = lz.evaluate(d, data)
+    labels, query, index, train = data.labels, album.query, album.index, album.train
+    assert result.query_ids == [data.ids[row] for row in query]
+    relevant = [np.flatnonzero((labels[index] == label) & (label >= 0)) for label in labels[query]]
+    ranking = lz.search(d[query], d[index])
+    precision = lz.metrics.mean_average_precision(ranking.indices, relevant, skip_empty=True)
+    assert result["mAP@100"] == pytest.approx(precision)
+    votes = lz.rerank.vote(d[query], d[train], labels[train])
+    truth = [[label] if label >= 0 else [] for label in labels[query].tolist()]
+    ids = [data.ids[row] for row in query]
+    assert result["GAP"] == lz.metrics.gap(votes.labels, votes.confidence, truth, ids=ids)
+    assert "rendered landmarks, 8 views of each" in result.scores[-1].protocol
+    assert "2 more queries without relevant image left out" in result.scores[0].protocol
+
+
+class TwoParts:
+    """A data set of one's own, with queries and index apart."""
+
+    def __init__(self):
+        self.queries = self.photos("query", 2)
+        self.index = self.photos("index", 5)
+        self.gnd = [{"easy": [0], "hard": [1], "junk": []}, {"easy": [3], "hard": [], "junk": [4]}]
+
+    @staticmethod
+    def photos(name, count):
+        images = torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(count))
+
+        class Photos(torch.utils.data.Dataset):
+            ids = [f"{name} {i}" for i in range(count)]  # noqa: RUF012
+
+            def __len__(self):
+                return count
+
+            def __getitem__(self, position):
+                return images[position]
+
+        return Photos()
+
+
+def test_a_data_set_of_ones_own(tiny_model):
+    data = TwoParts()
+    d = random_descriptors([*data.index.ids, *data.queries.ids])
+    with pytest.raises(TypeError, match=r"no protocol for TwoParts, there is one for ImageFolder, Rendered"):
+        lz.evaluate(d, data)
+
+    @lz.evaluation.evaluate_dataset.register(TwoParts)
+    def protocol(dataset, describe, *, resamples, seed):
+        queries, index = describe(dataset.queries), describe(dataset.index)
+        return lz.evaluation.evaluate_revisited(queries, index, dataset.gnd, resamples=resamples, seed=seed)
+
+    result = lz.evaluate(d, data, resamples=50)
+    expected = lz.evaluation.evaluate_revisited(d[5:], d[:5], data.gnd, resamples=50)
+    assert result.to_dict() == expected.to_dict()
+    assert lz.evaluate(tiny_model, data, progress=False).query_ids == data.queries.ids
+
+
+def test_photos_without_descriptor(folder):
+    d = random_descriptors(folder.ids)
+    with pytest.raises(
+        ValueError, match=r"2 of 7 photos .* the first is 'arch/1\.png'; ids .* 'arch/2\.png'"
+    ):
+        lz.evaluate(d[1:6], folder)
+    skipped = lz.Descriptors(d.ids[1:], d.vectors[1:], [("arch/1.png", "cannot be decoded")])
+    with pytest.raises(ValueError, match=r"the first is 'arch/1\.png' \(skipped: cannot be decoded\)"):
+        lz.evaluate(skipped, folder)
+    with pytest.raises(ValueError, match=r"the photo 'arch/1\.png' has more than one descriptor"):
+        lz.evaluate(lz.Descriptors.concat([d, d[:1]]), folder)
+    twice_but_not_asked_for = lz.Descriptors.concat([d, *[random_descriptors(["other"])] * 2])
+    lz.evaluate(twice_but_not_asked_for, folder)
+
+
+def test_wrong_arguments(folder, tiny_model):
+    d = random_descriptors(folder.ids)
+    with pytest.raises(
+        TypeError, match=r"takes a model or Descriptors, got ndarray; lz\.Descriptors\(dataset"
+    ):
+        lz.evaluate(d.vectors, folder)
+    with pytest.raises(TypeError, match=r"no protocol for str.*lz\.datasets\.ImageFolder\(folder\)"):
+        lz.evaluate(d, "photos/")
+    with pytest.raises(TypeError, match="batch_size: for a model only"):
+        lz.evaluate(d, folder, batch_size=3)
+    with pytest.raises(TypeError, match="writes no descriptors"):
+        lz.evaluate(tiny_model, folder, out="d.safetensors")
+    with pytest.raises(TypeError, match="no protocol for list"):
+        lz.evaluate(tiny_model, [1], progress=False)
