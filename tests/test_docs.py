@@ -76,7 +76,9 @@ def test_commands_of_the_docs_exist():
     names = {command.__name__.rpartition(".")[2].removesuffix("_command") for command in COMMANDS}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert set(re.findall(r"^landmarkzoo (\w+)", text, re.MULTILINE)) <= names
-    assert names == {"models", "embed", "search", "convert", "gldv2", "demo"}
+    assert names == {
+        "models", "embed", "search", "rerank", "recognize", "evaluate", "gldv2", "convert", "demo",
+    }  # fmt: skip
 
 
 def test_docs_table_of_models_is_that_of_the_registry():

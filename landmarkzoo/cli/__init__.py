@@ -12,13 +12,26 @@ from landmarkzoo.cli import (
     convert_command,
     demo_command,
     embed_command,
+    evaluate_command,
     gldv2_command,
     models_command,
+    recognize_command,
+    rerank_command,
     search_command,
 )
 from landmarkzoo.models import WeightsNotFoundError
 
-COMMANDS = (models_command, embed_command, search_command, gldv2_command, convert_command, demo_command)
+COMMANDS = (
+    models_command,
+    embed_command,
+    search_command,
+    rerank_command,
+    recognize_command,
+    evaluate_command,
+    gldv2_command,
+    convert_command,
+    demo_command,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.cli.tables import print_table
-from landmarkzoo.retrieval import Descriptors, search
-
-_SHOWN = 10  # queries that are printed; all are written to --out
+from landmarkzoo.cli.photo_labels import label_names
+from landmarkzoo.cli.rankings_out import show_ranking
+from landmarkzoo.reports.ranking_page import write_ranking_page
+from landmarkzoo.retrieval import Descriptors, Ranking, search
 
 
 def add_parser(commands: Any) -> None:
@@ -20,6 +20,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-k", type=int, default=10, help="results a query, default: %(default)s")
     parser.add_argument("--out", help="CSV file to write: query,rank,id,score")
     parser.add_argument("--device", help="such as cuda; default: cpu")
+    parser.add_argument("--report", metavar="HTML", help="one page with photos of queries and results")
+    parser.add_argument("--photos", metavar="DIR", help="where the photos of the report lie")
+    parser.add_argument("--query-photos", metavar="DIR", help="where those of the queries lie, if elsewhere")
+    parser.add_argument(
+        "--folder-labels", action="store_true", help="mark results: folders name the landmarks of photos"
+    )
+    parser.add_argument("--labels", metavar="CSV", help="mark results: a file with columns id,label")
     parser.set_defaults(run=run)
 
 
@@ -34,18 +41,24 @@ def run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         progress=True,
     )
-    if arguments.out is not None:
-        ranking.to_csv(arguments.out)
-    names = ranking.ids
-    assert names is not None
-    rows = [
-        [queries.ids[q], str(rank + 1), names[q, rank], f"{ranking.scores[q, rank]:.4f}"]
-        for q in range(min(len(queries), _SHOWN))
-        for rank in range(ranking.indices.shape[1])
-        if ranking.indices[q, rank] >= 0
-    ]
-    print_table(["query", "rank", "id", "cosine"], rows)
-    if len(queries) > _SHOWN:
-        print(f"... {len(queries) - _SHOWN} more queries" + ("" if arguments.out else ": use --out"))
-    if arguments.out is not None:
-        print(f"{len(queries)} queries, {ranking.indices.shape[1]} results each: {arguments.out}")
+    if arguments.report is not None:
+        _report(arguments, ranking, queries.ids, index.ids)
+    show_ranking(ranking, arguments.out, "cosine")
+
+
+def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str], index: list[str]) -> None:
+    photos = arguments.photos or arguments.query_photos
+    if photos is None:
+        raise ValueError("--report needs the photos: --photos DIR, and --query-photos DIR if they lie apart")
+    labels = None
+    if arguments.labels is not None or arguments.folder_labels:
+        labels = (label_names(queries, arguments.labels), label_names(index, arguments.labels))
+    write_ranking_page(
+        arguments.report,
+        ranking,
+        Path(arguments.query_photos or photos),
+        Path(photos),
+        labels=labels,
+        title=f"{Path(arguments.queries).name} in {Path(arguments.index).name}",
+    )
+    print(f"report: {arguments.report}")

@@ -4,6 +4,7 @@
 searches first; ``evaluate`` takes a model and a data set.
 """
 
+from landmarkzoo.evaluation import published_protocols  # noqa: F401 - registers them
 from landmarkzoo.evaluation.dataset_protocols import evaluate, evaluate_dataset
 from landmarkzoo.evaluation.each_against_others import evaluate_each_against_others
 from landmarkzoo.evaluation.evaluation_result import Evaluation

@@ -41,6 +41,9 @@ def evaluate(
     - ``RenderedLandmarks``: its query photos among its index photos (mAP@100, recall@100, hit rate@1) and by
       the vote of its train photos (GAP). Every other scene without landmark is a query, the rest is in the
       index.
+    - ``RevisitedOxford``, ``RevisitedParis``: mAP and mP@1, 5, 10 of easy, medium and hard.
+    - ``GLDv2(root, "index")``: the retrieval competition, mAP@100; ``GLDv2(root, "test")``: recognition by
+      the vote of GLDv2c's photos, GAP. Both need the solutions.
 
     Args:
         model_or_descriptors: A model, which embeds the photos first; or Descriptors with the ids of the data

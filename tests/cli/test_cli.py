@@ -10,6 +10,10 @@ from PIL import Image
 import landmarkzoo as lz
 from landmarkzoo.cli import main
 
+COMMANDS = (
+    "models", "embed", "search", "rerank", "recognize", "evaluate", "gldv2", "convert", "demo"
+)  # fmt: skip
+
 
 def run(capsys, *arguments):
     code = main([str(a) for a in arguments])
@@ -117,7 +121,17 @@ def test_wrong_input_is_one_line_and_code_2(capsys, arguments, message, tmp_path
 
 
 def test_help_and_usage(capsys):
-    for command in ("models", "embed", "search", "convert", "gldv2", "demo"):
+    for command in (
+        "models",
+        "embed",
+        "search",
+        "rerank",
+        "recognize",
+        "evaluate",
+        "gldv2",
+        "convert",
+        "demo",
+    ):
         with pytest.raises(SystemExit) as stopped:
             main([command, "--help"])
         assert stopped.value.code == 0

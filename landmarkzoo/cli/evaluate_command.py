@@ -1,0 +1,53 @@
+"""``landmarkzoo evaluate``: scores of descriptors on a data set, by its own protocol."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from landmarkzoo.datasets import GLDv2, ImageFolder, RevisitedOxford, RevisitedParis
+from landmarkzoo.evaluation import evaluate
+from landmarkzoo.retrieval import Descriptors
+
+_DATASETS: dict[str, Callable[[str], Any]] = {
+    "folder": ImageFolder,
+    "gldv2-retrieval": lambda root: GLDv2(root, "index"),
+    "gldv2-recognition": lambda root: GLDv2(root, "test"),
+    "oxford": RevisitedOxford,
+    "paris": RevisitedParis,
+}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="scores on a data set, with protocol and confidence intervals",
+        description="Evaluate descriptors on a data set: its own metrics by its own protocol. Only of a "
+        "folder must the photos be there, which say what there is; they are not read.",
+    )
+    parser.add_argument("root", help="the data set: its folder")
+    parser.add_argument("descriptors", nargs="+", help="files that hold a descriptor for each of its photos")
+    parser.add_argument(
+        "--dataset", choices=list(_DATASETS), default="folder", help="one folder a landmark by default"
+    )
+    parser.add_argument("--json", help="file to write: scores, intervals and the values of each query")
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="list the N worst queries")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluate, print the scores and write the JSON file."""
+    dataset = _DATASETS[arguments.dataset](arguments.root)
+    descriptors = Descriptors.concat([Descriptors.load(path) for path in arguments.descriptors])
+    result = evaluate(descriptors, dataset)
+    print(result)
+    if arguments.worst > 0:
+        metric = result.metrics[0]
+        print(f"\nLowest {metric}:")
+        for id_, value in result.worst(metric, arguments.worst):
+            print(f"{value:.3f}  {id_}")
+    if arguments.json is not None:
+        result.to_json(arguments.json)
+        print(f"\nall values: {arguments.json}")

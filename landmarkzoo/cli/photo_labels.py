@@ -1,0 +1,57 @@
+"""Labels of photos on the command line: of a CSV file, or of the folders that the photos stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarkzoo.datasets.csv_rows import csv_rows, wrong
+
+
+def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
+    """Name of the landmark of each photo; ``None`` for no landmark.
+
+    Args:
+        ids: Ids of the photos.
+        path: A CSV file with columns ``id`` and ``label``, empty for no landmark. Without one the name is the
+            first folder of an id, as in one folder a landmark.
+
+    Raises:
+        ValueError: If the file is not as it should be, a photo is not in it, or an id has no folder.
+
+    Example:
+        >>> label_names(["taj_mahal/1.jpg", "big_ben/day/2.jpg"], None)
+        ['taj_mahal', 'big_ben']
+    """
+    if path is None:
+        loose = [id_ for id_ in ids if "/" not in id_]
+        if loose:
+            raise ValueError(
+                f"{len(loose)} photos stand in no folder that could name their landmark, the first is "
+                f"{loose[0]}: use one folder a landmark, or give a CSV file with columns id,label"
+            )
+        return [id_.split("/", 1)[0] for id_ in ids]
+    file, names = Path(path), dict[str, str | None]()
+    for line, (id_, label) in csv_rows(file, ("id", "label")):
+        if id_ in names:
+            raise wrong(file, line, f"the id {id_!r} stands there twice")
+        names[id_] = label or None
+    missing = [id_ for id_ in ids if id_ not in names]
+    if missing:
+        raise ValueError(f"{path} has no label for {len(missing)} photos, the first is {missing[0]!r}")
+    return [names[id_] for id_ in ids]
+
+
+def numbered(names: Sequence[str | None]) -> tuple[NDArray[np.int64], list[str]]:
+    """Names as labels (N,), -1 for ``None``, and the name of each label.
+
+    Example:
+        >>> numbered(["b", None, "a", "b"])
+        (array([ 1, -1,  0,  1]), ['a', 'b'])
+    """
+    known = sorted({name for name in names if name is not None})
+    row: dict[str | None, int] = {name: label for label, name in enumerate(known)}
+    return np.array([row.get(name, -1) for name in names], dtype=np.int64), known

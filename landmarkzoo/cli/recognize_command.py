@@ -1,0 +1,79 @@
+"""``landmarkzoo recognize``: the landmark in each photo, or none."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+from landmarkzoo.atomic_write import replacing
+from landmarkzoo.cli.photo_labels import label_names, numbered
+from landmarkzoo.cli.tables import print_table
+from landmarkzoo.recognition import recognize
+from landmarkzoo.retrieval import Descriptors
+
+_SHOWN = 20  # photos that are printed; all are written to --out
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "recognize",
+        help="the landmark in each photo, or none",
+        description="Name the landmark in each photo by its nearest labelled photos. Scores rank photos: the "
+        "lower, the likelier that there is no landmark; --threshold draws the line.",
+    )
+    parser.add_argument("queries", help="descriptors file that 'landmarkzoo embed' wrote")
+    parser.add_argument("train", help="descriptors file of labelled photos")
+    parser.add_argument(
+        "--labels", metavar="CSV", help="labels of the train photos, columns id,label; default: their folders"
+    )
+    parser.add_argument(
+        "--non-landmark", metavar="FILE", help="descriptors file of photos that show no landmark"
+    )
+    parser.add_argument("--neighbors", type=int, default=3, help="photos that vote, default: %(default)s")
+    parser.add_argument("--threshold", type=float, help="no landmark where the score is lower")
+    parser.add_argument("--out", help="CSV file to write: id,label,score,support")
+    parser.add_argument("--device", help="such as cuda; default: cpu")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Recognize, print the first photos and write the CSV file."""
+    queries, train = Descriptors.load(arguments.queries), Descriptors.load(arguments.train)
+    labels, names = numbered(label_names(train.ids, arguments.labels))
+    others = None if arguments.non_landmark is None else Descriptors.load(arguments.non_landmark)
+    found = recognize(
+        queries,
+        train,
+        labels,
+        non_landmark=others,
+        neighbors=arguments.neighbors,
+        device=arguments.device,
+    )
+    answers = found.labels if arguments.threshold is None else found.above(arguments.threshold)
+    rows = [
+        [
+            id_,
+            "" if label < 0 else names[label],
+            f"{score:.4f}",
+            " ".join(train.ids[row] for row in support if row >= 0),
+        ]
+        for id_, label, score, support in zip(queries.ids, answers, found.scores, found.support)
+    ]
+    if arguments.out is not None:
+        _write(Path(arguments.out), rows)
+    print_table(["id", "landmark", "score", "nearest"], [[*r[:3], r[3].split(" ")[0]] for r in rows[:_SHOWN]])
+    if len(rows) > _SHOWN:
+        print(f"... {len(rows) - _SHOWN} more photos" + ("" if arguments.out else ": use --out"))
+    if arguments.out is not None:
+        print(f"{len(rows)} photos, {sum(bool(r[1]) for r in rows)} with a landmark: {arguments.out}")
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        csv.writer(file).writerows([["id", "label", "score", "support"], *rows])
