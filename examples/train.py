@@ -51,7 +51,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--val-share", type=float, default=0.1, help="share of --data that is held out, by hash of the ids")
     add("--model", default="dolg_efficientnet_b0", help=f"of lz.list_models(), or {', '.join(ARCHITECTURES)}")
     add("--model-args", type=json.loads, default={}, metavar="JSON", help="arguments of the architecture")
-    add("--pretrained-backbone", action="store_true", help="start from ImageNet weights")
+    add("--pretrained-backbone", action=argparse.BooleanOptionalAction, default=False, help="of ImageNet")
     add("--init", metavar="DIR", help="start from a saved model and its head, as far as they fit")
     add("--image-size", type=int, help="side in pixels; the model's own if not given")
     add("--freeze", nargs="*", default=[], metavar="PART", help="parts, or 'head', that are not trained")

@@ -41,7 +41,16 @@ def assert_same(one, other, **tolerance):
 def learned(photos, tmp_path_factory):
     out = tmp_path_factory.mktemp("learned")
     options = ["--model", "efficientnet_lite0_gem", "--pretrained-backbone", "--freeze", "backbone"]
-    options += ["--model-args", '{"embedding_dim": 64}', "--image-size", "96", "--lr", "1e-2", "--epochs", "4"]
+    options += [
+        "--model-args",
+        '{"embedding_dim": 64}',
+        "--image-size",
+        "96",
+        "--lr",
+        "1e-2",
+        "--epochs",
+        "4",
+    ]
     options += ["--data", str(photos), "--val-share", "0.3", "--batch-size", "8", "--workers", "0"]
     torch.set_num_threads(1)
     return train.main([*options, "--out", str(out)])
@@ -112,10 +121,10 @@ def test_schedule_warms_up_and_follows_the_whole_cosine(small, tmp_path):
     run = new_run([*small, "--stop-after", "3"], tmp_path)
     images, labels = batch_of(run)
     rates = []
-    for run.epoch in range(4):
-        for run.batch in range(run.batches):
-            train.train_step(run, [(images[:2], labels[:2])])
-            rates.append(run.optimizer.param_groups[0]["lr"])
+    for step in range(4 * run.batches):
+        run.epoch, run.batch = divmod(step, run.batches)
+        train.train_step(run, [(images[:2], labels[:2])])
+        rates.append(run.optimizer.param_groups[0]["lr"])
     n = run.batches
     assert rates[:n] == pytest.approx([1e-3 * (i + 1) / n for i in range(n)])
     assert rates[n:] == pytest.approx([5e-4 * (1 + math.cos(math.pi * i / (3 * n))) for i in range(3 * n)])
@@ -232,7 +241,9 @@ def test_google_landmarks_x_holds_out_what_clean_holds_out(small, tmp_path):
 
 def test_wrong_options_say_what_is_right(small, tmp_path, capsys):
     out = ["--out", str(tmp_path)]
-    with pytest.raises(ValueError, match="--batch-size 7 must be a multiple of 1 processes times --accumulate"):
+    with pytest.raises(
+        ValueError, match="--batch-size 7 must be a multiple of 1 processes times --accumulate"
+    ):
         train.main([*small, *out, "--batch-size", "7", "--accumulate", "2"])
     with pytest.raises(ValueError, match="0 photos to validate on are too few"):
         train.main([*small, *out, "--val-share", "0"])
