@@ -42,7 +42,8 @@ def assert_equal_runs(one, out):
 def test_two_processes_equal_one(small, tmp_path):
     options = [*small, "--model-args", MODEL, "--epochs", "2", "--accumulate", "2"]
     one = train.main([*options, "--out", str(tmp_path / "one")])
-    torchrun(options, tmp_path / "two")
+    train.main([*options, "--out", str(tmp_path / "two"), "--stop-after", "1"])
+    torchrun([*options, "--resume"], tmp_path / "two")  # what one process began, two may go on with
     assert_equal_runs(one, tmp_path / "two")
 
 
