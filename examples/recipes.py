@@ -61,7 +61,7 @@ def hybrid(model: str, swin: str, side: int, **two_blocks: Any) -> tuple[Step, .
     )
 
 
-IMAGENET = {"pretrained_backbone": True}
+IMAGENET: dict[str, Any] = {"pretrained_backbone": True}
 B5, B6, B7 = (f"dolg_efficientnet_b{number}" for number in (5, 6, 7))
 B3_SWIN, B5_SWIN = (f"hybrid_efficientnet_b{number}_swin_base_224" for number in (3, 5))
 B6_SWIN, SWIN = "hybrid_efficientnet_b6_swin_base_384", "swin_base_patch4_window"

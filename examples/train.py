@@ -107,7 +107,7 @@ def seed_everything(*numbers: int) -> None:
         set_seed(seed)
 
 
-def leave_sigterm_to_the_trainer(worker: int) -> None:
+def ignore_sigterm(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
@@ -170,7 +170,7 @@ class Run:
         self.photos = TrainPhotos(data, lz.create_transform(self.model, training=True), options.seed)
         counts = np.bincount(data.labels[rows], minlength=len(data.class_names))
         group = dist.group.WORLD if options.class_parallel and COUNT > 1 else None
-        arguments = {"class_counts": counts, "scale": options.scale, "process_group": group}
+        arguments: dict[str, Any] = {"class_counts": counts, "scale": options.scale, "process_group": group}
         self.head = lz.SubCenterArcFaceDynamic(self.model.embedding_dim, len(counts), **arguments)
         self.spread, self.fixed["processes with classes"] = group is not None, self.head.ranks.count
         if options.init is not None:
@@ -265,7 +265,7 @@ def train_epoch(run: Run, stop: list[int]) -> None:
     run.model.train()
     run.photos.epoch = run.epoch
     sampler = [part for batch in run.order()[run.batch :, :, RANK].tolist() for part in batch]
-    how = {"pin_memory": run.device.type == "cuda", "worker_init_fn": leave_sigterm_to_the_trainer}
+    how: dict[str, Any] = {"pin_memory": run.device.type == "cuda", "worker_init_fn": ignore_sigterm}
     parts = iter(DataLoader(run.photos, batch_sampler=sampler, num_workers=options.workers, **how))
     total, done = run.batches * options.batch_size, run.batch * options.batch_size
     bar = tqdm(desc=f"epoch {run.epoch + 1}", total=total, initial=done, unit=" photos", disable=RANK > 0)
@@ -298,10 +298,10 @@ def evaluate(run: Run, data: Any, rows: np.ndarray) -> None:
     names = [data.class_names[label] if label >= 0 else None for label in labels]
     truth = [[class_of[name]] if name in class_of else [] for name in names]
     of = f"{run.options.val_share:g} held out of all" if run.options.val is None else "a set of its own"
-    about = {"data": f"validation, {of}, epoch {run.epoch + 1} of {run.options.epochs}", "resamples": 100}
-    scores = lz.evaluation.evaluate_each_against_others(vectors, labels, **about).scores[:1]
+    data_of = f"validation, {of}, epoch {run.epoch + 1} of {run.options.epochs}"
+    scores = lz.evaluation.evaluate_each_against_others(vectors, labels, data=data_of).scores[:1]
     if any(truth):  # some landmark is one that is trained on
-        scores += lz.evaluation.score_recognition(classes, cosines, truth, **about).scores
+        scores += lz.evaluation.score_recognition(classes, cosines, truth, data=data_of).scores
     run.history[-1].update({score.metric: float(score.value) for score in scores})
     run.protocols = {score.metric: score.protocol for score in scores}
 
