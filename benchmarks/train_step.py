@@ -95,7 +95,7 @@ def main() -> None:
     )
     losses = {name: one.loss(images, labels).item() for name, one in trained.items()}
     for name, loss in losses.items():
-        assert abs(loss - losses["plain"]) < 0.02 * losses["plain"], (
+        assert abs(loss - losses["plain"]) < 0.05 * losses["plain"], (
             f"{name} computes something else: {losses}"
         )
     times: dict[str, list[float]] = {name: [] for name in FORMS}
