@@ -2,8 +2,8 @@
 
     python benchmarks/finetune_photos.py PHOTOS [--seeds 0 1 2] [--epochs 12]
 
-PHOTOS and the protocols are those of ``benchmarks/landmark_photos.py``; only the split ``train`` is trained on.
-Prints mAP@100 of unseen landmarks, alone and after label-free re-ranking, GAP with rejection, and minutes.
+PHOTOS and the protocols are those of ``benchmarks/landmark_photos.py``; only the split ``train`` is trained
+on. Prints mAP@100 of unseen landmarks, alone and after label-free re-ranking, GAP with rejection, and minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from measuring import machine
 import landmarkzoo as lz
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from finetune import Photos, Recipe, finetune, whitened_model  # noqa: E402
+from finetune import Photos, Recipe, finetune, whitened_model
 
 
 def measure(d: lz.Descriptors, labels: np.ndarray, split: np.ndarray) -> dict[str, float]:
