@@ -3,7 +3,7 @@
     python benchmarks/finetune_photos.py PHOTOS [--seeds 0 1 2] [--epochs 12]
 
 PHOTOS and the protocols are those of ``benchmarks/landmark_photos.py``; only the split ``train`` is trained
-on. Prints mAP@100 of unseen landmarks, alone and after label-free re-ranking, GAP with rejection, and minutes.
+on. Prints mAP@100 of unseen landmarks, alone and re-ranked without labels, GAP with rejection, and minutes.
 """
 
 from __future__ import annotations
