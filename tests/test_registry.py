@@ -87,7 +87,7 @@ def test_another_backbone_brings_its_own_input_statistics_and_no_scores():
         (("dolg_eficientnet_b5",), "Did you mean dolg_efficientnet_b5"),
         (("zzz",), "landmarkzoo has no model 'zzz'. See lz.list_models"),
         (("dolg_efficientnet_b5.gldv2",), "no weights are published under the tag 'gldv2'"),
-        (("hf-hub:org/repo",), "loading from the Hub"),
+        (("hf-hub:",), "a name on the Hub is 'hf-hub:org/repo'"),
         (("dolg_efficientnet_b5", True), "pretrained_backbone=True"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from landmarkzoo.datasets import GLDv2, ImageFolder, RevisitedOxford, RevisitedParis
@@ -39,6 +40,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print the scores and write the JSON file."""
+    if arguments.json is not None and not Path(arguments.json).parent.is_dir():
+        raise FileNotFoundError(f"cannot write {arguments.json}: no such folder")
     dataset = _DATASETS[arguments.dataset](arguments.root)
     descriptors = Descriptors.concat([Descriptors.load(path) for path in arguments.descriptors])
     result = evaluate(descriptors, dataset)

@@ -45,6 +45,28 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
     return [names[id_] for id_ in ids]
 
 
+def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
+    """The folder of each photo that is one of the known landmarks, wherever it stands in the path.
+
+    Raises:
+        ValueError: If a photo stands in none of them.
+
+    Example:
+        >>> folders_among(["photos/taj_mahal/1.jpg"], {"taj_mahal", "big_ben"})
+        ['taj_mahal']
+    """
+    names: list[str | None] = []
+    for id_ in ids:
+        found = [part for part in id_.split("/")[:-1] if part in known]
+        if not found:
+            raise ValueError(
+                f"the query {id_!r} stands in no folder of a landmark of the index: give --labels, a CSV "
+                "file with columns id,label"
+            )
+        names.append(found[-1])
+    return names
+
+
 def numbered(names: Sequence[str | None]) -> tuple[NDArray[np.int64], list[str]]:
     """Names as labels (N,), -1 for ``None``, and the name of each label.
 

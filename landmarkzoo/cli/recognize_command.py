@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,19 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--neighbors", type=int, default=3, help="photos that vote, default: %(default)s")
     parser.add_argument("--threshold", type=float, help="no landmark where the score is lower")
-    parser.add_argument("--out", help="CSV file to write: id,label,score,support")
+    parser.add_argument("--out", help="CSV file to write: id,label,score,support1,...")
     parser.add_argument("--device", help="such as cuda; default: cpu")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Recognize, print the first photos and write the CSV file."""
+    """Recognize, print the first photos and write the CSV file.
+
+    Raises:
+        ValueError: If the threshold is no number.
+    """
+    if arguments.threshold is not None and math.isnan(arguments.threshold):
+        raise ValueError("--threshold must be a number, got nan")
     queries, train = Descriptors.load(arguments.queries), Descriptors.load(arguments.train)
     labels, names = numbered(label_names(train.ids, arguments.labels))
     others = None if arguments.non_landmark is None else Descriptors.load(arguments.non_landmark)
@@ -58,13 +65,13 @@ def run(arguments: argparse.Namespace) -> None:
             id_,
             "" if label < 0 else names[label],
             f"{score:.4f}",
-            " ".join(train.ids[row] for row in support if row >= 0),
+            *(train.ids[row] if row >= 0 else "" for row in support),
         ]
         for id_, label, score, support in zip(queries.ids, answers, found.scores, found.support)
     ]
     if arguments.out is not None:
         _write(Path(arguments.out), rows)
-    print_table(["id", "landmark", "score", "nearest"], [[*r[:3], r[3].split(" ")[0]] for r in rows[:_SHOWN]])
+    print_table(["id", "landmark", "score", "nearest"], [row[:4] for row in rows[:_SHOWN]])
     if len(rows) > _SHOWN:
         print(f"... {len(rows) - _SHOWN} more photos" + ("" if arguments.out else ": use --out"))
     if arguments.out is not None:
@@ -76,4 +83,5 @@ def _write(path: Path, rows: list[list[str]]) -> None:
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        csv.writer(file).writerows([["id", "label", "score", "support"], *rows])
+        support = [f"support{n}" for n in range(1, len(rows[0]) - 2)] if rows else []
+        csv.writer(file).writerows([["id", "label", "score", *support], *rows])

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.cli.photo_labels import label_names
+from landmarkzoo.cli.photo_labels import folders_among, label_names
 from landmarkzoo.cli.rankings_out import show_ranking
 from landmarkzoo.reports.ranking_page import write_ranking_page
 from landmarkzoo.retrieval import Descriptors, Ranking, search
@@ -50,9 +50,15 @@ def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str],
     photos = arguments.photos or arguments.query_photos
     if photos is None:
         raise ValueError("--report needs the photos: --photos DIR, and --query-photos DIR if they lie apart")
+    for folder in (photos, arguments.query_photos or photos):
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"--report: no such folder of photos: {folder}")
     labels = None
-    if arguments.labels is not None or arguments.folder_labels:
+    if arguments.labels is not None:
         labels = (label_names(queries, arguments.labels), label_names(index, arguments.labels))
+    elif arguments.folder_labels:
+        of_index = label_names(index, None)
+        labels = (folders_among(queries, {name for name in of_index if name is not None}), of_index)
     write_ranking_page(
         arguments.report,
         ranking,

@@ -12,6 +12,8 @@ from tqdm import tqdm
 # with 7,710 images, and the largest clean landmark of GLDv2 has 6,272.
 _LONGEST_CELL = 2**30
 
+_LARGEST = 2**63 - 1
+
 
 def csv_rows(
     path: str | Path, columns: Sequence[str], *, progress: bool = False
@@ -90,6 +92,8 @@ def whole_number(text: str, path: str | Path, line: int, name: str) -> int:
     """
     if not (text.isascii() and text.isdigit()):
         raise wrong(path, line, f"{name} must be a non-negative integer, got {text!r}")
+    if len(text) > 19 or int(text) > _LARGEST:
+        raise wrong(path, line, f"{name} is too large, it does not fit into 64 bits: {text[:20]}...")
     return int(text)
 
 

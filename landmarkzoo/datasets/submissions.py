@@ -138,6 +138,9 @@ def write_retrieval_submission(
     if k < 1:
         raise ValueError(f"k must be a positive integer, got {k}")
     if isinstance(results, Mapping):
+        alone = [query for query, found in results.items() if isinstance(found, str)]
+        if alone:
+            raise TypeError(f"the images of {alone[0]!r} must be a list of ids, got {results[alone[0]]!r}")
         queries, images = list(results), [list(found) for found in results.values()]
     elif results.query_ids is None or results.ids is None:
         raise ValueError("the ranking has no ids: search with Descriptors on both sides, which have them")

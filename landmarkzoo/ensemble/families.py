@@ -33,6 +33,9 @@ def concat_families(families: Sequence[Sequence[Vectors]]) -> Vectors:
         >>> lz.ensemble.concat_families([dolg, hybrid]).round(4)
         array([[0.4975, 0.4975, 0.    , 0.7107]], dtype=float32)
     """
+    families = list(families)
+    if any(hasattr(family, "vectors") for family in families):
+        raise TypeError("families are lists of models' descriptors: [[a, b], [c]], not [a, b, c]")
     members = [member for family in families for member in family]
     if not members or not all(len(family) for family in families):
         raise ValueError("concat_families needs at least one family, and each of them at least one model")

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from PIL import Image
+from torch.utils.data import Dataset
+
 from landmarkzoo.datasets import GLDv2, RevisitedOxford, RevisitedParis
 from landmarkzoo.evaluation.dataset_protocols import Describe, evaluate_dataset
 from landmarkzoo.evaluation.evaluation_result import Evaluation
 from landmarkzoo.evaluation.recognition_protocol import evaluate_recognition
 from landmarkzoo.evaluation.retrieval_protocol import evaluate_retrieval
 from landmarkzoo.evaluation.revisited_scores import evaluate_revisited
+
+
+class _Part(Dataset[Image.Image]):
+    """Some photos of a data set: ignored ones need no descriptor."""
+
+    def __init__(self, dataset: GLDv2, rows: list[int]) -> None:
+        self.dataset, self.rows = dataset, rows
+        self.ids = [dataset.ids[row] for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> Image.Image:
+        return self.dataset[self.rows[position]]
+
 
 _OVERLAP = "the clean landmarks of GLDv2 overlap those of {} of the 70 queries"
 
@@ -51,7 +69,7 @@ def _gldv2_retrieval(index: GLDv2, test: GLDv2, describe: Describe, resamples: i
     row = {id_: row for row, id_ in enumerate(test.ids)}
     solution = index.retrieval
     asked = [n for n, usage in enumerate(solution.usage) if usage != "Ignored"]
-    queries = describe(test)[[row[solution.ids[n]] for n in asked]]
+    queries = describe(_Part(test, [row[solution.ids[n]] for n in asked]))
     relevant = [solution.truth[n] for n in asked]
     data = "Google Landmarks v2 retrieval, solution v2.1, queries of usage Public and Private"
     return evaluate_retrieval(queries, describe(index), relevant, data=data, resamples=resamples, seed=seed)
@@ -66,7 +84,7 @@ def _gldv2_recognition(
         )
     asked = [n for n, usage in enumerate(test.usage) if usage != "Ignored"]
     return evaluate_recognition(
-        describe(test)[asked],
+        describe(_Part(test, asked)),
         describe(train),
         train.landmarks_of(train.labels),
         [test.truth[n] for n in asked],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from landmarkzoo.losses.product_dtype import ProductDtype
 
 Reduction = Literal["mean", "sum", "none"]
-PerClass = NDArray[Any] | Tensor | list[float]
+PerClass = NDArray[Any] | Tensor | Sequence[float]
 
 
 def positive_integer(value: Any, name: str) -> int:
@@ -61,7 +62,7 @@ def check_options(
 
 
 def per_class(
-    values: NDArray[Any] | Tensor | list[float] | float,
+    values: PerClass | float,
     num_classes: int,
     name: str,
     *,

@@ -177,7 +177,7 @@ def _read(
     if metadata.get("format") != _FORMAT:
         raise ValueError(
             f"{path} is no head of this version of landmarkzoo: its format is {metadata.get('format')!r}, "
-            f"{_FORMAT!r} is needed"
+            f"{_FORMAT!r} is needed; if a newer one wrote it, upgrade"
         )
     try:
         arguments = json.loads(metadata["arguments"])
@@ -188,7 +188,10 @@ def _read(
             arguments[name] = file.get_tensor(name)
     weight = file.get_slice("weight")
     dtype = file.get_slice("weight")[:0].dtype
-    head = SubCenterArcFaceDynamic(**arguments, process_group=group, device="meta", dtype=dtype)
+    try:
+        head = SubCenterArcFaceDynamic(**arguments, process_group=group, device="meta", dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged or of a newer landmarkzoo: {error}") from error
     right = [head.num_classes * head.sub_centers, head.embedding_dim]
     if list(weight.get_shape()) != right:
         raise ValueError(f"{path} is damaged: its weight has shape {weight.get_shape()}, not {right}")

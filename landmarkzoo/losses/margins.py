@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 
 def dynamic_margins(
-    class_counts: NDArray[Any] | Tensor | list[int], low: float = 0.05, high: float = 0.5
+    class_counts: NDArray[Any] | Tensor | Sequence[float], low: float = 0.05, high: float = 0.5
 ) -> NDArray[np.float64]:
     """Margins that shrink with the number of images of a class: rare classes get the largest.
 

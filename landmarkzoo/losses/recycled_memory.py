@@ -7,6 +7,7 @@ Landmarks, handing it out page by page costs as much as computing what stands in
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,6 +38,7 @@ class RecycledMemory:
 
     def __init__(self) -> None:
         self._block: NDArray[Any] = np.empty(0, np.uint8)
+        self._one_at_a_time = threading.Lock()
         self._user: Callable[[], NDArray[Any] | None] = lambda: None  # what a tensor's storage holds on to
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -44,13 +46,18 @@ class RecycledMemory:
         size = math.prod(shape) * dtype.itemsize
         if device.type != "cpu" or size < _WORTH_IT:
             return torch.empty(shape, dtype=dtype, device=device)
+        with self._one_at_a_time:
+            part = self._part(size)
+        return torch.from_numpy(part).view(dtype).view(*shape)
+
+    def _part(self, size: int) -> NDArray[Any]:
         if self._user() is not None or len(self._block) < size + _ALIGNMENT:
             self._block = np.empty(0, np.uint8)  # first give back what is there
             self._block = np.empty(size + _ALIGNMENT, np.uint8)  # numpy asks for huge pages
         start = -self._block.ctypes.data % _ALIGNMENT
         part = self._block[start : start + size]
         self._user = weakref.ref(part)  # which lives as long as the storage of the tensor
-        return torch.from_numpy(part).view(dtype).view(*shape)
+        return part
 
     def __reduce__(self) -> tuple[type[RecycledMemory], tuple[()]]:
         return RecycledMemory, ()

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo.metrics.truth import Rankings, as_index_sets, as_rankings
 from landmarkzoo.retrieval.arrays import IntArray, check_count
+from landmarkzoo.retrieval.label_sets import Rankings, as_index_sets, as_rankings
 
 FloatValues = NDArray[np.float64]
 

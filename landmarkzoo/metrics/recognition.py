@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo.metrics.hits import FloatValues
-from landmarkzoo.metrics.truth import as_label_sets
 from landmarkzoo.retrieval.arrays import IntArray, Labels, as_labels
+from landmarkzoo.retrieval.label_sets import as_label_sets
 
 Scores: TypeAlias = "NDArray[np.floating] | Tensor | Sequence[float]"
 
@@ -155,6 +155,9 @@ def _sorted_images(
     ignore_non_landmarks: bool,
 ) -> _SortedImages:
     sets = as_label_sets(truth, "truth")
+    negative = [row for row, labels_ in enumerate(sets) if labels_ and min(labels_) < 0]
+    if negative:
+        raise ValueError(f"truth[{negative[0]}] has a negative label: an image without landmark is empty, []")
     predicted = as_labels(labels, len(sets), "labels")
     if isinstance(scores, Tensor):
         scores = scores.detach().double().cpu().numpy()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from landmarkzoo.metrics.hits import FloatValues, relevant_hits, shares
-from landmarkzoo.metrics.truth import Rankings
+from landmarkzoo.retrieval.label_sets import Rankings
 
 
 def average_precisions(

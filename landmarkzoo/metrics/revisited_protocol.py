@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from landmarkzoo.metrics.hits import FloatValues
-from landmarkzoo.metrics.truth import Rankings, as_index_sets, as_rankings
 from landmarkzoo.retrieval.arrays import IntArray, check_count
+from landmarkzoo.retrieval.label_sets import Rankings, as_index_sets, as_rankings
 
 _KINDS = ("easy", "hard", "junk")
 # Which images a set-up looks for; those of the other kinds are taken out of the ranking.

@@ -73,8 +73,7 @@ def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
         ValueError: If timm has no such model.
         WeightsNotFoundError: If weights are asked for and not to be had.
     """
-    cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    if cfg is not None and cfg.fixed_input_size:
+    if _takes_one_size(name):
         try:  # transformers that resample their position embedding then take any image size
             return _cut_head(
                 create_timm_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
@@ -159,7 +158,8 @@ def create_pyramid(
     """
     if stem_stride not in (1, 2):
         raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride!r}")
-    available = [reduction for reduction, _ in _pyramid_maps_of(name)]
+    last = {r: index for index, r, _ in _pyramid_maps_of(name)}  # the last map of a stride is the richest
+    available = list(last)
     missing = [r for r in reductions if r not in available]
     if missing:
         raise ValueError(
@@ -167,7 +167,6 @@ def create_pyramid(
             f"{list(reductions)} are needed. Use a backbone of several stages such as "
             "tf_efficientnet_b5 or resnet50, or lz.GlobalDescriptor, which needs one map only."
         )
-    last = {r: i for i, r in enumerate(available)}  # the last map of a stride is the richest
     indices = tuple(last[r] for r in reductions)
     pyramid = create_timm_model(name, pretrained=pretrained, features_only=True, out_indices=indices)
     _cut_unused_blocks(pyramid)
@@ -204,14 +203,23 @@ def pyramid_size_rule(pyramid: nn.Module, name: str, stem_stride: int = 2) -> Im
 def _cut_head(backbone: nn.Module) -> nn.Module:
     """Without what timm keeps of a head even for no classes, and :func:`feature_map` does not need."""
     children = [name for name, _ in backbone.named_children()]
-    behind = children[children.index("global_pool") :] if "global_pool" in children else []
-    for name in children:
-        # conv_head stands before the pooling in an EfficientNet, and behind it in a MobileNetV3.
-        if name in ("head", "fc_norm", "attn_pool", "pre_logits") or (
-            name in behind and name in ("conv_head", "norm_head")
-        ):
-            setattr(backbone, name, nn.Identity())
+    cut = {"head", "fc_norm", "attn_pool", "pre_logits"}
+    if "global_pool" in children:
+        # What stands before the pooling belongs to the map: conv_head in an EfficientNet (behind it in a
+        # MobileNetV3), head in a SelecSLS.
+        children = children[children.index("global_pool") :]
+        cut |= {"conv_head", "norm_head"}
+    for name in cut.intersection(children):
+        setattr(backbone, name, nn.Identity())
     return backbone
+
+
+def _takes_one_size(name: str) -> bool:
+    try:
+        cfg = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # of an unknown tag, which is an error when the model is made
+        return False
+    return cfg is not None and bool(cfg.fixed_input_size)
 
 
 def pyramid_levels(name: str) -> dict[int, int]:
@@ -221,7 +229,7 @@ def pyramid_levels(name: str) -> dict[int, int]:
         >>> pyramid_levels("tf_efficientnet_b6")
         {2: 32, 4: 40, 8: 72, 16: 200, 32: 576}
     """
-    return dict(_pyramid_maps_of(name))  # the last map of a stride is the richest
+    return {reduction: channels for _, reduction, channels in _pyramid_maps_of(name)}
 
 
 def uncut_pyramid_names(name: str) -> set[str]:
@@ -230,13 +238,15 @@ def uncut_pyramid_names(name: str) -> set[str]:
     return set() if probe is None else set(probe.state_dict())
 
 
-def _pyramid_maps_of(name: str) -> list[tuple[int, int]]:
-    """Nominal stride and channels of all maps of a timm model, fine to coarse; empty where it has none."""
+def _pyramid_maps_of(name: str) -> list[tuple[int, int, int]]:
+    """Index, nominal stride and channels of the maps of a timm model, fine to coarse; empty without any."""
     probe = create_structure(name, features_only=True)
     if probe is None:
         return []
     info: Any = probe.feature_info
-    return [(int(r), int(c)) for r, c in zip(info.reduction(), info.channels())]
+    # Not of all models the first map has index 0.
+    maps = zip(info.out_indices, info.reduction(), info.channels())
+    return [(int(index), int(reduction), int(channels)) for index, reduction, channels in maps]
 
 
 def _cut_unused_blocks(pyramid: nn.Module) -> None:

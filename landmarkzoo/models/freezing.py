@@ -11,7 +11,7 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
 
     The modules of a frozen part stay in eval mode whatever ``model.train()`` says, so their dropout and
     stochastic depth are off as well. Make the optimizer afterwards, or again. Copies of the model are frozen
-    as it is; saved files know nothing of it.
+    as it is; saved files know nothing of it. All other modules get the mode that the model is in.
 
     Args:
         model: A landmarkzoo model.
@@ -83,10 +83,11 @@ def _check(model: DescriptorModel, parts: tuple[str, ...]) -> None:
         )
     names = {name for name, _ in model.named_modules()} | {name for name, _ in model.named_parameters()}
     for part in parts:
+        if not isinstance(part, str):
+            raise TypeError(f"a part is named by a string, got {part!r}; several are freeze(model, *parts)")
         if not part or part not in names:
-            raise ValueError(
-                f"{type(model).__name__} has no part {part!r}.{did_you_mean(part, names)} {_parts_of(model)}"
-            )
+            near = did_you_mean(part, names) if part else ""
+            raise ValueError(f"{type(model).__name__} has no part {part!r}.{near} {_parts_of(model)}")
 
 
 def _parts_of(model: DescriptorModel) -> str:

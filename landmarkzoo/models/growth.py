@@ -50,11 +50,12 @@ def carry_weights(source: DescriptorModel, target: DescriptorModel) -> CarriedWe
     """Copy all weights that still fit from one model into another, in place, and say which.
 
     A layer is carried whole or not at all: its weight, bias and batch-norm statistics must fit in name and
-    shape. Parameters that stand alone (tokens, position embeddings, bias tables, powers) are carried each by
-    itself. The timm parts have different names in different architectures (``backbone``, ``cnn``,
-    ``transformer``); between them the names inside count, so a Swin alone becomes the transformer of a
-    hybrid, and an EfficientNet its ``cnn``. Nothing is resized: a bias table of another window, for instance,
-    stays as it is in the target. Only weights go over, neither ``cfg`` nor what is frozen.
+    shape; the neck is one layer. Parameters that stand alone (tokens, position embeddings, bias tables,
+    powers) are carried each by itself. The timm parts have different names in different architectures
+    (``backbone``, ``cnn``, ``transformer``); between them the names inside count, so a Swin alone becomes
+    the transformer of a hybrid, and an EfficientNet its ``cnn``. Nothing is resized: a bias table of another
+    window, for instance, stays as it is in the target. Only weights go over, neither ``cfg`` nor what is
+    frozen.
 
     Args:
         source: The trained model; not changed.
@@ -111,6 +112,9 @@ def _layers(model: DescriptorModel) -> dict[str, dict[str, Tensor]]:
     for name, tensor in model.state_dict().items():
         owner, dot, leaf = name.rpartition(".")
         together = leaf in _OF_A_LAYER
+        if name.startswith("neck."):  # its batch norm and activation mean nothing without its Linear
+            owner, dot, leaf = name.partition(".")
+            together = True
         layers[owner if together else name][dot + leaf if together else ""] = tensor
     return dict(layers)
 

@@ -17,6 +17,7 @@ from landmarkzoo.models.backbones import (
     grid_size_rule,
     pyramid_channels,
     pyramid_maps,
+    pyramid_size_rule,
     swin_grid,
 )
 from landmarkzoo.models.descriptor_model import DescriptorModel, cfg_by_hand
@@ -81,13 +82,15 @@ class HybridSwin(DescriptorModel):
             raise ValueError(
                 f"cnn_level must be 4, 8 or 16, the nominal stride of the map, got {cnn_level!r}"
             )
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        both = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
+        height, width = (int(side) for side in both)  # of numpy too
         self.aggregation: Aggregation = aggregation
         self.transformer = create_swin(transformer, pretrained=pretrained_backbone)
         self.grid = swin_grid(self.transformer)
         self.size_rule = grid_size_rule(self.grid, cnn_level * stem_stride // 2)
         self.size_rule.check_size(height, width)
         self.cnn = create_pyramid(cnn, (cnn_level,), stem_stride=stem_stride, pretrained=pretrained_backbone)
+        pyramid_size_rule(self.cnn, cnn, stem_stride).check_size(height, width)
         channels = int(self.transformer.embed_dim)
         self.project = nn.Conv2d(pyramid_channels(self.cnn)[0], channels, kernel_size=1)
         if aggregation == "token":
@@ -135,6 +138,11 @@ class HybridSwin(DescriptorModel):
         """Sequence (B, h * w [+ 1], C) and grid before the last block, of which not all is always needed."""
         self.check_images(images)
         (features,) = pyramid_maps(self.cnn, images)  # (B, C, H, W), of the grid
+        if tuple(features.shape[2:]) != tuple(self.grid):  # strided layers round up, mostly
+            raise ValueError(
+                f"the map of {self.cfg.args['cnn']!r} has {tuple(features.shape[2:])} positions, the Swin "
+                f"takes {self.grid}: use an image_size that gives them, or another cnn"
+            )
         # Nothing bounds this map, and Swin's patch norm is gone: float16 could overflow here and in the sums.
         with without_autocast(features.device):
             x = (

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import numpy as np
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -85,4 +87,24 @@ class ModelCfg:
     paper: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "args", FrozenDict(self.args))
+        if not isinstance(self.args, Mapping):
+            raise ValueError(f"args must be a dictionary of arguments, got {self.args!r}")
+        args = {name: _plain(value) for name, value in self.args.items()}
+        object.__setattr__(self, "args", FrozenDict(args))
+        object.__setattr__(self, "embedding_dim", _plain(self.embedding_dim))
+        for name in ("input_size", "mean", "std"):
+            values = tuple(_plain(value) for value in getattr(self, name))
+            if len(values) != 3 or not all(isinstance(value, (int, float)) for value in values):
+                raise ValueError(f"{name} must be 3 numbers, got {getattr(self, name)!r}")
+            object.__setattr__(self, name, values)
+        if min(self.input_size) < 1 or min(self.std) <= 0:
+            raise ValueError(f"input_size and std must be positive, got {self.input_size} and {self.std}")
+        if self.resize != "squash":
+            raise ValueError(f"resize must be 'squash', the only way there is, got {self.resize!r}")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy as those of Python, which compare, print and go to JSON alike."""
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return tuple(_plain(v) for v in value)
+    return value.item() if isinstance(value, np.generic) else value

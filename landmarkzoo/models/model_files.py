@@ -17,10 +17,13 @@ from landmarkzoo.models.model_cfg import ModelCfg, Score
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 _FORMAT = "landmarkzoo.model.v1"
+# What a model is built and fed by: defaults in their place would be silently wrong.
+_NEEDED = {"architecture", "args", "embedding_dim", "input_size", "mean", "std", "interpolation", "resize"}
 
 
 def write_model(model: nn.Module, cfg: ModelCfg, folder: Path) -> None:
     """Write weights and cfg into a folder; each file whole or not at all."""
+    _config(cfg)  # what cannot be written is noticed before the weights are
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, str(temporary), {"format": "pt"})
@@ -30,8 +33,11 @@ def write_model(model: nn.Module, cfg: ModelCfg, folder: Path) -> None:
 def write_cfg(cfg: ModelCfg, folder: Path) -> None:
     """Write a cfg into a folder, whole or not at all."""
     with replacing(folder / CONFIG_FILE) as temporary:
-        config = {"format": _FORMAT, **asdict(cfg)}
-        temporary.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(_config(cfg), encoding="utf-8")
+
+
+def _config(cfg: ModelCfg) -> str:
+    return json.dumps({"format": _FORMAT, **asdict(cfg)}, ensure_ascii=False, indent=2) + "\n"
 
 
 def read_cfg(folder: Path) -> ModelCfg:
@@ -54,13 +60,16 @@ def read_cfg(folder: Path) -> ModelCfg:
         fix = "it was written by a newer landmarkzoo: upgrade" if newer else "it is of another library"
         raise ValueError(f"{path} has the format {found!r}, {_FORMAT!r} is needed: {fix}")
     known = {field.name for field in fields(ModelCfg)}
-    wrong = sorted(config.keys() - known) or sorted({"architecture", "args"} - config.keys())
+    wrong = sorted(config.keys() - known) or sorted(_NEEDED - config.keys())
     if wrong:
         raise ValueError(
             f"{path} is damaged or of a newer landmarkzoo: {', '.join(wrong)} unknown or missing"
         )
-    config["scores"] = tuple(Score(**score) for score in config.get("scores", ()))
-    return ModelCfg(**{name: _tuples(value) for name, value in config.items()})
+    try:
+        config["scores"] = tuple(Score(**score) for score in config.get("scores", ()))
+        return ModelCfg(**{name: _tuples(value) for name, value in config.items()})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or of a newer landmarkzoo: {error}") from error
 
 
 def read_weights(model: nn.Module, folder: Path) -> None:

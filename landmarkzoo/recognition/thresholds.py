@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from landmarkzoo.recognition.rejection import Recognition
+from landmarkzoo.retrieval.label_sets import as_label_sets
 
 
 def threshold_at_precision(
@@ -35,10 +36,14 @@ def threshold_at_precision(
     """
     if not 0 < precision <= 1:
         raise ValueError(f"precision must be in (0, 1], got {precision}")
-    if len(truth) != len(recognition):
-        raise ValueError(f"got truth of {len(truth)} photos for {len(recognition)} answers")
-    right = np.array([label in set(t) for label, t in zip(recognition.labels.tolist(), truth)], dtype=bool)
-    order = np.argsort(-recognition.scores, kind="stable")
+    sets = as_label_sets(truth, "truth")
+    if len(sets) != len(recognition):
+        raise ValueError(f"got truth of {len(sets)} photos for {len(recognition)} answers")
+    if np.isnan(recognition.scores).any():
+        raise ValueError(f"the score of photo {int(np.isnan(recognition.scores).argmax())} is NaN")
+    right = np.array([label in t for label, t in zip(recognition.labels.tolist(), sets)], dtype=bool)
+    answered = np.flatnonzero(recognition.labels != -1)  # -1 is no answer, neither right nor wrong
+    order = answered[np.argsort(-recognition.scores[answered], kind="stable")]
     scores = recognition.scores[order]
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     last_of_ties = np.append(scores[1:] < scores[:-1], True)  # equal scores are above a threshold together

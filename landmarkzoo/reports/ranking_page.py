@@ -88,8 +88,8 @@ def _section(
         if image < 0:
             continue
         kind, mark = "", ""
-        if labels is not None:
-            right = label is not None and labels[1][image] == label
+        if labels is not None and label is not None:  # of a query without landmark nothing is right or wrong
+            right = labels[1][image] == label
             kind, mark = ("right", "right") if right else ("wrong", "wrong")
         id_ = ranking.index_ids[image]
         figures.append(_figure(index_photos / id_, kind, id_, f"{rank}. {score:.3f}", mark))
@@ -103,7 +103,7 @@ def _figure(path: Path, kind: str, id_: str, text: str, mark: str = "") -> str:
 
 def _image(path: Path, id_: str) -> str:
     try:
-        photo = open_photo(path)
+        photo = open_photo(path if path.is_file() else id_)  # a single photo's id is its path as given
     except (PhotoError, OSError) as error:  # a page with a gap is worth more than none
         reason = error.reason if isinstance(error, PhotoError) else str(error)
         return f"<div class=none>{html.escape(reason)}</div>"

@@ -94,7 +94,8 @@ def database_augmentation(
     x, k = as_vectors(index, "index"), check_count(k, "k")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to augment")
-    weights = np.logspace(0, -1.5, k)[: len(x)]
+    count = np.arange(min(k, len(x)))
+    weights = 10 ** (-1.5 * count / max(1, k - 1))  # the first of logspace(0, -1.5, k)
     rows = nearest_others(x, min(k, len(x)) - 1, as_device(device))
     rows = np.concatenate([np.arange(len(x))[:, None], rows], axis=1)
     weights = np.broadcast_to(weights / weights.sum(), rows.shape)

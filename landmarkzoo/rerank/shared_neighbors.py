@@ -103,7 +103,7 @@ def _itself_first(rows: IntArray) -> IntArray:
 def _mutual_weights(x: NDArray[np.float64], nearest: IntArray, k1: int) -> _Sparse:
     """Weights of each image over its k-reciprocal neighbours, expanded, of sum 1."""
     mutual = _mutual_neighbors(nearest[:, : k1 + 1])
-    mutual_half = _mutual_neighbors(nearest[:, : (k1 + 1) // 2 + 1])
+    mutual_half = _mutual_neighbors(nearest[:, : round(k1 / 2) + 1])
     columns, values = [], []
     for i, own in enumerate(mutual):
         grown = set(own)

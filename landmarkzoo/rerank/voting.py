@@ -21,6 +21,8 @@ from landmarkzoo.retrieval.arrays import (
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import check_comparable
 
+_BLOCK_VALUES = 2**22  # pairs of votes in flight
+
 
 @dataclass(frozen=True, eq=False)
 class Votes:
@@ -100,11 +102,17 @@ def count_votes(
         >>> count_votes(np.array([[20, 30, 10]]), np.array([[0.8, 0.3, 0.2]]), 3)
         (array([20]), array([0.26666667]))
     """
-    same = labels[:, :, None] == labels[:, None, :]
-    sums = (same * similarities[:, None, :].astype(np.float64)).sum(axis=-1)  # (N, m, m) -> (N, m)
-    winner = sums.argmax(axis=1)  # the first maximum: on a tie the nearer neighbour's label
-    rows = np.arange(len(labels))
-    return labels[rows, winner], sums[rows, winner] / neighbors
+    winners, confidence = np.empty(len(labels), np.int64), np.empty(len(labels))
+    step = max(1, _BLOCK_VALUES // labels.shape[1] ** 2)
+    for start in range(0, len(labels), step):
+        votes, cosines = labels[start : start + step], similarities[start : start + step]
+        same = votes[:, :, None] == votes[:, None, :]
+        sums = (same * cosines[:, None, :].astype(np.float64)).sum(axis=-1)  # (n, m, m) -> (n, m)
+        winner = sums.argmax(axis=1)  # the first maximum: on a tie the nearer neighbour's label
+        rows = np.arange(len(votes))
+        winners[start : start + step] = votes[rows, winner]
+        confidence[start : start + step] = sums[rows, winner] / neighbors
+    return winners, confidence
 
 
 def check_votes(votes: Votes, images: int, neighbors: int) -> None:

@@ -88,8 +88,8 @@ def as_device(device: str | torch.device | None) -> torch.device:
     """
     try:
         where = torch.device("cpu" if device is None else device)
-        torch.empty(0, device=where)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch is built without CUDA
+        torch.empty(0, device=where).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # without CUDA, or of "meta"
         reason = str(error).partition("\n")[0]
         raise ValueError(f"cannot compute on the device {device!r}: {reason}. Use 'cpu'?") from error
     return where

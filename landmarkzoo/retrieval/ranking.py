@@ -46,6 +46,8 @@ class Ranking:
                 "a ranking needs indices and scores of one shape (Q, k), got "
                 f"{self.indices.shape} and {self.scores.shape}"
             )
+        if self.index_ids is not None and self.indices.size and self.indices.max() >= len(self.index_ids):
+            raise ValueError(f"row {self.indices.max()} is not in an index of {len(self.index_ids)} ids")
         if self.query_ids is not None and len(self.query_ids) != len(self.indices):
             raise ValueError(f"got {len(self.query_ids)} query ids for {len(self.indices)} queries")
 

@@ -78,11 +78,17 @@ class Whitening:
             return Whitening(mean, pca_whitening(total, dim, shrinkage))
         within = _covariance_within(x, as_labels(labels, len(x), "labels"))
         values, vectors = np.linalg.eigh(within)
-        if not values[-1] > 0:
+        if not values[-1] > _noise(values):
             raise ValueError("whitening with labels needs landmarks with 2 different photos: there are none")
+        if shrinkage == 0 and not values[0] > _noise(values):
+            raise ValueError("shrinkage=0 needs more photos than dimensions, in landmarks with 2 and more")
         inverse_root = (vectors / np.sqrt(values.clip(min=0) + shrinkage * values[-1])) @ vectors.T
-        strongest = np.linalg.eigh(inverse_root @ total @ inverse_root)[1][:, ::-1].T[:dim]
-        return Whitening(mean, _fixed_signs(strongest @ inverse_root))
+        strongest = np.linalg.eigh(inverse_root @ total @ inverse_root)[1][:, ::-1].T
+        spread = np.linalg.eigvalsh(total)
+        kept = min(dim, int((spread > _noise(spread)).sum()))
+        rows = np.zeros((dim, x.shape[1]))
+        rows[:kept] = _fixed_signs(strongest[:kept] @ inverse_root)
+        return Whitening(mean, rows)
 
     def apply(self, descriptors: Vectors) -> Vectors:
         """Whitened descriptors (N, dim) of length 1: float32, or Descriptors that know of it, as they came.
@@ -166,13 +172,19 @@ def pca_whitening(covariance: NDArray[np.float64], dim: int, shrinkage: float) -
     values, vectors = values[::-1], vectors[:, ::-1].T
     if not values[0] > len(values) * np.finfo(np.float64).eps:
         raise ValueError("all photos have the same features: whitening needs photos that differ")
-    # Sums of unit vectors carry rounding errors of 1, not of the largest eigenvalue, which may be small.
-    noise = len(values) * np.finfo(np.float64).eps * max(1.0, values[0])
-    rank = int((values > noise).sum())
+    rank = int((values > _noise(values)).sum())
     kept = min(dim, rank)
     rows = np.zeros((dim, len(values)))
     rows[:kept] = _fixed_signs(vectors[:kept]) / np.sqrt(values[:kept, None] + shrinkage * values[0])
     return rows
+
+
+def _noise(values: NDArray[np.float64]) -> float:
+    """Size of eigenvalues that are rounding errors.
+
+    Sums of unit vectors carry those of 1, not of the largest eigenvalue, which may be small.
+    """
+    return len(values) * float(np.finfo(np.float64).eps) * max(1.0, float(values.max()))
 
 
 def _fixed_signs(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -105,7 +105,13 @@ def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
             f"has {', '.join(ARCHITECTURES)}: upgrade, if it is a newer one"
         )
     _check_overrides(ARCHITECTURES[cfg.architecture], dict(cfg.args), where=f"{folder}: ")
-    model = _build(cfg, False, overrides)
+    try:
+        model = _build(cfg, False, overrides)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder}: its {CONFIG_FILE} describes no model that can be built here: {error}. If a newer "
+            "landmarkzoo or timm saved it, upgrade"
+        ) from error
     read_weights(model, folder)
     return model
 
@@ -118,10 +124,18 @@ def _build(cfg: ModelCfg, pretrained_backbone: bool, overrides: dict[str, Any]) 
         cfg = replace(cfg, scores=())
     if "backbone" in overrides or "cnn" in overrides:
         cfg = replace(cfg, mean=model.cfg.mean, std=model.cfg.std)
-    if "image_size" in overrides:
+    if "image_size" in overrides or not _takes(model, cfg):
         cfg = replace(cfg, input_size=model.cfg.input_size)
     model.cfg = replace(cfg, args=model.cfg.args, embedding_dim=model.embedding_dim)
     return model
+
+
+def _takes(model: DescriptorModel, cfg: ModelCfg) -> bool:
+    try:
+        model.size_rule.check_size(*cfg.input_size[1:])
+    except ValueError:
+        return False
+    return True
 
 
 def _check_overrides(architecture: type[DescriptorModel], overrides: dict[str, Any], where: str = "") -> None:

@@ -72,6 +72,8 @@ def _settled(repo: str, options: HubOptions, needed: Sequence[str]) -> tuple[Pat
     if cached is not None and (options.local_files_only or cached.name == options.revision):
         folder = cached
     elif cached is None:
+        if not options.force_download and _cached(repo, options, (CONFIG_FILE,)) is not None:
+            _commit(repo, options)  # of a dead Hub the cached config would tell nothing
         folder = _config(repo, options).parent
     else:
         try:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
-    BadRequestError,
     DisabledRepoError,
     EntryNotFoundError,
     FileMetadataError,
@@ -65,7 +64,7 @@ def _root(error: Exception) -> Exception:
     """The error behind the client's "not cached either" and "forced download failed"."""
     wrapped = isinstance(error, LocalEntryNotFoundError) or type(error) is ValueError
     cause = error.__cause__ if wrapped else None
-    return cause if isinstance(cause, Exception) and not isinstance(cause, BadRequestError) else error
+    return cause if isinstance(cause, Exception) else error
 
 
 def _explanation(error: Exception, where: str, repo: str, revision: str | None) -> Exception | None:

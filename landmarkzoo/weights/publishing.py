@@ -38,6 +38,8 @@ def publish(
     """
     if target.repo.startswith(HUB) or "@" in target.repo:
         raise ValueError(f"{target.repo!r}: push_to_hub takes 'org/repo', and the branch as revision=...")
+    if "/" not in target.repo:  # the Hub would make one below the user, and then not find it by this name
+        raise ValueError(f"{target.repo!r} has no owner: push_to_hub takes 'org/repo' or 'user/repo'")
     cfg = _stated(model.cfg, stated)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -58,7 +60,7 @@ def publish(
 
 def _stated(cfg: ModelCfg, stated: Mapping[str, Any]) -> ModelCfg:
     """The cfg with what was stated of the weights."""
-    given = {name: value for name, value in stated.items() if value is not None}
+    given = {name: value for name, value in stated.items() if value is not None and value != ""}
     if "scores" in given:
         given["scores"] = tuple(given["scores"])
         for score in given["scores"]:

@@ -102,7 +102,8 @@ class TestRecognize:
         rows = rows_of(out)
         assert [row["label"] for row in rows] == [f"place{label}" for label in expected.labels]
         np.testing.assert_allclose([float(row["score"]) for row in rows], expected.scores, atol=1e-4)
-        assert rows[0]["support"].split() == [t.ids[row] for row in expected.support[0]]
+        support = [rows[0][f"support{n}"] for n in (1, 2, 3)]
+        assert support == [t.ids[row] for row in expected.support[0]]
         assert "8 photos, 8 with a landmark" in printed
         middle = float(np.median(expected.scores))
         assert run(capsys, "recognize", *files, *options, "--threshold", middle)[0] == 0

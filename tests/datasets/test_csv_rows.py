@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmarkzoo.datasets.csv_rows import csv_header, csv_rows
+from landmarkzoo.datasets.csv_rows import csv_header, csv_rows, whole_number
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=8)
 
@@ -75,3 +75,10 @@ def test_rows_come_back_as_the_csv_module_wrote_them(tmp_path_factory, rows):
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("first", "second"), *rows])
     assert [tuple(reversed(cells)) for _, cells in csv_rows(path, ["second", "first"])] == rows
+
+
+@pytest.mark.parametrize("text", ["9223372036854775808", "9" * 5000])
+def test_numbers_beyond_64_bits_name_file_and_line(text):
+    assert whole_number("9223372036854775807", "a.csv", 7, "a landmark") == 2**63 - 1
+    with pytest.raises(ValueError, match=r"a\.csv, line 7: a landmark is too large"):
+        whole_number(text, "a.csv", 7, "a landmark")

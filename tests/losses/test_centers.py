@@ -73,3 +73,12 @@ def test_pickling_without_a_group():
     twin = pickle.loads(pickle.dumps(head()))
     assert torch.equal(twin(X, Y), head()(X, Y))
     assert pickle.loads(pickle.dumps(Ranks())) == Ranks()
+
+
+def test_of_equally_near_centers_the_first_one_is_moved():
+    new = lz.SubCenterArcFaceDynamic(4, 2, margins=0.2, sub_centers=2)
+    with torch.no_grad():
+        new.weight[1] = new.weight[0]
+    new(X, Y.clamp(max=1)).backward()
+    assert new.weight.grad[0].abs().sum() > 0
+    assert new.weight.grad[1].abs().sum() == 0

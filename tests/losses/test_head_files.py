@@ -137,6 +137,25 @@ def test_wrong_names(tmp_path):
     for names in ("abcd", {0: "a"}, {"a", "b", "c", "d"}):
         with pytest.raises(TypeError, match="must be a list in the order of the classes"):
             lz.losses.save_head(head_with_everything(), tmp_path, names)
-    for name in ("dolg_efficientnet_b5", "hf-hub:org/repo"):
-        with pytest.raises(ValueError, match="local-dir:path"):
+    for name, right in (("dolg_efficientnet_b5", "local-dir:path"), ("hf-hub:", "hf-hub:org/repo")):
+        with pytest.raises(ValueError, match=right):
             lz.load_head(name)
+
+
+def test_arguments_of_a_newer_head(tmp_path):
+    lz.losses.save_head(head_with_everything(), tmp_path)
+    path = tmp_path / "head.safetensors"
+    metadata = safe_metadata(path.read_bytes(), tmp_path)
+    weight = {"weight": torch.zeros(8, 512)}
+    for arguments, message in (
+        ('{"embedding_dim": 512, "num_classes": 4, "rings": 2}', "rings"),
+        ("null", ""),
+    ):
+        save_file(weight, str(path), {**metadata, "arguments": arguments})
+        with pytest.raises(
+            ValueError, match=f"head.safetensors is damaged or of a newer landmarkzoo: .*{message}"
+        ):
+            lz.load_head(f"local-dir:{tmp_path}")
+    save_file(weight, str(path), {**metadata, "format": "landmarkzoo.head.v2"})
+    with pytest.raises(ValueError, match="if a newer one wrote it, upgrade"):
+        lz.load_head(f"local-dir:{tmp_path}")

@@ -73,3 +73,22 @@ def test_autograd_keeps_it_as_the_gradient_without_a_copy():
     Double.apply(x).sum().backward()
     assert x.grad.data_ptr() == address
     assert (x.grad == 2).all()
+
+
+def test_threads_never_get_one_block_at_once():
+    import sys
+    from concurrent.futures import ThreadPoolExecutor
+
+    memory, interval = RecycledMemory(), sys.getswitchinterval()
+
+    def use(number):
+        tensor = memory.empty((2**20 + 1,), torch.float32, CPU)
+        tensor[0] = number
+        return bool(tensor[0] == number)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(use, range(400)))
+    finally:
+        sys.setswitchinterval(interval)

@@ -43,9 +43,9 @@ def test_stem_stride_1(name):
 
 
 def test_wrong_backbones():
-    with pytest.raises(ValueError, match=r"strides \[16, 16, 16\], but strides \[16, 32\] are needed"):
+    with pytest.raises(ValueError, match=r"strides \[16\], but strides \[16, 32\] are needed"):
         create_pyramid("vit_tiny_patch16_224", (16, 32))
-    with pytest.raises(ValueError, match=r"strides \[32, 32, 32\], but"):
+    with pytest.raises(ValueError, match=r"strides \[32\], but"):
         create_pyramid("mixer_s32_224", (16, 32))
     with pytest.raises(ValueError, match="Did you mean resnet50"):
         create_pyramid("resnet5o", (16, 32))
@@ -113,3 +113,24 @@ def test_backbone_without_a_map():
         feature_map(create_backbone("crossvit_tiny_240"), torch.zeros(1, 3, 240, 240))
     with pytest.raises(ValueError, match="50 tokens do not form a grid"):
         feature_map(create_backbone("coat_lite_tiny"), torch.zeros(1, 3, 224, 224))
+
+
+@pytest.mark.parametrize("name", ["dla34", "tresnet_m", "resnet18", "tf_efficientnet_lite0", "convnext_atto"])
+def test_maps_of_a_pyramid_have_their_nominal_strides(name):
+    # The maps of some models are not numbered from 0.
+    model = lz.DOLG(name, hidden_dim=8, dilations=(1,)).eval()
+    with torch.no_grad():
+        maps = model.forward_features(torch.zeros(1, 3, 224, 224))
+    assert [tuple(m.shape[2:]) for m in maps] == [(14, 14), (7, 7)]
+    assert model.size_rule.minimum == 32
+
+
+def test_layers_before_the_pooling_are_no_head():
+    model = lz.GlobalDescriptor("selecsls42", pool="avg", neck="none").eval()  # whose head is convolutions
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, model.embedding_dim)
+
+
+@pytest.mark.parametrize("create", [lz.GlobalDescriptor, lz.DOLG])
+def test_an_unknown_tag_is_named(create):
+    with pytest.raises(ValueError, match=r"resnet18\.nope"):
+        create("resnet18.nope")

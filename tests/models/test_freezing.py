@@ -161,3 +161,11 @@ def test_wrapped_models(model, function):
 def test_freezing_nothing_is_an_error(model):
     with pytest.raises(ValueError, match=r"at least one part\. It has backbone"):
         lz.freeze(model)
+
+
+def test_parts_are_named_one_by_one():
+    model = lz.GlobalDescriptor("test_efficientnet", embedding_dim=8)
+    with pytest.raises(TypeError, match=r"a part is named by a string, got \['backbone'\]"):
+        lz.freeze(model, ["backbone"])
+    with pytest.raises(ValueError, match=r"has no part ''\. It has backbone"):
+        lz.freeze(model, "")

@@ -198,3 +198,13 @@ def test_what_cannot_be_carried():
         lz.carry_weights(one, other)
     with pytest.raises(TypeError, match="two landmarkzoo models, got ResNet"):
         lz.carry_weights(other.backbone, other)
+
+
+def test_a_neck_is_carried_whole_or_not_at_all():
+    source = lz.GlobalDescriptor("test_efficientnet", embedding_dim=8)
+    target = lz.DOLG("test_efficientnet", embedding_dim=8, hidden_dim=8, dilations=(1,))
+    report = lz.carry_weights(source, target)  # the Linear takes other features
+    assert [name for name in report.copied if name.startswith("neck.")] == []
+    assert {name for name in report.kept if name.startswith("neck.")} == {
+        name for name in target.state_dict() if name.startswith("neck.")
+    }

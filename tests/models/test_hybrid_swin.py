@@ -220,3 +220,20 @@ def test_200_training_steps_under_autocast_stay_finite():
         assert torch.isfinite(loss), step
     assert all(torch.isfinite(p).all() for p in model.parameters())
     assert min(losses[-10:]) < losses[0]
+
+
+def test_a_network_that_rounds_down_says_which_map_it_has():
+    model = lz.HybridSwin("convnext_atto", "swin_tiny_patch4_window7_224", image_size=448, cnn_level=8)
+    with torch.no_grad():
+        assert model(torch.zeros(2, 3, 448, 448)).shape == (2, 512)
+        with pytest.raises(
+            ValueError, match=r"map of 'convnext_atto' has \(55, 55\) positions.*takes \(56, 56\)"
+        ):
+            model(torch.zeros(1, 3, 441, 441))
+
+
+def test_a_cnn_of_one_size_is_refused_where_it_does_not_fit():
+    with pytest.raises(ValueError, match="224x224"):
+        lz.HybridSwin(
+            "swin_tiny_patch4_window7_224", "swin_tiny_patch4_window7_224", image_size=448, cnn_level=8
+        )

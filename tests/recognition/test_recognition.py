@@ -137,14 +137,20 @@ class TestThreshold:
         r = self.answers(random.integers(0, 3, n), random.integers(0, 5, n) / 4)
         truth = [[int(x)] if x >= 0 else [] for x in random.integers(-1, 3, n)]
         right = np.array([label in t for label, t in zip(r.labels, truth)])
-        good = [s for s in r.scores if right[r.scores >= s].mean() >= precision]
+        good = [s for s in r.scores if right[r.scores >= s].mean() >= precision]  # labels are not -1 here
         if good:
             assert lz.recognition.threshold_at_precision(r, truth, precision) == min(good)
         else:
             with pytest.raises(ValueError, match="no threshold"):
                 lz.recognition.threshold_at_precision(r, truth, precision)
 
+    def test_no_answer_is_neither_right_nor_wrong(self):
+        r = self.answers([-1, 1], [0.9, 0.8])
+        assert lz.recognition.threshold_at_precision(r, [[], np.array([1])], 1.0) == 0.8
+
     def test_wrong_input(self):
+        with pytest.raises(ValueError, match="the score of photo 0 is NaN"):
+            lz.recognition.threshold_at_precision(self.answers([1], [np.nan]), [[1]], 0.5)
         with pytest.raises(ValueError, match="precision must be in"):
             lz.recognition.threshold_at_precision(self.answers([1], [1.0]), [[1]], 95)
         with pytest.raises(ValueError, match="truth of 2 photos for 1 answers"):

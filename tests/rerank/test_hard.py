@@ -65,3 +65,16 @@ def test_votes_computed_before_are_taken_and_checked():
         lz.rerank.hard_discriminative(query, index[:8], train, labels, index_votes=votes)
     with pytest.raises(ValueError, match="threshold must be finite"):
         lz.rerank.hard_discriminative(query, index, train, labels, threshold=np.nan)
+
+
+def test_two_confidences_at_the_threshold_are_not_enough():
+    train, labels, query = np.eye(3), [7, 8, 9], np.array([[1.0, 0, 0]])
+    # The first has the query's label; the second is nearer than the third, which has that label too.
+    index = np.array([[1.0, 0, 0], [0.6, 0.8, 0], [0.59, 0.57, 0.57]])
+    votes = lz.rerank.vote(index, train, labels, 1)
+    assert votes.labels.tolist() == [7, 8, 7]
+    at = float(votes.confidence[2] + lz.rerank.vote(query, train, labels, 1).confidence[0])
+    for threshold, expected in ((at, [0, 1]), (np.nextafter(at, 0), [0, 2])):
+        options = {"k": 2, "neighbors": 1, "threshold": threshold}
+        ranking = lz.rerank.hard_discriminative(query, index, train, labels, **options)
+        assert ranking.indices[0].tolist() == expected

@@ -24,7 +24,7 @@ def slow_scores(query, index, k1, k2, weight):
     for i in range(len(x)):
         own = grown = mutual(i, k1)
         for j in own:
-            half = mutual(j, (k1 + 1) // 2)
+            half = mutual(j, round(k1 / 2))  # of two halves the even one, as numpy rounds
             if len(half & own) > 2 / 3 * len(half):
                 grown = grown | half
         weights = {j: np.exp(cosine(x[i], x[j]) - 1) for j in grown}

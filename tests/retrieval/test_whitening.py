@@ -63,8 +63,11 @@ def test_unknown_labels_and_single_photos_say_nothing(photos):
     one = lz.Whitening.fit(x, labels=some)
     two = lz.Whitening.fit(np.append(x, x[:1], axis=0), labels=alone)
     assert one.projection.shape == two.projection.shape
+    np.testing.assert_allclose(two.projection / one.projection, 1, atol=0.2)  # the mean moves a little
     with pytest.raises(ValueError, match="landmarks with 2 different photos"):
         lz.Whitening.fit(x, labels=np.arange(300))
+    with pytest.raises(ValueError, match="landmarks with 2 different photos"):
+        lz.Whitening.fit(np.repeat(x[:30], 3, axis=0), labels=np.repeat(np.arange(30), 3))
     with pytest.raises(ValueError, match="landmarks with 2 different photos"):
         lz.Whitening.fit(x, labels=np.full(300, -1))
 
@@ -107,3 +110,15 @@ def test_wrong_input():
             lz.Whitening.fit(**arguments)
     with pytest.raises(ValueError, match="takes 3 dimensions, got 2"):
         lz.Whitening.fit(np.eye(3)).apply(np.eye(2))
+
+
+def test_directions_that_the_photos_do_not_span_are_zero_with_labels_too():
+    random = np.random.default_rng(0)
+    x, labels = random.standard_normal((20, 64)), np.arange(20) % 4
+    whitening = lz.Whitening.fit(x, labels=labels)
+    assert (np.linalg.norm(whitening.projection, axis=1) > 0).sum() == 19
+    order = random.permutation(20)
+    again = lz.Whitening.fit(x[order], labels=labels[order])
+    np.testing.assert_allclose(again.apply(x), whitening.apply(x), atol=1e-4)
+    with pytest.raises(ValueError, match="shrinkage=0 needs more photos than dimensions"):
+        lz.Whitening.fit(x, labels=labels, shrinkage=0.0)

@@ -151,3 +151,70 @@ def test_damaged_files(saved):
 def test_names_that_are_none():
     with pytest.raises(ValueError, match="a folder is 'local-dir:path', a repository 'hf-hub:org/repo'"):
         lz.create_model("some/folder")
+
+
+def test_arguments_of_numpy_are_saved_as_numbers(tmp_path):
+    import numpy as np
+
+    model = lz.DOLG("test_efficientnet", embedding_dim=np.int64(8), hidden_dim=8, dilations=np.array([1, 2]))
+    model.save_pretrained(tmp_path)
+    loaded = lz.create_model(f"local-dir:{tmp_path}")
+    assert loaded.cfg == model.cfg
+    assert loaded.cfg.args["dilations"] == (1, 2)
+    hybrid = {"image_size": np.int64(448), "cnn_level": 8}
+    assert (
+        lz.HybridSwin("tf_efficientnet_b0", "swin_tiny_patch4_window7_224", **hybrid).cfg.args["image_size"]
+        == 448
+    )
+
+
+def test_what_cannot_be_written_is_noticed_before_anything_is(tmp_path):
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
+    model.cfg = lz.ModelCfg("GlobalDescriptor", {"backbone": object()})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        model.save_pretrained(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"scores": [{"metric": "GAP", "value": 0.5, "protocol": "x", "date": "2027"}]},
+            "newer landmarkzoo.*date",
+        ),
+        ({"args": None}, "args must be a dictionary"),
+        ({"args": {}}, "describes no model that can be built here.*backbone"),
+        (
+            {"args": {"backbone": "tf_efficientnet_lite0", "pool": "r-mac"}},
+            "can be built here: .*r-mac.*upgrade",
+        ),
+        ({"mean": [1, 2]}, "mean must be 3 numbers"),
+        ({"std": [0, 0, 0]}, "std must be positive"),
+        ({"input_size": "big"}, "input_size must be 3 numbers"),
+        ({"resize": "crop"}, "resize must be 'squash'"),
+    ],
+)
+def test_values_of_a_config_that_cannot_be(saved, changes, message):
+    _, folder, name = saved
+    edit(folder, **changes)
+    with pytest.raises(ValueError, match=message) as raised:
+        lz.create_model(name)
+    assert str(folder) in str(raised.value)
+
+
+def test_a_config_without_its_transform(saved):
+    _, folder, name = saved
+    config = json.loads((folder / "config.json").read_text())
+    del config["mean"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="mean unknown or missing"):
+        lz.create_model(name)
+
+
+def test_a_backbone_of_another_size_brings_its_own():
+    model = lz.create_model("efficientnet_lite0_gem", backbone="test_vit", pool="avg", neck="none").eval()
+    with torch.no_grad():
+        assert model(torch.zeros(1, *model.cfg.input_size)).shape == (1, model.embedding_dim)
+    other = lz.create_model("efficientnet_b3", backbone="mixer_s32_224")
+    assert other.cfg.input_size == (3, 224, 224)

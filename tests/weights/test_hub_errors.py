@@ -226,6 +226,33 @@ def test_a_hub_that_dies_in_between(hub, call, cache, file):
         call(get, "hf-hub:org/model", cache_dir=cache)
 
 
+def test_a_hub_that_dies_between_model_and_head(hub, call, cache):
+    """With the config in the cache, the client would ask for each other file for half a minute."""
+    call(hub_client.load, "hf-hub:org/model", cache_dir=cache)
+    hub.stop()
+    started = time.perf_counter()
+    try:
+        with pytest.raises(ConnectionError, match="hf-hub:org/model: no connection to http"):
+            call(hub_client.load_head, "hf-hub:org/model", cache_dir=cache)
+    finally:
+        hub.start()
+    assert time.perf_counter() - started < 4
+
+
+def test_a_request_that_is_refused_is_no_missing_file(hub, call, cache):
+    hub.broken[""] = 400
+    with pytest.raises(OSError, match=r"refuses the request \(400"):
+        call(hub_client.load_without_patience, "hf-hub:org/model", cache_dir=cache)
+
+
+def test_a_damaged_config_in_the_cache_is_noticed(hub, load, cache):
+    load("hf-hub:org/model")
+    (blob,) = {path.resolve() for path in cache.rglob("config.json")}
+    blob.write_bytes(blob.read_bytes().replace(b": 16", b": 17"))
+    with pytest.raises(ValueError, match=r"config.json is damaged: its content is not that of its hash"):
+        load("hf-hub:org/model")
+
+
 def test_something_that_is_no_hub(hub, load):
     hub.broken["config.json"] = 200
     with pytest.raises(ConnectionError, match="does not answer as a Hub does: check HF_ENDPOINT and proxies"):

@@ -121,3 +121,19 @@ def test_the_folder_stays_as_it_was(pushed):
     assert "README.md" not in pushed.files
     assert json.loads(pushed.files["config.json"])["format"] == "landmarkzoo.model.v1"
     assert hub_client.load(f"local-dir:{pushed.folder}").cfg == pushed.cfg
+
+
+def test_a_stale_head_goes_from_its_branch(hub, push):
+    push("org/new")
+    push("org/new", revision="v2")
+    repo = hub.repos["org/new"]
+    push("org/new", with_head=False)  # main has no head any more, the branch still has one
+    push("org/new", revision="v2", with_head=False)
+    assert "head.safetensors" not in repo.files("v2")
+    assert "classes.json" not in repo.files("v2")
+
+
+def test_a_repository_needs_its_owner(hub, push):
+    with pytest.raises(ValueError, match="'model' has no owner: push_to_hub takes 'org/repo' or 'user/repo'"):
+        push("model")
+    assert list(hub.repos) == ["org/model"]
