@@ -343,7 +343,6 @@ def resume(run: Run) -> None:
 
 
 def write_log(run: Run) -> None:
-    """All epochs as log.csv and curves.png."""
     lines = [",".join(run.history[-1]), *(",".join(map(str, row.values())) for row in run.history), ""]
     write_whole(run.options.out / "log.csv", lambda file: file.write("\n".join(lines).encode()))
     picture = Image.new("RGB", (480, 120 * len(run.history[-1])), "white")
