@@ -30,7 +30,7 @@ import landmarkzoo as lz
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings that did well on 551 photos of 26 landmarks; see docs/numbers.md."""
+    """Settings for some hundred photos; ``benchmarks/finetune_photos.py`` measures them."""
 
     model: str = "efficientnet_lite0_gem"
     image_size: int = 256
