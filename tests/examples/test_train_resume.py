@@ -34,7 +34,9 @@ def assert_same_end(run, whole, **tolerance):
 def start(options, out):
     """The trainer in a process group of its own, with a checkpoint after every step."""
     command = [sys.executable, train.__file__, *options, "--out", str(out), "--checkpoint-every", "1"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums in one order, as in this process
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
 
 def wait_until_the_middle_of_an_epoch(process, out):
