@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.utils.data import Dataset
 from landmarkzoo.data import open_photo
 
 
-class PhotosOnDisk(Dataset[Image.Image]):
+class PhotosOnDisk(Dataset[Image.Image], ABC):
     """Photos with ids and labels; each is decoded when it is asked for.
 
     Subclasses say where the file of a photo is. The list comes from elsewhere than the photos, and of large
@@ -28,9 +29,9 @@ class PhotosOnDisk(Dataset[Image.Image]):
     labels: NDArray[np.int64]
     class_names: list[str]
 
+    @abstractmethod
     def path(self, position: int) -> Path:
         """File of a photo, there or not."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.ids)
