@@ -62,7 +62,8 @@ class Trained:
         self.optimizer = torch.optim.Adam([*self.model.parameters(), *self.head.parameters()], lr=1e-4)
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.form.low):
+        dtype = torch.bfloat16 if self.form.low else torch.float32
+        with lz.layers.mixed_precision(images.device, dtype):
             return self.head(self.model(images.to(memory_format=self.form.layout)), labels)
 
     def step(self, images: Tensor, labels: Tensor) -> None:

@@ -176,11 +176,11 @@ class Run:
         if options.init is not None:
             report = lz.carry_weights(lz.create_model(f"local-dir:{options.init}"), self.model)
             head, names = lz.load_head(f"local-dir:{options.init}", process_group=group)
-            if names == data.class_names:
+            same = names == data.class_names
+            if same:
                 self.head.load_state_dict(head.state_dict())
-            how = "copied" if names == data.class_names else "new, as the classes are others"
             if RANK == 0:
-                print(f"{report}\nhead: {how}")
+                print(f"{report}\nhead: {'copied' if same else 'new, as the classes are others'}")
         if COUNT > 1 and self.device.type == "cuda":
             self.model = convert_sync_batchnorm(self.model)
         self.model.to(self.device, memory_format=torch.channels_last)
@@ -190,8 +190,8 @@ class Run:
         self.net = beside_others(self.model)
         self.criterion = self.head if self.spread else beside_others(self.head)
         rates = {name: getattr(options, name) for name in ("lr", "weight_decay", "layer_decay")}
-        groups = lz.parameter_groups(self.model, head=self.head, **rates)
-        self.optimizer = getattr(torch.optim, options.optimizer)([{**g, "peak": g["lr"]} for g in groups])
+        groups = [{**g, "peak": g["lr"]} for g in lz.parameter_groups(self.model, head=self.head, **rates)]
+        self.optimizer = getattr(torch.optim, options.optimizer)(groups, fused=True)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "float16")
         self.epoch, self.batch, self.loss_sum = 0, 0, 0.0
         self.history, self.protocols = list[dict[str, float]](), dict[str, str]()
@@ -202,37 +202,35 @@ class Run:
         rows = rows[: self.batches * self.options.batch_size]
         return rows.reshape(self.batches, self.options.accumulate, COUNT, -1)
 
-    def stop_unless_finite(self, what: str, value: Tensor) -> None:
-        """The value is the same on all processes, so all of them stop."""
-        if not value.isfinite():
-            ids = [self.photos.data.ids[row] for row in self.order()[self.batch].flatten()]
-            raise FloatingPointError(
-                f"the {what} of epoch {self.epoch + 1}, batch {self.batch + 1} is {value.item()}; no weight "
-                f"is changed. Try a smaller --lr, --clip 5, no float16. The photos: {', '.join(ids)}"
-            )
+    def stop_unless_finite(self, **values: float) -> None:
+        """The values are the same on all processes, so all of them stop."""
+        for what, value in values.items():
+            if not math.isfinite(value):
+                ids = [self.photos.data.ids[row] for row in self.order()[self.batch].flatten()]
+                raise FloatingPointError(
+                    f"the {what} of epoch {self.epoch + 1}, batch {self.batch + 1} is {value}; no weight "
+                    f"is changed. Try a smaller --lr, --clip 5, no float16. The photos: {', '.join(ids)}"
+                )
 
 
-def backward(run: Run, images: Tensor, labels: Tensor) -> float:
+def backward(run: Run, images: Tensor, labels: Tensor) -> Tensor:
     """Gradients of one part of a step. Returns the loss of all processes."""
     images = images.to(run.device, memory_format=torch.channels_last, non_blocking=True)
     labels = labels.to(run.device, non_blocking=True)
-    low = run.options.precision
-    with torch.autocast(run.device.type, getattr(torch, low), enabled=low != "float32"):
+    with lz.layers.mixed_precision(run.device, getattr(torch, run.options.precision)):
         descriptors = run.net(images)  # (B, D)
         if run.spread and descriptors.requires_grad:
             # The loss of spread classes is that of all processes, and DDP divides by their number.
             descriptors.register_hook(lambda gradient: gradient * COUNT)
         # The head of one process would refuse what is not finite; from a loss of NaN all learn of it.
         loss = run.criterion(descriptors.nan_to_num(0.0, 0.0, 0.0), labels) + 0 * descriptors.float().sum()
-    mean = mean_of_processes(loss.detach().clone())
-    run.stop_unless_finite("loss", mean)
     run.scaler.scale(loss / run.options.accumulate).backward()
-    return float(mean)
+    return mean_of_processes(loss.detach().clone())
 
 
 def train_step(run: Run, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
     """Change the weights by one batch, which comes in parts. Returns the loss of all processes."""
-    options, loss = run.options, 0.0
+    options, losses = run.options, list[Tensor]()
     seed_everything(options.seed, run.epoch, run.batch, RANK)  # for dropout
     step, warmup = run.epoch * run.batches + run.batch, round(options.warmup_epochs * run.batches)
     cosine = math.cos(math.pi * (step - warmup) / max(1, options.epochs * run.batches - warmup))
@@ -244,19 +242,20 @@ def train_step(run: Run, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
             for module in (run.net, run.criterion):
                 if isinstance(module, DistributedDataParallel) and number < len(parts) - 1:
                     stack.enter_context(module.no_sync())  # until the last part
-            loss += backward(run, images, labels) / len(parts)
+            losses.append(backward(run, images, labels))
     run.scaler.unscale_(run.optimizer)
     model, head = ([p for p in part.parameters() if p.grad is not None] for part in (run.model, run.head))
     squares = [get_total_norm([p.grad for p in part]).to(run.device).square() for part in (model, head)]
     if run.spread:  # the norm is that of all classes
         dist.all_reduce(squares[1])
     norm = (squares[0] + squares[1]).sqrt()
-    if not run.scaler.is_enabled():  # which leaves out a step that overflows, and takes a smaller scale
-        run.stop_unless_finite("gradient", norm)
+    loss, length = torch.stack([torch.stack(losses).mean(), norm]).tolist()  # the host waits here only
+    # A scaler leaves out a step whose gradient overflows, and takes a smaller scale.
+    run.stop_unless_finite(loss=loss, gradient=0.0 if run.scaler.is_enabled() else length)
     clip_grads_with_norm_([*model, *head], options.clip, norm)
     run.scaler.step(run.optimizer)
     run.scaler.update()
-    return loss
+    return float(loss)
 
 
 def train_epoch(run: Run, stop: list[int]) -> None:
@@ -364,6 +363,8 @@ def finish(run: Run) -> None:
     if run.spread or RANK == 0:
         run.model.save_pretrained(folder, run.head, data.class_names)
     if RANK == 0:
+        card = lz.weights.model_card(run.model.cfg, "org/name", classes=run.head.num_classes)
+        write_whole(folder / "README.md", lambda file: file.write(card.encode()))
         push = f'push_to_hub("org/name", *lz.load_head("local-dir:{folder}"))'
         print(f'saved; to the Hub:\nlz.create_model("local-dir:{folder}").{push}')
 

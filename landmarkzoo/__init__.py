@@ -1,6 +1,6 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
-from landmarkzoo import datasets, ensemble, evaluation, losses, metrics, recognition, rerank
+from landmarkzoo import datasets, ensemble, evaluation, layers, losses, metrics, recognition, rerank, weights
 from landmarkzoo.data import PhotoError, create_transform
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.evaluation import Evaluation, evaluate
@@ -57,6 +57,7 @@ __all__ = [
     "freeze",
     "get_model_cfg",
     "is_model",
+    "layers",
     "list_models",
     "load_head",
     "losses",
@@ -68,5 +69,6 @@ __all__ = [
     "rerank",
     "search",
     "unfreeze",
+    "weights",
     "whiten_neck",
 ]

@@ -2,6 +2,7 @@
 
 from landmarkzoo.layers.gem import GeM, gem
 from landmarkzoo.layers.local_branch import MultiAtrous, SpatialAttention
+from landmarkzoo.layers.mixed_precision import mixed_precision
 from landmarkzoo.layers.neck import Neck
 from landmarkzoo.layers.orthogonal_fusion import OrthogonalFusion, orthogonal_part
 
@@ -12,5 +13,6 @@ __all__ = [
     "OrthogonalFusion",
     "SpatialAttention",
     "gem",
+    "mixed_precision",
     "orthogonal_part",
 ]

@@ -90,7 +90,11 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ValueError: If the backbone returns neither a map nor the tokens of a grid.
     """
-    features = backbone.forward_features(images)  # type: ignore[operator]
+    return _as_map(backbone, backbone.forward_features(images), images)  # type: ignore[operator]
+
+
+def _as_map(backbone: nn.Module, features: object, images: Tensor) -> Tensor:
+    """A map (B, C, H, W) from what a backbone returns for some images."""
     if isinstance(features, Tensor) and features.ndim == 4:
         return _to_nchw(backbone, features)
     if isinstance(features, Tensor) and features.ndim == 3:
@@ -134,6 +138,36 @@ def backbone_size_rule(backbone: nn.Module) -> ImageSizeRule:
     return ImageSizeRule(minimum=patch, multiple=1 if padded else patch)
 
 
+def create_backbone_with_level(
+    name: str, reduction: int, *, stem_stride: int = 2, pretrained: bool = False
+) -> tuple[nn.Module, int]:
+    """Create a whole backbone and find the index of its map at a stride, for :func:`level_and_feature_map`.
+
+    Args:
+        name: Name of a timm model.
+        reduction: Nominal stride of the map.
+        stem_stride: Stride of the first convolution, 2 or 1, as in :func:`create_pyramid`.
+        pretrained: Whether to load ImageNet weights.
+
+    Raises:
+        ValueError: If timm has no such model, or it has no such map.
+        WeightsNotFoundError: If weights are asked for and not to be had.
+    """
+    index = _indices_of(name, (reduction,))[0]
+    backbone = create_backbone(name, pretrained=pretrained)
+    if not hasattr(backbone, "forward_intermediates"):
+        raise ValueError(f"timm does not give the inner maps of {name!r} beside its last: use another one")
+    if _checked_stem_stride(stem_stride) == 1:
+        _set_stem_stride_1(backbone, name)
+    return backbone, index
+
+
+def level_and_feature_map(backbone: nn.Module, images: Tensor, index: int) -> tuple[Tensor, Tensor]:
+    """The map (B, C, H, W) of a level, and what :func:`feature_map` gives, from one forward pass."""
+    last, levels = backbone.forward_intermediates(images, indices=[index], output_fmt="NCHW")  # type: ignore[operator]
+    return levels[0], _as_map(backbone, last, images)
+
+
 # --- feature pyramids: maps at chosen strides ------------------------------------------------------
 
 
@@ -156,18 +190,8 @@ def create_pyramid(
             stride 2.
         WeightsNotFoundError: If weights are asked for and not to be had.
     """
-    if stem_stride not in (1, 2):
-        raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride!r}")
-    last = {r: index for index, r, _ in _pyramid_maps_of(name)}  # the last map of a stride is the richest
-    available = list(last)
-    missing = [r for r in reductions if r not in available]
-    if missing:
-        raise ValueError(
-            f"{name!r} has feature maps at strides {available or 'none'}, but strides "
-            f"{list(reductions)} are needed. Use a backbone of several stages such as "
-            "tf_efficientnet_b5 or resnet50, or lz.GlobalDescriptor, which needs one map only."
-        )
-    indices = tuple(last[r] for r in reductions)
+    _checked_stem_stride(stem_stride)
+    indices = _indices_of(name, reductions)
     pyramid = create_timm_model(name, pretrained=pretrained, features_only=True, out_indices=indices)
     _cut_unused_blocks(pyramid)
     if stem_stride == 1:
@@ -247,6 +271,24 @@ def _pyramid_maps_of(name: str) -> list[tuple[int, int, int]]:
     # Not of all models the first map has index 0.
     maps = zip(info.out_indices, info.reduction(), info.channels())
     return [(int(index), int(reduction), int(channels)) for index, reduction, channels in maps]
+
+
+def _indices_of(name: str, reductions: Sequence[int]) -> tuple[int, ...]:
+    """Indices in timm of the maps at some nominal strides."""
+    last = {r: index for index, r, _ in _pyramid_maps_of(name)}  # the last map of a stride is the richest
+    if any(r not in last for r in reductions):
+        raise ValueError(
+            f"{name!r} has feature maps at strides {list(last) or 'none'}, but strides "
+            f"{list(reductions)} are needed. Use a backbone of several stages such as "
+            "tf_efficientnet_b5 or resnet50, or lz.GlobalDescriptor, which needs one map only."
+        )
+    return tuple(last[r] for r in reductions)
+
+
+def _checked_stem_stride(stem_stride: int) -> int:
+    if stem_stride not in (1, 2):
+        raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride!r}")
+    return stem_stride
 
 
 def _cut_unused_blocks(pyramid: nn.Module) -> None:

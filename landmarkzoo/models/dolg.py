@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landmarkzoo.layers import GeM, MultiAtrous, Neck, OrthogonalFusion, SpatialAttention
 from landmarkzoo.layers.orthogonal_fusion import Projection
 from landmarkzoo.models.backbones import (
+    backbone_channels,
+    backbone_size_rule,
+    create_backbone_with_level,
     create_pyramid,
+    level_and_feature_map,
     pyramid_channels,
+    pyramid_levels,
     pyramid_maps,
     pyramid_size_rule,
 )
 from landmarkzoo.models.descriptor_model import DescriptorModel, cfg_by_hand
+
+GlobalMap = Literal["stage", "head"]
 
 
 class DOLG(DescriptorModel):
@@ -32,6 +41,11 @@ class DOLG(DescriptorModel):
         dilations: Dilations of the local branch: (6, 12, 18) for B5, (3, 6, 9) for B6 and B7.
         stem_stride: Stride of the first convolution: 2, or 1 for small originals.
         projection: ``"exact"``, or ``"reference"`` for weights trained with the authors' code.
+        global_map: What the global branch reads. ``"stage"``, the paper: the stride-32 map, through a
+            projection. ``"head"``: the backbone's whole ``forward_features`` (of an EfficientNet, behind
+            ``conv_head``), pooled by GeM and L2-normalised, with no new weights: a start for small data, from
+            which :func:`landmarkzoo.whiten_neck` makes a good descriptor before any training.
+            ``hidden_dim`` must be the channels of that map.
         normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
         pretrained_backbone: Load ImageNet weights into the backbone.
 
@@ -57,6 +71,7 @@ class DOLG(DescriptorModel):
         dilations: Sequence[int] = (6, 12, 18),
         stem_stride: int = 2,
         projection: Projection = "exact",
+        global_map: GlobalMap = "stage",
         normalize_pooled: bool = False,
         pretrained_backbone: bool = False,
     ) -> None:
@@ -64,18 +79,33 @@ class DOLG(DescriptorModel):
         dilations = tuple(dilations)
         if not dilations or min(dilations) < 1:
             raise ValueError(f"dilations must be positive, such as (6, 12, 18), got {dilations}")
-        self.backbone = create_pyramid(
-            backbone, (16, 32), stem_stride=stem_stride, pretrained=pretrained_backbone
-        )
-        local_channels, global_channels = pyramid_channels(self.backbone)
+        if global_map not in get_args(GlobalMap):
+            raise ValueError(f"global_map must be one of {get_args(GlobalMap)}, got {global_map!r}")
+        self.global_map: GlobalMap = global_map
+        if global_map == "stage":
+            self.backbone = create_pyramid(
+                backbone, (16, 32), stem_stride=stem_stride, pretrained=pretrained_backbone
+            )
+            local_channels, global_channels = pyramid_channels(self.backbone)
+            self.size_rule = pyramid_size_rule(self.backbone, backbone, stem_stride)
+            self.global_project = nn.Conv2d(global_channels, hidden_dim, kernel_size=1)
+            self.global_norm = nn.BatchNorm2d(hidden_dim, eps=1e-3)
+        else:
+            self.backbone, self.level = create_backbone_with_level(
+                backbone, 16, stem_stride=stem_stride, pretrained=pretrained_backbone
+            )
+            local_channels, global_channels = pyramid_levels(backbone)[16], backbone_channels(self.backbone)
+            self.size_rule = backbone_size_rule(self.backbone)
+            if hidden_dim != global_channels:
+                raise ValueError(
+                    f"with global_map='head' local features are fused with the {global_channels} channels of "
+                    f"{backbone!r}: use hidden_dim={global_channels}, got {hidden_dim}"
+                )
         self.multi_atrous = MultiAtrous(local_channels, hidden_dim, dilations)
         self.spatial_attention = SpatialAttention(hidden_dim)
-        self.global_project = nn.Conv2d(global_channels, hidden_dim, kernel_size=1)
-        self.global_norm = nn.BatchNorm2d(hidden_dim, eps=1e-3)
         self.global_pool = GeM(p=3.0)
         self.fusion = OrthogonalFusion(projection, pool=True)
         self.neck = Neck(2 * hidden_dim, embedding_dim, normalize_input=normalize_pooled)
-        self.size_rule = pyramid_size_rule(self.backbone, backbone, stem_stride)
         args = {
             "backbone": backbone,
             "embedding_dim": embedding_dim,
@@ -83,16 +113,17 @@ class DOLG(DescriptorModel):
             "dilations": dilations,
             "stem_stride": stem_stride,
             "projection": projection,
+            "global_map": global_map,
             "normalize_pooled": normalize_pooled,
         }
         self.cfg = cfg_by_hand("DOLG", args, embedding_dim, backbone=backbone)
 
     def forward_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps of both branches: local (B, hidden, H/16, W/16) and global (B, hidden, H/32, W/32)."""
-        self.check_images(images)
-        local, global_ = pyramid_maps(self.backbone, images)
+        local, global_ = self._backbone_maps(images)
         local = self.spatial_attention(self.multi_atrous(local))
-        global_ = F.silu(self.global_norm(self.global_project(global_)))
+        if self.global_map == "stage":
+            global_ = F.silu(self.global_norm(self.global_project(global_)))
         return local, global_
 
     def attention(self, images: Tensor) -> Tensor:
@@ -103,12 +134,23 @@ class DOLG(DescriptorModel):
             >>> model.attention(torch.zeros(2, 3, 64, 96)).shape
             torch.Size([2, 4, 6])
         """
-        self.check_images(images)
-        local, _ = pyramid_maps(self.backbone, images)
+        local, _ = self._backbone_maps(images)
         return self.spatial_attention.weights(self.multi_atrous(local))[:, 0]  # (B, 1, h, w) -> (B, h, w)
 
     def forward_pooled(self, images: Tensor) -> Tensor:
         """Fused features before the neck: (B, 3, H, W) -> (B, 2 * hidden), local half first."""
         local, global_ = self.forward_features(images)
-        fused: Tensor = self.fusion(local, self.global_pool(global_))
+        pooled = self.global_pool(global_)
+        if self.global_map == "head":  # as long as a local feature, which has unit length times its weight
+            wide = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
+            pooled = F.normalize(wide, dim=1).to(pooled.dtype)
+        fused: Tensor = self.fusion(local, pooled)
         return fused
+
+    def _backbone_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps at strides 16 and 32, before the branches."""
+        self.check_images(images)
+        if self.global_map == "head":
+            return level_and_feature_map(self.backbone, images, self.level)
+        local, global_ = pyramid_maps(self.backbone, images)
+        return local, global_

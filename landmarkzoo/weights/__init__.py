@@ -3,6 +3,7 @@
 from landmarkzoo.weights.conversion import ConversionReport, convert_checkpoint, convert_state_dict
 from landmarkzoo.weights.creation import create_model
 from landmarkzoo.weights.heads import load_head
+from landmarkzoo.weights.model_card import model_card
 from landmarkzoo.weights.onnx_export import export_onnx
 from landmarkzoo.weights.sources import is_saved
 
@@ -14,4 +15,5 @@ __all__ = [
     "export_onnx",
     "is_saved",
     "load_head",
+    "model_card",
 ]

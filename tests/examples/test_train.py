@@ -101,7 +101,7 @@ def test_three_steps_equal_a_plain_loop(small, tmp_path):
     run = new_run([*small, "--warmup-epochs", "0"], tmp_path)
     torch.manual_seed(0)
     model, head = new_run(small, tmp_path).model, new_run(small, tmp_path).head
-    optimizer = torch.optim.Adam([*model.train().parameters(), *head.parameters()], lr=1e-3)
+    optimizer = torch.optim.Adam([*model.train().parameters(), *head.parameters()], lr=1e-3, fused=True)
     run.model.train()
     for step in range(3):
         images, labels = batch_of(run, step)
