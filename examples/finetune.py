@@ -1,6 +1,6 @@
 """Fine-tune on your own photos, gently: some hundred photos, one folder a landmark, minutes on a laptop.
 
-    python examples/finetune.py PHOTOS --out my-model [--epochs 12] [--image-size 256] [--test-size 320]
+    python examples/finetune.py PHOTOS --out my-model [--recipe dolg] [--epochs 12] [--test-size 384]
 
 What keeps a small data set from doing harm: the neck starts as the whitening of the photos, the centers of
 the head as the mean descriptors of their classes, batch norms stay as they are, and layers near the input
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +34,11 @@ class Recipe:
     """Settings for some hundred photos; ``benchmarks/finetune_photos.py`` measures them."""
 
     model: str = "efficientnet_lite0_gem"
+    model_args: Mapping[str, Any] = field(default_factory=dict)
     image_size: int = 256
-    test_size: int = 320  # objects in random crops look larger than in whole photos: a larger test size fits
+    test_size: int = 384  # objects in random crops look larger than in whole photos: a larger test size fits
+    smallest_crop: float = 0.3  # share of the photo's area
+    erase: float = 0.3  # how often a part is blotted out
     epochs: int = 12
     batch_size: int = 32
     lr: float = 2e-4
@@ -46,17 +50,26 @@ class Recipe:
     seed: int = 0
 
 
-def augmentation(cfg: lz.ModelCfg, size: int) -> v2.Compose:
-    """Crops and colors: stronger than the paper's, as a few hundred photos are learned by heart."""
+# DOLG whose global branch is the whole backbone's descriptor: the start is as good as without a local branch.
+RECIPES = {
+    "gem": Recipe(),
+    "dolg": Recipe("dolg_efficientnet_lite0", {"global_map": "head", "hidden_dim": 1280}),
+}
+
+
+def augmentation(cfg: lz.ModelCfg, recipe: Recipe) -> v2.Compose:
+    """Crops, colors and blots: stronger than the paper's, as a few hundred photos are learned by heart."""
+    size, crop = (recipe.image_size, recipe.image_size), (recipe.smallest_crop, 1.0)
     return v2.Compose(
         [
-            v2.RandomResizedCrop((size, size), scale=(0.5, 1.0), ratio=(0.8, 1.25), antialias=True),
+            v2.RandomResizedCrop(size, scale=crop, ratio=(0.8, 1.25), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.7),
             v2.RandomApply([v2.RandomRotation(10, interpolation=v2.InterpolationMode.BILINEAR)], p=0.3),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(list(cfg.mean), list(cfg.std)),
+            v2.RandomErasing(recipe.erase, scale=(0.02, 0.25)),
         ]
     )
 
@@ -83,7 +96,7 @@ class Photos:
 
 def whitened_model(recipe: Recipe, train: Photos, progress: bool = True) -> nn.Module:
     """ImageNet weights whose neck is the whitening of the photos."""
-    model = lz.create_model(recipe.model, pretrained_backbone=True)
+    model = lz.create_model(recipe.model, pretrained_backbone=True, **recipe.model_args)
     return lz.whiten_neck(model, train.paths, shrinkage=recipe.shrinkage, progress=progress)
 
 
@@ -102,34 +115,36 @@ def head_of_class_means(recipe: Recipe, model: nn.Module, train: Photos, progres
 def finetune(recipe: Recipe, train: Photos, progress: bool = True) -> tuple[nn.Module, nn.Module]:
     """Whitened model and class means, then some gentle epochs."""
     torch.manual_seed(recipe.seed)
-    model = whitened_model(recipe, train, progress)
-    head = head_of_class_means(recipe, model, train, progress)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = whitened_model(recipe, train, progress).to(device, memory_format=torch.channels_last)
+    head = head_of_class_means(recipe, model, train, progress).to(device)
     norms = [
         name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
     ]
     lz.freeze(model, *norms)
     groups = lz.parameter_groups(model, lr=recipe.lr, layer_decay=recipe.layer_decay)
-    optimizer = torch.optim.AdamW(
-        [*groups, {"params": list(head.parameters()), "lr": recipe.head_lr}], weight_decay=0
-    )
-    transform = augmentation(model.cfg, recipe.image_size)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    loader = DataLoader(replace(train, transform=transform), recipe.batch_size, shuffle=True, drop_last=True,
-                        generator=generator)  # fmt: skip
+    groups.append({"params": list(head.parameters()), "lr": recipe.head_lr})
+    optimizer = torch.optim.AdamW(groups, weight_decay=0, fused=True)
+    photos = replace(train, transform=augmentation(model.cfg, recipe))
+    loader = DataLoader(photos, recipe.batch_size, shuffle=True, drop_last=True)
     steps = recipe.epochs * len(loader)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
     model.train()
     for epoch in range(recipe.epochs):
-        bar = tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", disable=not progress)
-        for images, labels in bar:
-            loss = head(model(images.contiguous(memory_format=torch.channels_last)), labels)
+        total = torch.zeros((), device=device)
+        for images, labels in tqdm(loader, f"epoch {epoch + 1}/{recipe.epochs}", disable=not progress):
+            with lz.layers.mixed_precision(device):
+                descriptors = model(images.to(device, memory_format=torch.channels_last))
+                loss = head(descriptors, labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            bar.set_postfix(loss=f"{loss.item():.3f}")
+            total += loss.detach()
+        if progress:
+            tqdm.write(f"mean loss {total.item() / len(loader):.3f}")
     model.cfg = replace(model.cfg, input_size=(3, recipe.test_size, recipe.test_size))
-    return model.eval(), head
+    return model.cpu().eval(), head.cpu()
 
 
 def rate(step: int, steps: int) -> float:
@@ -147,37 +162,48 @@ def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(rows))
 
 
-def scores(model: nn.Module, train: Photos, test: Photos, progress: bool = True) -> lz.evaluation.Evaluation:
-    """Held-out photos among those of the training: mAP@100 and more."""
-    queries, index = (lz.embed(model, photos.paths, flip=True, progress=progress) for photos in (test, train))
+def scores(model: nn.Module, size: int, train: Photos, test: Photos, progress: bool = True) -> lz.Evaluation:
+    """Held-out photos among those of the training, all of ``size`` pixels: mAP@100 and more."""
+    how = {"transform": lz.create_transform(model, image_size=size), "flip": True, "progress": progress}
+    queries, index = (lz.embed(model, photos.paths, **how) for photos in (test, train))
     relevant = [np.array(index.ids)[train.labels == label].tolist() for label in test.labels]
     return lz.evaluation.evaluate_retrieval(queries, index, relevant, data="held-out photos among the others")
 
 
-def main() -> None:
+def options_of(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Recipe]:
+    """What to train on and where the result goes, and the recipe with what is set otherwise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("photos", help="a folder with one folder a landmark")
-    parser.add_argument("--out", required=True, help="folder for model, head and class names")
+    parser.add_argument("photos", type=Path, help="a folder with one folder a landmark")
+    parser.add_argument("--out", type=Path, required=True, help="folder for model, head and class names")
     parser.add_argument("--held-out", type=float, default=0.25, help="share of photos that only measure")
+    parser.add_argument("--recipe", choices=RECIPES, default="gem", help="settings that are not given")
+    given = parser.add_argument_group("instead of the recipe's")
     for name in ("epochs", "image_size", "test_size", "batch_size", "lr", "seed"):
-        default = getattr(Recipe, name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
-    arguments = vars(parser.parse_args())
-    folder, out, share = Path(arguments.pop("photos")), arguments.pop("out"), arguments.pop("held_out")
-    recipe = Recipe(**arguments)
+        given.add_argument(f"--{name.replace('_', '-')}", type=type(getattr(Recipe, name)), dest=name,
+                           default=argparse.SUPPRESS)  # fmt: skip
+    options = parser.parse_args(argv)
+    own = {name: value for name, value in vars(options).items() if hasattr(Recipe, name)}
+    return options, replace(RECIPES[options.recipe], **own)
 
-    data = lz.datasets.ImageFolder(folder)
-    photos = Photos([folder / id_ for id_ in data.ids], data.labels)
-    test_rows = held_out(data.labels, share, recipe.seed)
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options, recipe = options_of(argv)
+    data = lz.datasets.ImageFolder(options.photos)
+    photos = Photos([options.photos / id_ for id_ in data.ids], data.labels)
+    test_rows = held_out(data.labels, options.held_out, recipe.seed)
     train = photos.rows(np.setdiff1d(np.arange(len(photos)), test_rows))
     test = photos.rows(test_rows)
-    before = scores(whitened_model(recipe, train), train, test)
+    before = scores(whitened_model(recipe, train), recipe.test_size, train, test)
     model, head = finetune(recipe, train)
-    after = scores(model, train, test)
+    after = scores(model, recipe.test_size, train, test)
     print(f"\nwhitened ImageNet weights\n{before}\n\nfine-tuned\n{after}")
-    model.cfg = replace(model.cfg, scores=after.scores, training_data=f"{len(train)} photos of {folder.name}")
-    model.save_pretrained(out, head=head, class_names=data.class_names)
-    print(f"\nsaved: {out}; share it with lz.create_model('local-dir:{out}').push_to_hub('org/name')")
+    source = f"{len(train)} photos of {options.photos.name}"
+    model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
+    model.save_pretrained(options.out, head, data.class_names)
+    card = lz.weights.model_card(model.cfg, "org/name", classes=head.num_classes)
+    (options.out / "README.md").write_text(card, encoding="utf-8")
+    push = f'push_to_hub("org/name", *lz.load_head("local-dir:{options.out}"))'
+    print(f'\nsaved; to the Hub:\nlz.create_model("local-dir:{options.out}").{push}')
 
 
 if __name__ == "__main__":
