@@ -41,7 +41,7 @@ class Recipe:
     erase: float = 0.3  # how often a part is blotted out
     epochs: int = 12
     batch_size: int = 32
-    lr: float = 2e-4
+    lr: float = 2.5e-4
     head_lr: float = 1e-3
     layer_decay: float = 0.85
     margin: float = 0.2

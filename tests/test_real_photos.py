@@ -3,9 +3,12 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "landmark_photos.py"
 
 
+@pytest.mark.slow  # two minutes
 def test_frozen_and_whitened_lite0(real_photos):
     measure = runpy.run_path(str(BENCHMARK))["measure"]
     results = measure(real_photos, shrinkages=[0.01], progress=False)
