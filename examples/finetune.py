@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,7 +96,8 @@ class Photos:
 
 
 def whitened_model(recipe: Recipe, train: Photos, progress: bool = True) -> nn.Module:
-    """ImageNet weights whose neck is the whitening of the photos."""
+    """ImageNet weights whose neck is the whitening of the photos; a local branch is drawn by the seed."""
+    torch.manual_seed(recipe.seed)
     model = lz.create_model(recipe.model, pretrained_backbone=True, **recipe.model_args)
     return lz.whiten_neck(model, train.paths, shrinkage=recipe.shrinkage, progress=progress)
 
@@ -114,7 +116,6 @@ def head_of_class_means(recipe: Recipe, model: nn.Module, train: Photos, progres
 
 def finetune(recipe: Recipe, train: Photos, progress: bool = True) -> tuple[nn.Module, nn.Module]:
     """Whitened model and class means, then some gentle epochs."""
-    torch.manual_seed(recipe.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = whitened_model(recipe, train, progress).to(device, memory_format=torch.channels_last)
     head = head_of_class_means(recipe, model, train, progress).to(device)
@@ -142,7 +143,7 @@ def finetune(recipe: Recipe, train: Photos, progress: bool = True) -> tuple[nn.M
             schedule.step()
             total += loss.detach()
         if progress:
-            tqdm.write(f"mean loss {total.item() / len(loader):.3f}")
+            tqdm.write(f"mean loss {total.item() / len(loader):.3f}", file=sys.stderr)
     model.cfg = replace(model.cfg, input_size=(3, recipe.test_size, recipe.test_size))
     return model.cpu().eval(), head.cpu()
 
@@ -154,12 +155,17 @@ def rate(step: int, steps: int) -> float:
 
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Rows of a share of each landmark's photos, one at least where there are two."""
+    if not 0 < share < 1:
+        raise ValueError(f"--held-out must be between 0 and 1, got {share}")
     random = np.random.default_rng(seed)
     rows = []
     for label in np.unique(labels):
         of_label = random.permutation(np.flatnonzero(labels == label))
         rows.append(of_label[: min(len(of_label) - 1, max(1, round(share * len(of_label))))])
-    return np.sort(np.concatenate(rows))
+    held = np.sort(np.concatenate(rows))
+    if len(held) == 0:
+        raise ValueError("each landmark has one photo only: two are needed, one of them to measure with")
+    return held
 
 
 def scores(model: nn.Module, size: int, train: Photos, test: Photos, progress: bool = True) -> lz.Evaluation:
@@ -193,15 +199,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     test_rows = held_out(data.labels, options.held_out, recipe.seed)
     train = photos.rows(np.setdiff1d(np.arange(len(photos)), test_rows))
     test = photos.rows(test_rows)
+    if not 0 < recipe.batch_size <= len(train) or recipe.epochs < 1:
+        raise ValueError(f"--batch-size must be 1 to {len(train)}, the photos that are trained on, and "
+                         f"--epochs 1 or more; got {recipe.batch_size} and {recipe.epochs}")  # fmt: skip
     before = scores(whitened_model(recipe, train), recipe.test_size, train, test)
     model, head = finetune(recipe, train)
     after = scores(model, recipe.test_size, train, test)
     print(f"\nwhitened ImageNet weights\n{before}\n\nfine-tuned\n{after}")
-    source = f"{len(train)} photos of {options.photos.name}"
+    source = f"{len(train)} photos of {options.photos.resolve().name}"
     model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
     model.save_pretrained(options.out, head, data.class_names)
     card = lz.weights.model_card(model.cfg, "org/name", classes=head.num_classes)
-    (options.out / "README.md").write_text(card, encoding="utf-8")
+    temporary = options.out / ".README.md.tmp"
+    temporary.write_text(card, encoding="utf-8")
+    temporary.replace(options.out / "README.md")
     push = f'push_to_hub("org/name", *lz.load_head("local-dir:{options.out}"))'
     print(f'\nsaved; to the Hub:\nlz.create_model("local-dir:{options.out}").{push}')
 

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from landmarkzoo.layers.mixed_precision import has_bfloat16
+
 ProductDtype = Literal["auto", "float32", "bfloat16"]
 
 _LARGE = 2**22  # values of the weight from which products in bfloat16 are worth their rounding
@@ -28,13 +30,3 @@ def product_dtype(choice: ProductDtype, unit: Tensor, weight: Tensor) -> torch.d
         low = torch.is_autocast_enabled(unit.device.type) and weight.numel() >= _LARGE
         choice = "bfloat16" if low and has_bfloat16(unit.device) else "float32"
     return torch.bfloat16 if choice == "bfloat16" and unit.dtype == torch.float32 else unit.dtype
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 in hardware; elsewhere it would be slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu":
-        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
-    return False

@@ -123,13 +123,13 @@ def backbone_channels(backbone: nn.Module) -> int:
     return int(backbone.num_features)  # type: ignore[arg-type]
 
 
-def backbone_size_rule(backbone: nn.Module) -> ImageSizeRule:
+def backbone_size_rule(backbone: nn.Module, stem_stride: int = 2) -> ImageSizeRule:
     """Image sizes that a backbone of :func:`create_backbone` takes."""
     cfg = backbone.pretrained_cfg
     height, width = cfg["input_size"][1:]  # type: ignore[index]
     if not cfg.get("fixed_input_size", False):  # type: ignore[operator, union-attr]
         info = getattr(backbone, "feature_info", None)
-        return ImageSizeRule(minimum=info[-1]["reduction"] if info else 1)
+        return ImageSizeRule(minimum=info[-1]["reduction"] * stem_stride // 2 if info else 1)
     embed = getattr(backbone, "patch_embed", None)
     if embed is None or getattr(embed, "strict_img_size", True):
         return ImageSizeRule(fixed=(int(height), int(width)))
@@ -164,7 +164,9 @@ def create_backbone_with_level(
 
 def level_and_feature_map(backbone: nn.Module, images: Tensor, index: int) -> tuple[Tensor, Tensor]:
     """The map (B, C, H, W) of a level, and what :func:`feature_map` gives, from one forward pass."""
-    last, levels = backbone.forward_intermediates(images, indices=[index], output_fmt="NCHW")  # type: ignore[operator]
+    last, levels = backbone.forward_intermediates(  # type: ignore[operator]
+        images, indices=[index], output_fmt="NCHW", stop_early=False
+    )
     return levels[0], _as_map(backbone, last, images)
 
 

@@ -54,7 +54,8 @@ class DOLG(DescriptorModel):
         WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
 
     Shape:
-        (B, 3, H, W) -> (B, embedding_dim), with H and W at least 32 (16 with ``stem_stride=1``).
+        (B, 3, H, W) -> (B, embedding_dim), with H and W at least 32 (16 with ``stem_stride=1``), or what the
+        backbone takes, where ``global_map`` is ``"head"``.
 
     Example:
         >>> model = lz.DOLG("tf_efficientnet_lite0", dilations=(3, 6, 9)).eval()
@@ -95,7 +96,7 @@ class DOLG(DescriptorModel):
                 backbone, 16, stem_stride=stem_stride, pretrained=pretrained_backbone
             )
             local_channels, global_channels = pyramid_levels(backbone)[16], backbone_channels(self.backbone)
-            self.size_rule = backbone_size_rule(self.backbone)
+            self.size_rule = backbone_size_rule(self.backbone, stem_stride)
             if hidden_dim != global_channels:
                 raise ValueError(
                     f"with global_map='head' local features are fused with the {global_channels} channels of "

@@ -17,6 +17,7 @@ COMMANDS = [
     shlex.split(line)
     for block in re.findall(r"```sh\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     for line in block.splitlines()
+    if "examples/finetune.py" in line
 ]
 LESS = ["--epochs", "4", "--image-size", "64", "--test-size", "64", "--batch-size", "9"]
 
@@ -49,7 +50,9 @@ def test_a_command_of_the_guide_gains_and_saves(command, drawn, tmp_path, monkey
     assert model.cfg.scores[0].value == pytest.approx(after, abs=1e-3)
     assert "held-out photos among the others" in model.cfg.scores[0].protocol
     assert model.cfg.architecture == ("DOLG" if "dolg" in command else "GlobalDescriptor")
-    assert f"{after:.4g}"[:5] in (Path(out) / "README.md").read_text(encoding="utf-8")
+    score = model.cfg.scores[0]
+    card = (Path(out) / "README.md").read_text(encoding="utf-8")
+    assert f"| {score.metric} | {score.value:.4g} | {score.protocol} |" in card
 
 
 def test_guide_and_recipes_say_the_same():
@@ -82,6 +85,33 @@ def test_head_starts_at_the_mean_descriptors(drawn):
     for label in range(4):
         mean = vectors[data.labels == label].mean(axis=0)
         np.testing.assert_allclose(head.weight[label].detach(), mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_a_whitened_model_is_that_of_its_seed(drawn):
+    data = lz.datasets.ImageFolder(drawn)
+    train = finetune.Photos([drawn / id_ for id_ in data.ids], data.labels)
+    of_seed = [
+        finetune.whitened_model(replace(finetune.RECIPES["dolg"], seed=seed), train, progress=False)
+        for seed in (0, 0, 1)
+    ]
+    weights = [model.multi_atrous.project.weight for model in of_seed]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--batch-size", "30"], "--batch-size must be 1 to 28, the photos that are trained on"),
+        (["--epochs", "0"], "--epochs 1 or more"),
+        (["--held-out", "1.5"], "--held-out must be between 0 and 1, got 1.5"),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(options, error, drawn, tmp_path):
+    with pytest.raises(ValueError, match=error):
+        finetune.main([str(drawn), "--out", str(tmp_path / "out"), *options])
+    with pytest.raises(ValueError, match="two are needed"):
+        finetune.held_out(np.arange(3), 0.25, seed=0)
 
 
 @pytest.mark.parametrize(("counts", "held"), [([8, 4, 2, 1], [2, 1, 1, 0])])

@@ -47,10 +47,17 @@ def test_transformers_give_their_tokens_as_a_map():
     assert local.shape == global_.shape == (1, 192, 14, 14)
 
 
+@torch.no_grad()
+def test_a_backbone_that_would_stop_at_the_level_goes_on_to_its_last_map():
+    model = head_model("hiera_tiny_224", 768).eval()
+    assert model.forward_features(torch.randn(1, 3, 224, 224))[1].shape == (1, 768, 7, 7)
+
+
 def test_every_parameter_gets_a_gradient_and_low_precision_works():
-    model = head_model()
-    with lz.layers.mixed_precision("cpu"):
-        out = model(torch.randn(4, 3, 64, 64))
+    model = head_model("tf_efficientnet_lite0", 1280).to(memory_format=torch.channels_last)
+    images = torch.randn(4, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    with lz.layers.mixed_precision("cpu", torch.bfloat16):
+        out = model(images)
     out.float().square().sum().backward()
     assert [
         name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()
@@ -65,6 +72,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     images = torch.randn(2, 3, 64, 64)
     assert torch.equal(again(images), model(images))
     assert model.forward_features(images)[0].shape == (2, 512, 8, 8)  # stride 8 with a stem of stride 1
+    assert model(images[:, :, :16, :16]).shape == (2, 512)
 
 
 @torch.no_grad()
