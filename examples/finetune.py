@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -87,8 +86,7 @@ class Photos:
         return len(self.paths)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
-        photo = ImageOps.exif_transpose(Image.open(self.paths[row])).convert("RGB")
-        return self.transform(photo), int(self.labels[row])
+        return self.transform(lz.data.open_photo(self.paths[row])), int(self.labels[row])
 
     def rows(self, rows: np.ndarray) -> Photos:
         """Some of the photos."""
@@ -114,10 +112,11 @@ def head_of_class_means(recipe: Recipe, model: nn.Module, train: Photos, progres
     return head
 
 
-def finetune(recipe: Recipe, train: Photos, progress: bool = True) -> tuple[nn.Module, nn.Module]:
-    """Whitened model and class means, then some gentle epochs."""
+def finetune(recipe: Recipe, model: nn.Module, train: Photos, progress: bool = True) -> nn.Module:
+    """Some gentle epochs of a whitened model, in place, from the class means. Returns its head."""
+    torch.manual_seed(recipe.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = whitened_model(recipe, train, progress).to(device, memory_format=torch.channels_last)
+    model.to(device, memory_format=torch.channels_last)
     head = head_of_class_means(recipe, model, train, progress).to(device)
     norms = [
         name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
@@ -145,7 +144,8 @@ def finetune(recipe: Recipe, train: Photos, progress: bool = True) -> tuple[nn.M
         if progress:
             tqdm.write(f"mean loss {total.item() / len(loader):.3f}", file=sys.stderr)
     model.cfg = replace(model.cfg, input_size=(3, recipe.test_size, recipe.test_size))
-    return model.cpu().eval(), head.cpu()
+    model.cpu().eval()
+    return head.cpu()
 
 
 def rate(step: int, steps: int) -> float:
@@ -173,7 +173,8 @@ def scores(model: nn.Module, size: int, train: Photos, test: Photos, progress: b
     how = {"transform": lz.create_transform(model, image_size=size), "flip": True, "progress": progress}
     queries, index = (lz.embed(model, photos.paths, **how) for photos in (test, train))
     relevant = [np.array(index.ids)[train.labels == label].tolist() for label in test.labels]
-    return lz.evaluation.evaluate_retrieval(queries, index, relevant, data="held-out photos among the others")
+    of = "held-out photos among those trained on, flip=True"
+    return lz.evaluation.evaluate_retrieval(queries, index, relevant, data=of)
 
 
 def options_of(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Recipe]:
@@ -186,7 +187,7 @@ def options_of(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Recipe]:
     given = parser.add_argument_group("instead of the recipe's")
     for name in ("epochs", "image_size", "test_size", "batch_size", "lr", "seed"):
         given.add_argument(f"--{name.replace('_', '-')}", type=type(getattr(Recipe, name)), dest=name,
-                           default=argparse.SUPPRESS)  # fmt: skip
+                           default=argparse.SUPPRESS, help=f"{getattr(Recipe, name)} of gem")  # fmt: skip
     options = parser.parse_args(argv)
     own = {name: value for name, value in vars(options).items() if hasattr(Recipe, name)}
     return options, replace(RECIPES[options.recipe], **own)
@@ -195,6 +196,9 @@ def options_of(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Recipe]:
 def main(argv: Sequence[str] | None = None) -> None:
     options, recipe = options_of(argv)
     data = lz.datasets.ImageFolder(options.photos)
+    print(data)
+    if len(data.class_names) < 2:
+        raise ValueError(f"one landmark only, {data.class_names[0]!r}: each needs a folder of its own")
     photos = Photos([options.photos / id_ for id_ in data.ids], data.labels)
     test_rows = held_out(data.labels, options.held_out, recipe.seed)
     train = photos.rows(np.setdiff1d(np.arange(len(photos)), test_rows))
@@ -202,8 +206,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not 0 < recipe.batch_size <= len(train) or recipe.epochs < 1:
         raise ValueError(f"--batch-size must be 1 to {len(train)}, the photos that are trained on, and "
                          f"--epochs 1 or more; got {recipe.batch_size} and {recipe.epochs}")  # fmt: skip
-    before = scores(whitened_model(recipe, train), recipe.test_size, train, test)
-    model, head = finetune(recipe, train)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if any(options.out.iterdir()):
+        raise FileExistsError(f"--out {options.out} is not empty: choose another folder")
+    model = whitened_model(recipe, train)
+    before = scores(model, recipe.test_size, train, test)
+    head = finetune(recipe, model, train)
     after = scores(model, recipe.test_size, train, test)
     print(f"\nwhitened ImageNet weights\n{before}\n\nfine-tuned\n{after}")
     source = f"{len(train)} photos of {options.photos.resolve().name}"

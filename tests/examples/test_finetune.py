@@ -48,7 +48,7 @@ def test_a_command_of_the_guide_gains_and_saves(command, drawn, tmp_path, monkey
     assert head.num_classes == 4
     assert model.cfg.input_size == (3, 64, 64)
     assert model.cfg.scores[0].value == pytest.approx(after, abs=1e-3)
-    assert "held-out photos among the others" in model.cfg.scores[0].protocol
+    assert "held-out photos among those trained on, flip=True" in model.cfg.scores[0].protocol
     assert model.cfg.architecture == ("DOLG" if "dolg" in command else "GlobalDescriptor")
     score = model.cfg.scores[0]
     card = (Path(out) / "README.md").read_text(encoding="utf-8")
@@ -70,7 +70,9 @@ def test_batch_norms_stay_and_all_else_moves(drawn):
     train = finetune.Photos([drawn / id_ for id_ in data.ids], data.labels)
     recipe = replace(finetune.Recipe(), epochs=1, image_size=64, batch_size=9)
     before = finetune.whitened_model(recipe, train, progress=False).state_dict()
-    after = finetune.finetune(recipe, train, progress=False)[0].state_dict()
+    model = finetune.whitened_model(recipe, train, progress=False)
+    finetune.finetune(recipe, model, train, progress=False)
+    after = model.state_dict()
     norms = {name.rpartition(".")[0] for name in after if name.endswith("running_mean")}
     for name, tensor in before.items():
         assert torch.equal(tensor, after[name]) == (name.rpartition(".")[0] in norms), name
@@ -110,8 +112,21 @@ def test_a_whitened_model_is_that_of_its_seed(drawn):
 def test_what_cannot_be_is_said_before_any_work(options, error, drawn, tmp_path):
     with pytest.raises(ValueError, match=error):
         finetune.main([str(drawn), "--out", str(tmp_path / "out"), *options])
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="two are needed"):
         finetune.held_out(np.arange(3), 0.25, seed=0)
+
+
+def test_one_landmark_and_a_folder_in_use_are_refused(drawn, tmp_path):
+    (tmp_path / "parent").mkdir()
+    (tmp_path / "parent" / "all").symlink_to(drawn)
+    with pytest.raises(ValueError, match="one landmark only, 'all': each needs a folder of its own"):
+        finetune.main([str(tmp_path / "parent"), "--out", str(tmp_path / "out")])
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "README.md").write_text("precious")
+    with pytest.raises(FileExistsError, match="used is not empty"):
+        finetune.main([str(drawn), "--out", str(tmp_path / "used"), "--batch-size", "9"])
+    assert (tmp_path / "used" / "README.md").read_text() == "precious"
 
 
 @pytest.mark.parametrize(("counts", "held"), [([8, 4, 2, 1], [2, 1, 1, 0])])
