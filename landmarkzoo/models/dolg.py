@@ -89,8 +89,6 @@ class DOLG(DescriptorModel):
             )
             local_channels, global_channels = pyramid_channels(self.backbone)
             self.size_rule = pyramid_size_rule(self.backbone, backbone, stem_stride)
-            self.global_project = nn.Conv2d(global_channels, hidden_dim, kernel_size=1)
-            self.global_norm = nn.BatchNorm2d(hidden_dim, eps=1e-3)
         else:
             self.backbone, self.level = create_backbone_with_level(
                 backbone, 16, stem_stride=stem_stride, pretrained=pretrained_backbone
@@ -104,6 +102,9 @@ class DOLG(DescriptorModel):
                 )
         self.multi_atrous = MultiAtrous(local_channels, hidden_dim, dilations)
         self.spatial_attention = SpatialAttention(hidden_dim)
+        if global_map == "stage":
+            self.global_project = nn.Conv2d(global_channels, hidden_dim, kernel_size=1)
+            self.global_norm = nn.BatchNorm2d(hidden_dim, eps=1e-3)
         self.global_pool = GeM(p=3.0)
         self.fusion = OrthogonalFusion(projection, pool=True)
         self.neck = Neck(2 * hidden_dim, embedding_dim, normalize_input=normalize_pooled)
