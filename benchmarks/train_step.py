@@ -3,7 +3,8 @@
     python benchmarks/train_step.py [--model dolg_efficientnet_b0] [--size 224] [--batch 16] [--classes 1000]
 
 A step is forward, backward and Adam, of the model and its head. Plain is float32 and contiguous images, and
-for DOLG the fusion as the map of the paper, averaged afterwards. Two more forms have one of the two only.
+for DOLG the fusion as the map of the paper, averaged afterwards. Two more forms have one of the two only, and
+the last has torch.autocast where the others have lz.layers.mixed_precision.
 Prints medians, and the ratio of plain to each: above 1 is faster than plain.
 """
 
@@ -29,6 +30,7 @@ class Form:
     low: bool  # bfloat16 autocast
     layout: torch.memory_format
     pooled: bool = True  # DOLG's fusion
+    fast_depthwise: bool = True  # lz.layers.mixed_precision in place of torch.autocast
 
 
 FORMS = {
@@ -36,6 +38,7 @@ FORMS = {
     "channels_last": Form(False, torch.channels_last),
     "bfloat16": Form(True, torch.contiguous_format),
     "both": Form(True, torch.channels_last),
+    "both, autocast": Form(True, torch.channels_last, fast_depthwise=False),
 }
 
 
@@ -63,7 +66,11 @@ class Trained:
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         dtype = torch.bfloat16 if self.form.low else torch.float32
-        with lz.layers.mixed_precision(images.device, dtype):
+        if self.form.fast_depthwise:
+            precision = lz.layers.mixed_precision(images.device, dtype)
+        else:
+            precision = torch.autocast(images.device.type, dtype, enabled=self.form.low)
+        with precision:
             return self.head(self.model(images.to(memory_format=self.form.layout)), labels)
 
     def step(self, images: Tensor, labels: Tensor) -> None:
@@ -109,7 +116,7 @@ def main() -> None:
     for name, values in times.items():
         middle = statistics.median(values)
         print(
-            f"{name:13}  {1e3 * middle:7.1f} ms (min {1e3 * min(values):.1f}, max {1e3 * max(values):.1f})  "
+            f"{name:15}  {1e3 * middle:7.1f} ms (min {1e3 * min(values):.1f}, max {1e3 * max(values):.1f})  "
             f"plain / this {plain / middle:.2f}"
         )
 

@@ -250,8 +250,7 @@ def train_step(run: Run, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
         dist.all_reduce(squares[1])
     norm = (squares[0] + squares[1]).sqrt()
     loss, length = torch.stack([torch.stack(losses).mean(), norm]).tolist()  # the host waits here only
-    # A scaler leaves out a step whose gradient overflows, and takes a smaller scale.
-    run.stop_unless_finite(loss=loss, gradient=0.0 if run.scaler.is_enabled() else length)
+    run.stop_unless_finite(loss=loss, gradient=0.0 if run.scaler.is_enabled() else length)  # scalers skip it
     clip_grads_with_norm_([*model, *head], options.clip, norm)
     run.scaler.step(run.optimizer)
     run.scaler.update()

@@ -19,9 +19,9 @@ def mixed_precision(device: torch.device | str, dtype: torch.dtype | None = None
     """``torch.autocast`` for the forward pass of a training step, with gradients that are fast on CPUs too.
 
     On CPUs the gradients of some depthwise convolutions in channels_last layout, those larger than 3 x 3 or
-    with a stride, are computed in float32 from what autocast keeps for them: PyTorch's kernel for them in
-    bfloat16 is 2 to 7 times slower (``benchmarks/train_step.py`` measures the whole step). All else, values
-    included, is ``torch.autocast``.
+    with a stride, are computed in float32 from what autocast keeps for them, as PyTorch's kernel for them in
+    bfloat16 is slower (``benchmarks/train_step.py`` measures a whole step with and without). All else,
+    values included, is ``torch.autocast``.
 
     Args:
         device: Where the model is.
