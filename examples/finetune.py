@@ -86,7 +86,7 @@ class Photos:
         return len(self.paths)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
-        return self.transform(lz.data.open_photo(self.paths[row])), int(self.labels[row])
+        return self.transform(lz.photos.open_photo(self.paths[row])), int(self.labels[row])
 
     def rows(self, rows: np.ndarray) -> Photos:
         """Some of the photos."""
@@ -217,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     source = f"{len(train)} photos of {options.photos.resolve().name}"
     model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
     model.save_pretrained(options.out, head, data.class_names)
-    card = lz.weights.model_card(model.cfg, "org/name", classes=head.num_classes)
+    card = lz.hub.model_card(model.cfg, "org/name", classes=head.num_classes)
     temporary = options.out / ".README.md.tmp"
     temporary.write_text(card, encoding="utf-8")
     temporary.replace(options.out / "README.md")

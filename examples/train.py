@@ -94,7 +94,7 @@ def of_all_processes(value: Any) -> list[Any]:
     return values
 
 
-def beside_others(module: nn.Module) -> nn.Module:
+def wrap_ddp(module: nn.Module) -> nn.Module:
     if COUNT == 1 or not any(p.requires_grad for p in module.parameters()):
         return module
     # The last block of a hybrid has a bias table without gradient.
@@ -174,7 +174,7 @@ class Run:
         self.head = lz.SubCenterArcFaceDynamic(self.model.embedding_dim, len(counts), **arguments)
         self.spread, self.fixed["processes with classes"] = group is not None, self.head.ranks.count
         if options.init is not None:
-            report = lz.carry_weights(lz.create_model(f"local-dir:{options.init}"), self.model)
+            report = lz.transfer_weights(lz.create_model(f"local-dir:{options.init}"), self.model)
             head, names = lz.load_head(f"local-dir:{options.init}", process_group=group)
             same = names == data.class_names
             if same:
@@ -187,8 +187,8 @@ class Run:
         self.head.to(self.device).requires_grad_("head" not in options.freeze)
         for part in set(options.freeze) - {"head"}:
             lz.freeze(self.model, part)
-        self.net = beside_others(self.model)
-        self.criterion = self.head if self.spread else beside_others(self.head)
+        self.net = wrap_ddp(self.model)
+        self.criterion = self.head if self.spread else wrap_ddp(self.head)
         rates = {name: getattr(options, name) for name in ("lr", "weight_decay", "layer_decay")}
         groups = [{**g, "peak": g["lr"]} for g in lz.parameter_groups(self.model, head=self.head, **rates)]
         self.optimizer = getattr(torch.optim, options.optimizer)(groups, fused=True)
@@ -297,7 +297,7 @@ def evaluate(run: Run, data: Any, rows: np.ndarray) -> None:
     truth = [[class_of[name]] if name in class_of else [] for name in names]
     of = f"{run.options.val_share:g} held out of all" if run.options.val is None else "a set of its own"
     data_of = f"validation, {of}, epoch {run.epoch + 1} of {run.options.epochs}"
-    scores = lz.evaluation.evaluate_each_against_others(vectors, labels, data=data_of).scores[:1]
+    scores = lz.evaluation.evaluate_leave_one_out(vectors, labels, data=data_of).scores[:1]
     if any(truth):  # some landmark is one that is trained on
         scores += lz.evaluation.score_recognition(classes, cosines, truth, data=data_of).scores
     run.history[-1].update({score.metric: float(score.value) for score in scores})
@@ -362,7 +362,7 @@ def finish(run: Run) -> None:
     if run.spread or RANK == 0:
         run.model.save_pretrained(folder, run.head, data.class_names)
     if RANK == 0:
-        card = lz.weights.model_card(run.model.cfg, "org/name", classes=run.head.num_classes)
+        card = lz.hub.model_card(run.model.cfg, "org/name", classes=run.head.num_classes)
         write_whole(folder / "README.md", lambda file: file.write(card.encode()))
         push = f'push_to_hub("org/name", *lz.load_head("local-dir:{folder}"))'
         print(f'saved; to the Hub:\nlz.create_model("local-dir:{folder}").{push}')

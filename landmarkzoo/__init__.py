@@ -1,34 +1,50 @@
 """landmarkzoo: models, retrieval and recognition of landmarks in photos."""
 
-from landmarkzoo import datasets, ensemble, evaluation, layers, losses, metrics, recognition, rerank, weights
-from landmarkzoo.data import PhotoError, create_transform
+from landmarkzoo import (
+    datasets,
+    ensemble,
+    evaluation,
+    hub,
+    layers,
+    losses,
+    metrics,
+    models,
+    photos,
+    recognition,
+    rendered,
+    rerank,
+)
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.evaluation import Evaluation, evaluate
+from landmarkzoo.hub import export_onnx, load_head
 from landmarkzoo.layers import GeM, OrthogonalFusion
 from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
+from landmarkzoo.metrics import Score
 from landmarkzoo.models import (
     DOLG,
-    CarriedWeights,
     GlobalDescriptor,
     HybridSwin,
     ModelCfg,
-    Score,
+    TransferReport,
     WeightsNotFoundError,
-    carry_weights,
+    convert_checkpoint,
+    create_model,
     freeze,
+    get_model_cfg,
+    is_model,
+    list_models,
     parameter_groups,
+    transfer_weights,
     unfreeze,
 )
+from landmarkzoo.photos import PhotoError, create_transform
 from landmarkzoo.recognition import Recognition, recognize
-from landmarkzoo.registry import get_model_cfg, is_model, list_models
 from landmarkzoo.retrieval import Descriptors, Ranking, Whitening, search
-from landmarkzoo.weights import convert_checkpoint, create_model, export_onnx, load_head
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "DOLG",
-    "CarriedWeights",
     "Descriptors",
     "Evaluation",
     "GeM",
@@ -41,9 +57,9 @@ __all__ = [
     "Recognition",
     "Score",
     "SubCenterArcFaceDynamic",
+    "TransferReport",
     "WeightsNotFoundError",
     "Whitening",
-    "carry_weights",
     "convert_checkpoint",
     "create_model",
     "create_transform",
@@ -56,6 +72,7 @@ __all__ = [
     "export_onnx",
     "freeze",
     "get_model_cfg",
+    "hub",
     "is_model",
     "layers",
     "list_models",
@@ -63,12 +80,15 @@ __all__ = [
     "losses",
     "memory_estimate",
     "metrics",
+    "models",
     "parameter_groups",
+    "photos",
     "recognition",
     "recognize",
+    "rendered",
     "rerank",
     "search",
+    "transfer_weights",
     "unfreeze",
-    "weights",
     "whiten_neck",
 ]

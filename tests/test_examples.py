@@ -8,7 +8,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def test_find_similar_photos(tmp_path):
-    data = lz.datasets.RenderedLandmarks(3, 4, 0, image_size=96)
+    data = lz.rendered.RenderedLandmarks(3, 4, 0, image_size=96)
     for row, id_ in enumerate(data.ids):
         data[row].save(tmp_path / f"{id_.replace('/', '_')}.png")
     data[0].save(tmp_path / "twin.png")

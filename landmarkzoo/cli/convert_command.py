@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.weights import convert_state_dict
-from landmarkzoo.weights.checkpoint_files import read_checkpoint
+from landmarkzoo.hub.convert.checkpoint_files import read_checkpoint
+from landmarkzoo.models import convert_state_dict
 
 
 def add_parser(commands: Any) -> None:

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.cli.tables import print_table
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo.cli.printing import print_table
 from landmarkzoo.demo import Step, folder_album, picture_rows, rendered_album, run_steps
 from landmarkzoo.reports import draw_rankings
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     last = steps[-1]
     heading = f"{last.name[2:]}: mAP@100 {last.mean_average_precision:.3f}; in brackets, how many to find"
     picture = draw_rankings(picture_rows(album, steps[-1].ranking), heading)
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         picture.save(temporary, format="PNG")
     print(f"queries with their top results, right ones green, wrong ones red: {out}")
     print(f"{time.perf_counter() - start:.0f} s in all")

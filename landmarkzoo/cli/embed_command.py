@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.data import create_transform
 from landmarkzoo.embedding import embed, whiten_neck
-from landmarkzoo.models import DescriptorModel
-from landmarkzoo.registry import get_model_cfg
-from landmarkzoo.weights import create_model, is_saved
+from landmarkzoo.hub import is_saved
+from landmarkzoo.models import DescriptorModel, create_model
+from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.photos import create_transform
 
 
 def add_parser(commands: Any) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.cli.tables import print_table
+from landmarkzoo.cli.printing import print_table
 from landmarkzoo.datasets import build_gldv2_lists
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from landmarkzoo.cli.tables import print_table
-from landmarkzoo.registry import get_model_cfg, list_models
+from landmarkzoo.cli.printing import print_table
+from landmarkzoo.models.registry import get_model_cfg, list_models
 
 
 def add_parser(commands: Any) -> None:

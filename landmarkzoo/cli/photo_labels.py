@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo.datasets.csv_rows import csv_rows, wrong
+from landmarkzoo.datasets.csv_files import csv_error, csv_rows
 
 
 def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
@@ -22,7 +22,7 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
     Raises:
         ValueError: If the file is not as it should be, a photo is not in it, or an id has no folder.
 
-    Example:
+    Examples:
         >>> label_names(["taj_mahal/1.jpg", "big_ben/day/2.jpg"], None)
         ['taj_mahal', 'big_ben']
     """
@@ -37,7 +37,7 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
     file, names = Path(path), dict[str, str | None]()
     for line, (id_, label) in csv_rows(file, ("id", "label")):
         if id_ in names:
-            raise wrong(file, line, f"the id {id_!r} stands there twice")
+            raise csv_error(file, line, f"the id {id_!r} stands there twice")
         names[id_] = label or None
     missing = [id_ for id_ in ids if id_ not in names]
     if missing:
@@ -51,7 +51,7 @@ def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
     Raises:
         ValueError: If a photo stands in none of them.
 
-    Example:
+    Examples:
         >>> folders_among(["photos/taj_mahal/1.jpg"], {"taj_mahal", "big_ben"})
         ['taj_mahal']
     """
@@ -70,7 +70,7 @@ def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
 def numbered(names: Sequence[str | None]) -> tuple[NDArray[np.int64], list[str]]:
     """Names as labels (N,), -1 for ``None``, and the name of each label.
 
-    Example:
+    Examples:
         >>> numbered(["b", None, "a", "b"])
         (array([ 1, -1,  0,  1]), ['a', 'b'])
     """

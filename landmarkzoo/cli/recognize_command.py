@@ -8,9 +8,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.atomic_write import replacing
+from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.cli.photo_labels import label_names, numbered
-from landmarkzoo.cli.tables import print_table
+from landmarkzoo.cli.printing import print_table
 from landmarkzoo.recognition import recognize
 from landmarkzoo.retrieval import Descriptors
 
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _write(path: Path, rows: list[list[str]]) -> None:
     with (
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         support = [f"support{n}" for n in range(1, len(rows[0]) - 2)] if rows else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from landmarkzoo import rerank
 from landmarkzoo.cli.photo_labels import label_names, numbered
-from landmarkzoo.cli.rankings_out import show_ranking
+from landmarkzoo.cli.printing import show_ranking
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 
 _BY_LABELS = ("soft", "hard")
@@ -61,17 +61,17 @@ def _ranking(arguments: argparse.Namespace, queries: Descriptors, index: Descrip
         train = Descriptors.load(arguments.train)
         labels, _ = numbered(label_names(train.ids, arguments.labels))
         function = rerank.soft_discriminative if method == "soft" else rerank.hard_discriminative
-        return function(queries, index, train, labels, **options, **_given(neighbors=count))
+        return function(queries, index, train, labels, **options, **_not_none(neighbors=count))
     if method == "k-reciprocal":
-        return rerank.k_reciprocal(queries, index, **options, **_given(k1=count))
+        return rerank.k_reciprocal(queries, index, **options, **_not_none(k1=count))
     if method == "diffusion":
-        return rerank.diffusion(queries, index, progress=True, **options, **_given(neighbors=count))
+        return rerank.diffusion(queries, index, progress=True, **options, **_not_none(neighbors=count))
     if method == "augmentation":
-        return search(queries, rerank.database_augmentation(index, **device, **_given(k=count)), **options)
-    expanded = rerank.alpha_query_expansion(queries, index, **device, **_given(k=count))
+        return search(queries, rerank.database_augmentation(index, **device, **_not_none(k=count)), **options)
+    expanded = rerank.alpha_query_expansion(queries, index, **device, **_not_none(k=count))
     return search(expanded, index, **options)
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def _not_none(**options: Any) -> dict[str, Any]:
     """Options that were given; the others keep the defaults of the library."""
     return {name: value for name, value in options.items() if value is not None}

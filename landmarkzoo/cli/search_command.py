@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from landmarkzoo.cli.photo_labels import folders_among, label_names
-from landmarkzoo.cli.rankings_out import show_ranking
+from landmarkzoo.cli.printing import show_ranking
 from landmarkzoo.reports.ranking_page import write_ranking_page
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 

@@ -10,8 +10,7 @@ from landmarkzoo.datasets.gldv2 import (
     index_to_train_landmarks,
 )
 from landmarkzoo.datasets.image_folder import ImageFolder
-from landmarkzoo.datasets.rendered import RenderedLandmarks
-from landmarkzoo.datasets.revisited import RevisitedOxford, RevisitedParis, RevisitedPhotos
+from landmarkzoo.datasets.oxford_paris import RevisitedOxford, RevisitedParis, RevisitedPhotos
 from landmarkzoo.datasets.submissions import (
     RecognitionSubmission,
     read_recognition_submission,
@@ -27,7 +26,6 @@ __all__ = [
     "ImageFolder",
     "ImageList",
     "RecognitionSubmission",
-    "RenderedLandmarks",
     "RevisitedOxford",
     "RevisitedParis",
     "RevisitedPhotos",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from landmarkzoo.datasets.csv_rows import csv_header, csv_rows, wrong
+from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo.datasets.csv_files import csv_error, csv_header, csv_rows
 from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
-from landmarkzoo.suggestions import did_you_mean
 
 
 class CsvPhotos(PhotosOnDisk):
@@ -31,7 +31,7 @@ class CsvPhotos(PhotosOnDisk):
         ValueError: If a column is missing, a row is too long or too short, a path is empty or stands there
             twice (with file and line), or there are no photos.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "photos.csv"
         >>> _ = path.write_text("path,label\n1.jpg,Big Ben\n2.jpg,\n3.jpg,Altes Rathaus\n")
@@ -55,7 +55,7 @@ class CsvPhotos(PhotosOnDisk):
         header = csv_header(path)
         for column in (path_column, label_column):
             if column is not None and column not in header:
-                raise wrong(
+                raise csv_error(
                     path,
                     1,
                     f"no column {column!r}, the columns are {', '.join(header) or 'none'}; path_column and "
@@ -68,7 +68,7 @@ class CsvPhotos(PhotosOnDisk):
         for line, (photo, *label) in csv_rows(path, columns):
             if not photo or photo in label_of:
                 what = f"the photo {photo} a second time" if photo else f"the {path_column} is empty"
-                raise wrong(path, line, what)
+                raise csv_error(path, line, what)
             label_of[photo] = label[0] if label else ""
         if not label_of:
             raise ValueError(f"{path} lists no photos: it has a header only")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
-from landmarkzoo.data import open_photo, photo_files
+from landmarkzoo.photos import open_photo, photo_files
 
 
 class ImageFolder(Dataset[Image.Image]):
@@ -28,7 +28,7 @@ class ImageFolder(Dataset[Image.Image]):
         FileNotFoundError: If there is no such folder.
         ValueError: If it has no photos, or photos that stand in no landmark's folder.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> root = Path(tempfile.mkdtemp())
         >>> for name in ("big_ben", "tower_bridge"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
-from landmarkzoo.data import open_photo
+from landmarkzoo.photos import open_photo
 
 
 class PhotosOnDisk(Dataset[Image.Image], ABC):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.datasets.csv_rows import csv_rows, whole_number, wrong
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo.datasets.csv_files import csv_error, csv_rows, whole_number
 
 
 class _Ranking(Protocol):
@@ -63,7 +63,7 @@ def write_recognition_submission(
         ValueError: If lengths differ, an id has spaces, control characters, or stands there twice, a label is
             below -1, or a score is not finite.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "submission.csv"
         >>> lz.datasets.write_recognition_submission(path, ["0a1c", "0a1d"], [9, -1], [0.75, 0.0])
@@ -105,7 +105,7 @@ def read_recognition_submission(path: str | Path) -> RecognitionSubmission:
         _add(ids, id_, path, line)
         words = cell.split()
         if len(words) not in (0, 2):
-            raise wrong(path, line, f"landmarks must be 'label score' or empty, got {cell!r}")
+            raise csv_error(path, line, f"landmarks must be 'label score' or empty, got {cell!r}")
         labels.append(whole_number(words[0], path, line, "the label") if words else -1)
         scores.append(_score(words[1], path, line) if words else 0.0)
     return RecognitionSubmission(list(ids), np.array(labels, np.int64), np.array(scores, np.float64))
@@ -126,7 +126,7 @@ def write_retrieval_submission(
         ValueError: If the ranking has no ids, or an id has spaces or control characters or stands there
             twice.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "submission.csv"
         >>> lz.datasets.write_retrieval_submission(path, {"0a1c": ["77ab", "fe01"], "0a1d": []})
@@ -188,7 +188,7 @@ def _checked(ids: Sequence[str]) -> list[str]:
 
 def _add(ids: dict[str, None], id_: str, path: str | Path, line: int) -> None:
     if not id_ or id_ in ids:
-        raise wrong(path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty")
+        raise csv_error(path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty")
     ids[id_] = None
 
 
@@ -198,10 +198,10 @@ def _score(text: str, path: str | Path, line: int) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise wrong(path, line, f"the score must be a finite number, got {text!r}")
+        raise csv_error(path, line, f"the score must be a finite number, got {text!r}")
     return score
 
 
 def _write(path: str | Path, header: list[str], rows: list[list[str]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])

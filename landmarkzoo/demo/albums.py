@@ -11,7 +11,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from landmarkzoo.datasets import ImageFolder, RenderedLandmarks
+from landmarkzoo.datasets import ImageFolder
+from landmarkzoo.rendered import RenderedLandmarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +40,9 @@ def rendered_album(landmarks: int = 40, views: int = 12, seed: int = 0, *, progr
     """Rendered landmarks; scenes without one stand half in the index, half among the queries."""
     data = RenderedLandmarks(landmarks, views, distractors=landmarks, seed=seed)
     photos = [data[i] for i in tqdm(range(len(data)), "render", unit=" photos", disable=not progress)]
-    split = np.array(data.split)
-    empty = np.flatnonzero(split == "non_landmark")
+    parts = data.parts
     return Album(
-        photos,
-        data.labels,
-        data.class_names,
-        train=np.flatnonzero(split == "train"),
-        index=np.concatenate([np.flatnonzero(split == "index"), empty[::2]]),
-        query=np.concatenate([np.flatnonzero(split == "query"), empty[1::2]]),
+        photos, data.labels, data.class_names, train=parts.train, index=parts.index, query=parts.query
     )
 
 

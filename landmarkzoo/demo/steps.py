@@ -13,10 +13,10 @@ from torch.utils.data import Dataset, Subset
 from landmarkzoo.demo.albums import Album
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.metrics import gap, mean_average_precision
+from landmarkzoo.models import create_model
 from landmarkzoo.reports.ranking_picture import RankedPhotos
 from landmarkzoo.rerank import soft_discriminative, vote
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.weights import create_model
 
 MODEL = "efficientnet_lite0_gem"
 

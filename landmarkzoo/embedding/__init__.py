@@ -1,6 +1,6 @@
 """Photos and a model in, descriptors out."""
 
-from landmarkzoo.embedding.neck_whitening import whiten_neck
-from landmarkzoo.embedding.photos_to_descriptors import embed
+from landmarkzoo.embedding.embed_photos import embed
+from landmarkzoo.embedding.whitened_neck import whiten_neck
 
 __all__ = ["embed", "whiten_neck"]

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from landmarkzoo.retrieval.arrays import as_device
+from landmarkzoo._utils.checks import as_device
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 

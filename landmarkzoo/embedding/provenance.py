@@ -32,7 +32,7 @@ def weights_fingerprint(model: nn.Module) -> str:
     Names, types, shapes and values count. For landmarkzoo models nothing that changes with the version of a
     library does.
 
-    Example:
+    Examples:
         >>> len(weights_fingerprint(nn.Linear(2, 2)))
         16
     """

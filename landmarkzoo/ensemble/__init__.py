@@ -1,7 +1,7 @@
 """Several models together: rankings, descriptors, and the paper's two ensembles. Knows no model."""
 
-from landmarkzoo.ensemble.families import concat_families
-from landmarkzoo.ensemble.paper import (
+from landmarkzoo.ensemble.descriptor_fusion import concat_families
+from landmarkzoo.ensemble.paper_ensembles import (
     PAPER_RECOGNITION,
     PAPER_RETRIEVAL,
     DescriptorSet,
@@ -9,7 +9,7 @@ from landmarkzoo.ensemble.paper import (
     paper_recognition,
     paper_retrieval,
 )
-from landmarkzoo.ensemble.score_sums import sum_scores
+from landmarkzoo.ensemble.score_fusion import sum_scores
 
 __all__ = [
     "PAPER_RECOGNITION",

@@ -11,16 +11,13 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Any, TypeAlias
 
-import numpy as np
 from torch import nn
 
-from landmarkzoo.datasets import ImageFolder, RenderedLandmarks
+from landmarkzoo.datasets import ImageFolder
 from landmarkzoo.embedding import embed
-from landmarkzoo.evaluation.descriptors_of_ids import in_order_of
-from landmarkzoo.evaluation.each_against_others import evaluate_each_against_others
-from landmarkzoo.evaluation.evaluation_result import Evaluation, join
-from landmarkzoo.evaluation.recognition_protocol import evaluate_recognition
-from landmarkzoo.evaluation.retrieval_protocol import evaluate_retrieval
+from landmarkzoo.evaluation.evaluation_result import Evaluation
+from landmarkzoo.evaluation.id_alignment import align_to_ids
+from landmarkzoo.evaluation.leave_one_out import evaluate_leave_one_out
 from landmarkzoo.retrieval import Descriptors
 
 Describe: TypeAlias = Callable[[Any], Descriptors]
@@ -61,8 +58,8 @@ def evaluate(
             not fit.
         ValueError: If photos of the data set have no descriptor, or it has nothing to evaluate.
 
-    Example:
-        >>> photos = lz.datasets.RenderedLandmarks(3, 4, 2, image_size=32)
+    Examples:
+        >>> photos = lz.rendered.RenderedLandmarks(3, 4, 2, image_size=32)
         >>> colors = lz.Descriptors(photos.ids, [np.asarray(photo).mean((0, 1)) for photo in photos])
         >>> lz.evaluate(colors, photos).metrics
         ['mAP@100', 'recall@100', 'hit rate@1', 'GAP']
@@ -78,7 +75,7 @@ def _describe(model_or_descriptors: nn.Module | Descriptors, embed_options: dict
         if embed_options:
             raise TypeError(f"{', '.join(embed_options)}: for a model only, descriptors are embedded already")
         descriptors = model_or_descriptors
-        return lambda photos: in_order_of(photos.ids, descriptors)
+        return lambda photos: align_to_ids(photos.ids, descriptors)
     if not isinstance(model_or_descriptors, nn.Module):
         raise TypeError(
             f"evaluate takes a model or Descriptors, got {type(model_or_descriptors).__name__}; "
@@ -89,7 +86,7 @@ def _describe(model_or_descriptors: nn.Module | Descriptors, embed_options: dict
             "evaluate writes no descriptors: lz.embed(model, dataset, out=...), then evaluate them"
         )
     model = model_or_descriptors
-    return lambda photos: in_order_of(photos.ids, embed(model, photos, **embed_options))
+    return lambda photos: align_to_ids(photos.ids, embed(model, photos, **embed_options))
 
 
 @singledispatch
@@ -123,29 +120,6 @@ def _no_protocol(dataset: Any) -> TypeError:
 @evaluate_dataset.register(ImageFolder)
 def _image_folder(dataset: ImageFolder, describe: Describe, *, resamples: int, seed: int) -> Evaluation:
     data = f"folder of {len(dataset)} photos of {len(dataset.class_names)} landmarks"
-    return evaluate_each_against_others(
+    return evaluate_leave_one_out(
         describe(dataset), dataset.labels, data=data, resamples=resamples, seed=seed
     )
-
-
-@evaluate_dataset.register(RenderedLandmarks)
-def _rendered_landmarks(
-    dataset: RenderedLandmarks, describe: Describe, *, resamples: int, seed: int
-) -> Evaluation:
-    split, labels, ids = np.array(dataset.split), dataset.labels, np.array(dataset.ids)
-    empty = np.flatnonzero(split == "non_landmark")
-    train = np.flatnonzero(split == "train")
-    index = np.concatenate([np.flatnonzero(split == "index"), empty[::2]])
-    query = np.concatenate([np.flatnonzero(split == "query"), empty[1::2]])
-    data = (
-        f"{dataset.landmarks} rendered landmarks, {dataset.views} views of each, {dataset.distractors} "
-        f"scenes without landmark, {dataset.image_size} px, seed {dataset.seed}"
-    )
-    relevant = [ids[index][(labels[index] == label) & (label >= 0)].tolist() for label in labels[query]]
-    truth = [[label] if label >= 0 else [] for label in labels[query].tolist()]
-    d = describe(dataset)
-    retrieval = evaluate_retrieval(d[query], d[index], relevant, data=data, resamples=resamples, seed=seed)
-    recognition = evaluate_recognition(
-        d[query], d[train], labels[train], truth, data=data, resamples=resamples, seed=seed
-    )
-    return join([retrieval, recognition])

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.metrics import Interval
-from landmarkzoo.models import Score
-from landmarkzoo.suggestions import did_you_mean
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo.metrics import Interval, Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class Evaluation:
     Raises:
         ValueError: If a metric stands there twice, or the parts do not fit each other.
 
-    Example:
+    Examples:
         >>> ranking = lz.search(np.eye(3), np.eye(3), k=2)
         >>> print(lz.evaluation.score_retrieval(ranking, [[0], [0], [2]], k=2, data="unit vectors"))
         mAP@2       0.833 [0.500, 1.000]
@@ -139,7 +138,7 @@ class Evaluation:
         Raises:
             FileNotFoundError: If the folder does not exist.
         """
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False), encoding="utf-8")
 
     def _row(self, metric: str) -> int:

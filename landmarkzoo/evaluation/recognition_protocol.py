@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from landmarkzoo._utils.checks import Labels
 from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.evaluation.per_query_means import sentence
-from landmarkzoo.metrics import bootstrap, gap_of_rows, gap_terms
-from landmarkzoo.metrics.recognition import Scores
-from landmarkzoo.models import Score
+from landmarkzoo.evaluation.summary import join_clauses
+from landmarkzoo.metrics import Score, bootstrap, gap_statistic, per_image_gap
+from landmarkzoo.metrics.global_average_precision import Scores
 from landmarkzoo.rerank import vote
 from landmarkzoo.retrieval import Descriptors
-from landmarkzoo.retrieval.arrays import Labels, Vectors
+from landmarkzoo.retrieval.descriptors import Vectors
 
 
 def score_recognition(
@@ -30,7 +30,7 @@ def score_recognition(
     """Score the predictions of any recogniser: GAP, images without landmark counted.
 
     The interval comes from resampling images and computing GAP anew. The values of the images are those of
-    :func:`landmarkzoo.metrics.gap_terms`.
+    :func:`landmarkzoo.metrics.per_image_gap`.
 
     Args:
         labels: Predicted label (N,) of each image; -1 for no prediction.
@@ -45,19 +45,19 @@ def score_recognition(
         TypeError: If labels are not integers, or a truth is no collection.
         ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
-    Example:
+    Examples:
         >>> result = lz.evaluation.score_recognition([3, 4], [0.9, 0.8], [[3], []])
         >>> result["GAP"], result.per_query["GAP"]
         (1.0, array([ 1., nan]))
     """
-    terms = gap_terms(labels, scores, truth, ids=ids)
+    terms = per_image_gap(labels, scores, truth, ids=ids)
     interval = bootstrap(
-        gap_of_rows(labels, scores, truth, ids=ids), len(terms), resamples=resamples, seed=seed
+        gap_statistic(labels, scores, truth, ids=ids), len(terms), resamples=resamples, seed=seed
     )
     empty = int(np.isnan(terms).sum())
     counts = f"{len(terms) - empty} images with a landmark and {empty} without, whose predictions count"
     names = [str(i) for i in range(len(terms))] if ids is None else [str(id_) for id_ in ids]
-    score = Score("GAP", interval.value, sentence(data, counts))
+    score = Score("GAP", interval.value, join_clauses(data, counts))
     return Evaluation((score,), {"GAP": interval}, {"GAP": terms}, names)
 
 
@@ -88,7 +88,7 @@ def evaluate_recognition(
         TypeError: If labels are not integers, or a truth is no collection.
         ValueError: If shapes do not fit, the train set is empty, or no query has a landmark.
 
-    Example:
+    Examples:
         >>> result = lz.evaluation.evaluate_recognition(np.eye(2), np.eye(2), [7, 9], [[7], [9]])
         >>> result["GAP"]
         1.0
@@ -103,7 +103,7 @@ def evaluate_recognition(
         votes.confidence,
         truth,
         ids=ids,
-        data=sentence(data, how),
+        data=join_clauses(data, how),
         resamples=resamples,
         seed=seed,
     )

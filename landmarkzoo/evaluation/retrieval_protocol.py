@@ -8,11 +8,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from landmarkzoo._utils.checks import check_count
 from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.evaluation.per_query_means import evaluation_of_means, sentence
-from landmarkzoo.metrics import average_precisions, hit_at, recall_at
+from landmarkzoo.evaluation.summary import evaluation_of_means, join_clauses
+from landmarkzoo.metrics import average_precisions, hit_rate_at_k, recall_at_k
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.retrieval.arrays import check_count
 
 
 def score_retrieval(
@@ -49,13 +49,13 @@ def score_retrieval(
         )
     per_query = {
         f"mAP@{depth}": average_precisions(ranking.indices, relevant, k=depth),
-        f"recall@{depth}": recall_at(ranking.indices, relevant, depth),
-        "hit rate@1": hit_at(ranking.indices, relevant, 1),
+        f"recall@{depth}": recall_at_k(ranking.indices, relevant, depth),
+        "hit rate@1": hit_rate_at_k(ranking.indices, relevant, 1),
     }
     empty = int(np.isnan(per_query["hit rate@1"]).sum())
     if empty == len(ranking):
         raise ValueError("nothing can be scored: no query has a relevant image")
-    protocol = sentence(
+    protocol = join_clauses(
         data,
         f"{len(ranking) - empty} queries, the first {depth} results of each",
         f"{empty} more queries without relevant image left out" if empty else "",
@@ -77,7 +77,7 @@ def evaluate_retrieval(
     """Search the index by cosine, and score it: mAP@k, recall@k, hit rate@1.
 
     mAP@100 is the metric of Google Landmark Retrieval. A query that stands in the index itself is a result
-    like any other; :func:`evaluate_each_against_others` takes it out.
+    like any other; :func:`evaluate_leave_one_out` takes it out.
 
     Args:
         queries: Descriptors of the queries.
@@ -94,7 +94,7 @@ def evaluate_retrieval(
         ValueError: If lengths do not fit, an id is not in the index or stands there twice, or no query has a
             relevant image.
 
-    Example:
+    Examples:
         >>> index = lz.Descriptors(["a", "b", "c"], np.eye(3))
         >>> result = lz.evaluation.evaluate_retrieval(index[:2], index, [["a"], ["b", "a"]])
         >>> result["mAP@100"], result["hit rate@1"]
@@ -110,7 +110,7 @@ def evaluate_retrieval(
         raise ValueError(f"got {len(relevant)} entries of relevant for {len(queries)} queries")
     rows = rows_by_id(index.ids, relevant)
     ranking = search(queries, index, k=check_count(k, "k"))
-    data = sentence(data, f"exact cosine search among {len(index)} images")
+    data = join_clauses(data, f"exact cosine search among {len(index)} images")
     result = score_retrieval(ranking, rows, k=k, data=data, resamples=resamples, seed=seed)
     return dataclasses.replace(result, provenance=queries.provenance)
 
@@ -126,7 +126,7 @@ def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) ->
         TypeError: If an entry of ``relevant`` is a string.
         ValueError: If an id is not in the index, or the index has an id twice.
 
-    Example:
+    Examples:
         >>> rows_by_id(["a", "b"], [["b"], []])
         [[1], []]
     """

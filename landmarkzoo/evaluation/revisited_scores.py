@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.evaluation.per_query_means import evaluation_of_means, sentence
+from landmarkzoo.evaluation.summary import evaluation_of_means, join_clauses
 from landmarkzoo.metrics import revisited_values
 from landmarkzoo.metrics.hits import FloatValues
 from landmarkzoo.metrics.revisited_protocol import as_kinds
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.retrieval.arrays import Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 
 _HOW = {
     "easy": "easy images are looked for, hard and junk ones taken out",
@@ -65,7 +65,7 @@ def score_revisited(
         for name, column in values.items():
             metric = f"{setup} m{name}".replace("map", "mAP").replace("mp@", "mP@")
             per_query[metric] = column
-            protocols[metric] = sentence(
+            protocols[metric] = join_clauses(
                 data, "Revisited protocol", _HOW[setup], f"{asked} of {len(gnd)} queries have positives"
             )
     if not per_query:
@@ -100,7 +100,7 @@ def evaluate_revisited(
         TypeError: If an entry of ``gnd`` is no dictionary of integers.
         ValueError: If shapes do not fit, ``gnd`` names rows beyond the index, or no query has positives.
 
-    Example:
+    Examples:
         >>> gnd = [{"easy": [0], "hard": [1], "junk": [2]}]
         >>> result = lz.evaluation.evaluate_revisited(np.eye(3)[:1], np.eye(3), gnd)
         >>> result["easy mAP"], result["hard mP@10"]
@@ -115,7 +115,7 @@ def evaluate_revisited(
                     "is it complete, and in the order of gnd?"
                 )
     ranking = search(queries, index, k=max(images, 1))
-    data = sentence(data, f"exact cosine search among {images} images")
+    data = join_clauses(data, f"exact cosine search among {images} images")
     result = score_revisited(ranking, gnd, ks=ks, data=data, resamples=resamples, seed=seed)
     provenance = queries.provenance if isinstance(queries, Descriptors) else {}
     return dataclasses.replace(result, provenance=provenance)

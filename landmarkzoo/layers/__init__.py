@@ -1,10 +1,10 @@
 """Building blocks: each stands alone and works in any PyTorch model."""
 
-from landmarkzoo.layers.gem import GeM, gem
 from landmarkzoo.layers.local_branch import MultiAtrous, SpatialAttention
-from landmarkzoo.layers.mixed_precision import mixed_precision
 from landmarkzoo.layers.neck import Neck
 from landmarkzoo.layers.orthogonal_fusion import OrthogonalFusion, orthogonal_part
+from landmarkzoo.layers.pooling import GeM, gem
+from landmarkzoo.layers.precision import mixed_precision
 
 __all__ = [
     "GeM",

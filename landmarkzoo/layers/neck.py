@@ -30,7 +30,7 @@ class Neck(nn.Sequential):
     Shape:
         (B, in_features) -> (B, out_features)
 
-    Example:
+    Examples:
         >>> Neck(1280, 512, "fc-bn").out_features
         512
     """

@@ -25,7 +25,7 @@ def orthogonal_part(local: Tensor, global_: Tensor, projection: Projection = "ex
     Returns:
         A tensor of the shape and dtype of ``local``.
 
-    Example:
+    Examples:
         >>> l, g = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])
         >>> orthogonal_part(l, g)
         tensor([[-0.3200,  0.2400]])
@@ -56,7 +56,7 @@ class OrthogonalFusion(nn.Module):
     Shape:
         (B, C, H, W), (B, C) -> (B, 2C, H, W), or (B, 2C) with ``pool=True``: local first, then global.
 
-    Example:
+    Examples:
         >>> local, global_ = torch.randn(2, 8, 14, 14), torch.randn(2, 8)
         >>> lz.OrthogonalFusion()(local, global_).shape
         torch.Size([2, 16, 14, 14])

@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch import distributed as dist
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.losses.class_parallel import BatchOfRanks
-from landmarkzoo.losses.sub_center_arcface import SubCenterArcFaceDynamic
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo.losses.arcface.head import SubCenterArcFaceDynamic
+from landmarkzoo.losses.arcface.parallel import DistributedBatch
 
 HEAD_FILE = "head.safetensors"
 CLASSES_FILE = "classes.json"
@@ -52,7 +52,7 @@ def save_head(
         TypeError: If the head is none.
         ValueError: If there are not as many names as classes.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> folder = tempfile.mkdtemp()
         >>> save_head(lz.SubCenterArcFaceDynamic(8, 2, margins=0.3), folder, ["Taj Mahal", "Charminar"])
@@ -73,14 +73,14 @@ def save_head(
             folder.mkdir(parents=True, exist_ok=True)
     except (OSError, TypeError, ValueError) as problem:
         error = problem
-    BatchOfRanks.exchange(head.ranks, 1, head.weight.device, error)  # all go on, or none
+    DistributedBatch.exchange(head.ranks, 1, head.weight.device, error)  # all go on, or none
     weight = gather_weight(head)
     try:
         if weight is not None:
             _write(head, weight, folder, names)
     except OSError as problem:
         error = problem
-    BatchOfRanks.exchange(
+    DistributedBatch.exchange(
         head.ranks, 1, head.weight.device, error
     )  # nobody returns before the files are there
 
@@ -92,10 +92,10 @@ def _write(head: SubCenterArcFaceDynamic, weight: Tensor, folder: Path, names: l
             tensors[name] = getattr(head, name).detach().cpu().contiguous()
     arguments = {name: getattr(head, name) for name in _ARGUMENTS}
     (folder / CLASSES_FILE).unlink(missing_ok=True)  # never the names of another head beside this one
-    with replacing(folder / HEAD_FILE) as temporary:
+    with atomic_write(folder / HEAD_FILE) as temporary:
         save_file(tensors, str(temporary), {"format": _FORMAT, "arguments": json.dumps(arguments)})
     if names is not None:
-        with replacing(folder / CLASSES_FILE) as temporary:
+        with atomic_write(folder / CLASSES_FILE) as temporary:
             temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")
 
 

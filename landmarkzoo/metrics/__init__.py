@@ -1,22 +1,24 @@
 """Metrics, each named by its protocol; what is ignored, tied or empty is explicit."""
 
-from landmarkzoo.metrics.confidence import Interval, bootstrap
-from landmarkzoo.metrics.first_results import hit_at, precision_at, recall_at
-from landmarkzoo.metrics.recognition import gap, gap_of_rows, gap_terms
-from landmarkzoo.metrics.retrieval import average_precisions, mean_average_precision
+from landmarkzoo.metrics.average_precision import average_precisions, mean_average_precision
+from landmarkzoo.metrics.bootstrap_intervals import Interval, bootstrap
+from landmarkzoo.metrics.global_average_precision import gap, gap_statistic, per_image_gap
+from landmarkzoo.metrics.recall_and_precision import hit_rate_at_k, precision_at_k, recall_at_k
 from landmarkzoo.metrics.revisited_protocol import revisited, revisited_values
+from landmarkzoo.metrics.scores import Score
 
 __all__ = [
     "Interval",
+    "Score",
     "average_precisions",
     "bootstrap",
     "gap",
-    "gap_of_rows",
-    "gap_terms",
-    "hit_at",
+    "gap_statistic",
+    "hit_rate_at_k",
     "mean_average_precision",
-    "precision_at",
-    "recall_at",
+    "per_image_gap",
+    "precision_at_k",
+    "recall_at_k",
     "revisited",
     "revisited_values",
 ]

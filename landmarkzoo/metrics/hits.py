@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo.retrieval.arrays import IntArray, check_count
-from landmarkzoo.retrieval.label_sets import Rankings, as_index_sets, as_rankings
+from landmarkzoo._utils.checks import IntArray, check_count
+from landmarkzoo.metrics.ground_truth import Rankings, as_index_sets, as_rankings
 
 FloatValues = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ def relevant_hits(
         TypeError: If an entry of ``relevant`` is no collection of integers.
         ValueError: If shapes do not fit, a relevant row is negative, or k is not positive.
 
-    Example:
+    Examples:
         >>> hits, counts = relevant_hits([[5, 5, 0]], [[0, 5, 9]], k=10)
         >>> hits, counts
         (array([[ True, False,  True]]), array([3]))
@@ -52,7 +52,7 @@ def relevant_hits(
 def shares(found: FloatValues | IntArray, of: IntArray) -> FloatValues:
     """``found / of`` (Q,), NaN where ``of`` is 0: for such a query the metric is not defined.
 
-    Example:
+    Examples:
         >>> shares(np.array([1, 0]), np.array([2, 0]))
         array([0.5, nan])
     """

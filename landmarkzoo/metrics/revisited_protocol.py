@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from landmarkzoo._utils.checks import IntArray, check_count
+from landmarkzoo.metrics.ground_truth import Rankings, as_index_sets, as_rankings
 from landmarkzoo.metrics.hits import FloatValues
-from landmarkzoo.retrieval.arrays import IntArray, check_count
-from landmarkzoo.retrieval.label_sets import Rankings, as_index_sets, as_rankings
 
 _KINDS = ("easy", "hard", "junk")
 # Which images a set-up looks for; those of the other kinds are taken out of the ranking.
@@ -27,8 +27,8 @@ def revisited(
     trapezoids: ``AP = 1/(2n) sum_j (j / r_j + (j + 1) / (r_j + 1))``, where ``j / r_j`` is 1 for ``r_j = 0``.
     Precision at k is that at ``min(rank of the last positive, k)``, so that few positives do not bound it.
 
-    Both differ from :func:`mean_average_precision` and :func:`precision_at`. On full rankings the values are
-    those of the official code; on shorter ones, a positive that is not listed counts as ranked behind all
+    Both differ from :func:`mean_average_precision` and :func:`precision_at_k`. On full rankings the values
+    are those of the official code; on shorter ones, a positive that is not listed counts as ranked behind all
     others and beyond k, where the official code would stop at the last one found.
 
     Args:
@@ -47,7 +47,7 @@ def revisited(
         ValueError: If shapes do not fit, a list is missing or has negative rows, an image is in two lists, or
             a depth is not positive.
 
-    Example:
+    Examples:
         >>> gnd = [{"easy": [0, 1], "hard": [2, 6], "junk": [3]}]
         >>> scores = lz.metrics.revisited([[7, 0, 3, 1, 5, 2, 4, 6]], gnd)
         >>> round(scores["medium"]["map"], 4), scores["medium"]["mp@5"]
@@ -77,7 +77,7 @@ def revisited_values(
         TypeError: If an entry of ``gnd`` is no dictionary of integers.
         ValueError: If the input does not fit, as for :func:`revisited`.
 
-    Example:
+    Examples:
         >>> gnd = [{"easy": [1], "hard": [], "junk": [0]}, {"easy": [2], "hard": [0], "junk": []}]
         >>> lz.metrics.revisited_values([[0, 1, 2], [0, 1, 2]], gnd, ks=[1])["easy"]
         {'ap': array([1.  , 0.25]), 'p@1': array([1., 0.])}
@@ -120,7 +120,7 @@ def as_kinds(gnd: Sequence[Mapping[str, Any]]) -> list[dict[str, set[int]]]:
         TypeError: If an entry is no dictionary of collections of integers.
         ValueError: If a list is missing or has negative rows, or an image is in two lists.
 
-    Example:
+    Examples:
         >>> as_kinds([{"easy": [4], "hard": np.array([2]), "junk": [], "bbx": [0, 0, 9, 9]}])
         [{'easy': {4}, 'hard': {2}, 'junk': set()}]
     """

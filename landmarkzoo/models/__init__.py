@@ -1,26 +1,35 @@
-"""Architectures: each file reads from top to bottom like the figure of its paper."""
+"""Architectures, each like the figure of its paper; the zoo by name; and what is done to models."""
 
+from landmarkzoo.backbones.imagenet_weights import WeightsNotFoundError
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.dolg import DOLG
+from landmarkzoo.models.factory import create_model
+from landmarkzoo.models.foreign_checkpoints import ConversionReport, convert_checkpoint, convert_state_dict
 from landmarkzoo.models.freezing import freeze, unfreeze
 from landmarkzoo.models.global_descriptor import GlobalDescriptor
-from landmarkzoo.models.growth import CarriedWeights, carry_weights
 from landmarkzoo.models.hybrid_swin import HybridSwin
-from landmarkzoo.models.imagenet_weights import WeightsNotFoundError
-from landmarkzoo.models.model_cfg import ModelCfg, Score
+from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.optimizer_groups import parameter_groups
+from landmarkzoo.models.registry import get_model_cfg, is_model, list_models
+from landmarkzoo.models.weight_transfer import TransferReport, transfer_weights
 
 __all__ = [
     "DOLG",
-    "CarriedWeights",
+    "ConversionReport",
     "DescriptorModel",
     "GlobalDescriptor",
     "HybridSwin",
     "ModelCfg",
-    "Score",
+    "TransferReport",
     "WeightsNotFoundError",
-    "carry_weights",
+    "convert_checkpoint",
+    "convert_state_dict",
+    "create_model",
     "freeze",
+    "get_model_cfg",
+    "is_model",
+    "list_models",
     "parameter_groups",
+    "transfer_weights",
     "unfreeze",
 ]

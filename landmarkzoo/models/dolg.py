@@ -9,20 +9,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landmarkzoo.layers import GeM, MultiAtrous, Neck, OrthogonalFusion, SpatialAttention
-from landmarkzoo.layers.orthogonal_fusion import Projection
-from landmarkzoo.models.backbones import (
-    backbone_channels,
-    backbone_size_rule,
-    create_backbone_with_level,
+from landmarkzoo.backbones.pyramid import (
     create_pyramid,
-    level_and_feature_map,
     pyramid_channels,
     pyramid_levels,
     pyramid_maps,
     pyramid_size_rule,
 )
-from landmarkzoo.models.descriptor_model import DescriptorModel, cfg_by_hand
+from landmarkzoo.backbones.whole import (
+    backbone_channels,
+    backbone_size_rule,
+    create_backbone_with_level,
+    level_and_feature_map,
+)
+from landmarkzoo.layers import GeM, MultiAtrous, Neck, OrthogonalFusion, SpatialAttention
+from landmarkzoo.layers.orthogonal_fusion import Projection
+from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg
 
 GlobalMap = Literal["stage", "head"]
 
@@ -57,7 +59,7 @@ class DOLG(DescriptorModel):
         (B, 3, H, W) -> (B, embedding_dim), with H and W at least 32 (16 with ``stem_stride=1``), or what the
         backbone takes, where ``global_map`` is ``"head"``.
 
-    Example:
+    Examples:
         >>> model = lz.DOLG("tf_efficientnet_lite0", dilations=(3, 6, 9)).eval()
         >>> model(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 512])
@@ -118,7 +120,7 @@ class DOLG(DescriptorModel):
             "global_map": global_map,
             "normalize_pooled": normalize_pooled,
         }
-        self.cfg = cfg_by_hand("DOLG", args, embedding_dim, backbone=backbone)
+        self.cfg = default_cfg("DOLG", args, embedding_dim, backbone=backbone)
 
     def forward_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps of both branches: local (B, hidden, H/16, W/16) and global (B, hidden, H/32, W/32)."""
@@ -131,7 +133,7 @@ class DOLG(DescriptorModel):
     def attention(self, images: Tensor) -> Tensor:
         """Where the local branch looks: positive weights (B, H / 16, W / 16).
 
-        Example:
+        Examples:
             >>> model = lz.DOLG("resnet18", hidden_dim=8, dilations=(3, 6)).eval()
             >>> model.attention(torch.zeros(2, 3, 64, 96)).shape
             torch.Size([2, 4, 6])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.suggestions import did_you_mean
 
 
 def freeze(model: DescriptorModel, *parts: str) -> None:
@@ -22,7 +22,7 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
         TypeError: If the model is none of landmarkzoo.
         ValueError: If no part is named, or the model has no part of that name.
 
-    Example:
+    Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem")
         >>> lz.freeze(model, "backbone")
         >>> [name for name, p in model.named_parameters() if p.requires_grad]
@@ -54,7 +54,7 @@ def unfreeze(model: DescriptorModel, *parts: str) -> None:
         TypeError: If the model is none of landmarkzoo.
         ValueError: If the model has no part of that name.
 
-    Example:
+    Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem")
         >>> lz.freeze(model, "backbone")
         >>> lz.unfreeze(model, "backbone.conv_head", "backbone.bn2")

@@ -6,9 +6,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from landmarkzoo.layers import GeM, Neck
-from landmarkzoo.layers.neck import NeckKind
-from landmarkzoo.models.backbones import (
+from landmarkzoo.backbones.whole import (
     backbone_channels,
     backbone_size_rule,
     class_token,
@@ -16,7 +14,9 @@ from landmarkzoo.models.backbones import (
     feature_map,
     has_class_token,
 )
-from landmarkzoo.models.descriptor_model import DescriptorModel, cfg_by_hand
+from landmarkzoo.layers import GeM, Neck
+from landmarkzoo.layers.neck import NeckKind
+from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg
 
 Pool = Literal["gem", "avg", "cls"]
 
@@ -43,7 +43,7 @@ class GlobalDescriptor(DescriptorModel):
     Shape:
         (B, 3, H, W) -> (B, embedding_dim)
 
-    Example:
+    Examples:
         >>> model = lz.GlobalDescriptor("resnet18", pool="avg", neck="none").eval()
         >>> model(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 512])
@@ -84,7 +84,7 @@ class GlobalDescriptor(DescriptorModel):
             "embedding_dim": embedding_dim,
             "normalize_pooled": normalize_pooled,
         }
-        self.cfg = cfg_by_hand("GlobalDescriptor", args, self.embedding_dim, backbone=backbone)
+        self.cfg = default_cfg("GlobalDescriptor", args, self.embedding_dim, backbone=backbone)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Last map of the backbone, (B, C, H, W), whatever its layout in timm."""

@@ -9,19 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from landmarkzoo.layers import Neck
-from landmarkzoo.layers.full_precision import without_autocast
-from landmarkzoo.models.backbones import (
-    create_pyramid,
+from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyramid_maps, pyramid_size_rule
+from landmarkzoo.backbones.swin import (
     create_swin,
     grid_size_rule,
-    pyramid_channels,
-    pyramid_maps,
-    pyramid_size_rule,
+    merge_patches,
+    swin_block,
+    swin_block_token,
     swin_grid,
 )
-from landmarkzoo.models.descriptor_model import DescriptorModel, cfg_by_hand
-from landmarkzoo.models.swin_tokens import merge_patches, swin_block, swin_block_token
+from landmarkzoo.layers import Neck
+from landmarkzoo.layers.precision import without_autocast
+from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg
 
 Aggregation = Literal["token", "avg"]
 
@@ -52,7 +51,7 @@ class HybridSwin(DescriptorModel):
     Shape:
         (B, 3, H, W) -> (B, embedding_dim), with H and W that give the grid.
 
-    Example:
+    Examples:
         >>> swin = "swin_tiny_patch4_window7_224"
         >>> model = lz.HybridSwin("tf_efficientnet_b0", swin, image_size=448, cnn_level=8)
         >>> model.size_rule.minimum, model.size_rule.maximum
@@ -111,7 +110,7 @@ class HybridSwin(DescriptorModel):
             "normalize_pooled": normalize_pooled,
         }
         self.grad_checkpointing = False
-        self.cfg = cfg_by_hand("HybridSwin", args, embedding_dim, backbone=cnn, image_size=(height, width))
+        self.cfg = default_cfg("HybridSwin", args, embedding_dim, backbone=cnn, image_size=(height, width))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute the blocks of both timm parts again in the backward pass; see the other models."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
 import numpy as np
 
+from landmarkzoo.metrics import Score
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# What a model is built and fed by: defaults in their place would be silently wrong.
+_NEEDED = {"architecture", "args", "embedding_dim", "input_size", "mean", "std", "interpolation", "resize"}
 
 
 class FrozenDict(dict[str, Any]):
@@ -24,21 +29,6 @@ class FrozenDict(dict[str, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenDict, (dict(self),)
-
-
-@dataclass(frozen=True)
-class Score:
-    """One published or measured result.
-
-    Attributes:
-        metric: Name of the metric, such as ``"GAP"`` or ``"mAP@100"``.
-        value: The score, in [0, 1].
-        protocol: Data, split and source: a score without them means nothing.
-    """
-
-    metric: str
-    value: float
-    protocol: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ class ModelCfg:
         scores: Results, each with its protocol.
         paper: Where the model is described.
 
-    Example:
+    Examples:
         >>> lz.ModelCfg("DOLG", {"backbone": "tf_efficientnet_b5"}).args["backbone"]
         'tf_efficientnet_b5'
     """
@@ -101,6 +91,23 @@ class ModelCfg:
             raise ValueError(f"input_size and std must be positive, got {self.input_size} and {self.std}")
         if self.resize != "squash":
             raise ValueError(f"resize must be 'squash', the only way there is, got {self.resize!r}")
+
+    @classmethod
+    def from_fields(cls, values: Mapping[str, Any]) -> ModelCfg:
+        """A cfg from the values of its fields, as a file holds them.
+
+        Raises:
+            ValueError: If one is unknown or wrong, or one that a model is built and fed by is missing.
+        """
+        known = {field.name for field in fields(cls)}
+        wrong = sorted(values.keys() - known) or sorted(_NEEDED - values.keys())
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} unknown or missing")
+        try:
+            scores = tuple(Score(**score) for score in values.get("scores", ()))
+            return cls(**{**values, "scores": scores})
+        except TypeError as error:
+            raise ValueError(str(error)) from error
 
 
 def _plain(value: Any) -> Any:

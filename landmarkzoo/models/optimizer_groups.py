@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from landmarkzoo.backbones.layer_order import layer_numbers
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.timm_parts import layer_numbers
 
 
 def parameter_groups(
@@ -45,7 +45,7 @@ def parameter_groups(
         TypeError: If the model is none of landmarkzoo.
         ValueError: If a number is out of its range, or nothing is left to train.
 
-    Example:
+    Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem")
         >>> groups = lz.parameter_groups(model, lr=1e-3, weight_decay=1e-4)
         >>> optimizer = torch.optim.AdamW(groups)

@@ -1,6 +1,6 @@
 """From descriptors to labels, and to "no landmark". Knows no model."""
 
-from landmarkzoo.recognition.rejection import Recognition, recognize
+from landmarkzoo.recognition.recognizer import Recognition, recognize
 from landmarkzoo.recognition.thresholds import threshold_at_precision
 
 __all__ = ["Recognition", "recognize", "threshold_at_precision"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from landmarkzoo.retrieval.arrays import FloatArray, unit
+from landmarkzoo._utils.checks import FloatArray, unit
 
 
 def quantile_normal(

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from landmarkzoo.recognition.rejection import Recognition
-from landmarkzoo.retrieval.label_sets import as_label_sets
+from landmarkzoo.metrics.ground_truth import as_label_sets
+from landmarkzoo.recognition.recognizer import Recognition
 
 
 def threshold_at_precision(
@@ -29,7 +29,7 @@ def threshold_at_precision(
     Raises:
         ValueError: If lengths differ, or no threshold gives that precision.
 
-    Example:
+    Examples:
         >>> r = lz.Recognition(np.array([1, 2, 3]), np.array([0.9, 0.8, 0.1]), np.zeros((3, 1), int))
         >>> lz.recognition.threshold_at_precision(r, [[1], [2], []], precision=1.0)
         0.8

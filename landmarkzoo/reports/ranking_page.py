@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import ImageOps
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.data import PhotoError, open_photo
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo.photos import PhotoError, open_photo
 from landmarkzoo.retrieval import Ranking
 
 _SIDE, _QUALITY = 200, 80  # of the photos in the page
@@ -66,7 +66,7 @@ def write_ranking_page(
         f"<body><h1>{heading}</h1>\n<p>{len(ranking)} queries, the query first, then its results.</p>\n"
     )
     with (
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
     ):
         file.write(page + "\n".join(sections) + "\n</body></html>\n")

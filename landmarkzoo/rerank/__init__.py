@@ -2,8 +2,8 @@
 
 from landmarkzoo.rerank.graph_diffusion import diffusion
 from landmarkzoo.rerank.hard import hard_discriminative
-from landmarkzoo.rerank.neighbor_means import alpha_query_expansion, database_augmentation
-from landmarkzoo.rerank.shared_neighbors import k_reciprocal
+from landmarkzoo.rerank.query_expansion import alpha_query_expansion, database_augmentation
+from landmarkzoo.rerank.reciprocal_neighbors import k_reciprocal
 from landmarkzoo.rerank.soft import soft_discriminative
 from landmarkzoo.rerank.voting import Votes, vote
 

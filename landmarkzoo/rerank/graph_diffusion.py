@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from landmarkzoo.retrieval.arrays import FloatArray, IntArray, Vectors, as_device, as_vectors, check_count
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count
 from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
 
@@ -55,7 +56,7 @@ def diffusion(
     Raises:
         ValueError: If shapes do not fit, the index is empty, or a value is out of range.
 
-    Example:
+    Examples:
         >>> angles = np.array([0.0, 0.3, 0.5, 0.7, -0.6, -0.65])  # a chain; a pair nearer than its end
         >>> index = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         >>> lz.rerank.diffusion(np.array([[1.0, 0.0]]), index, neighbors=2, query_neighbors=1).indices

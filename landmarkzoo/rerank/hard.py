@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from landmarkzoo._utils.checks import FloatArray, IntArray, Labels
 from landmarkzoo.rerank.voting import Votes, check_votes, vote
-from landmarkzoo.retrieval.arrays import FloatArray, IntArray, Labels, Vectors
+from landmarkzoo.retrieval.descriptors import Vectors
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
 
@@ -49,7 +50,7 @@ def hard_discriminative(
     Raises:
         ValueError: If shapes do not fit, the index is empty, or a value is out of range.
 
-    Example:
+    Examples:
         >>> train, labels, query = np.eye(2), [7, 9], np.array([[0.8, 0.6]])
         >>> index = np.array([[0.6, 0.8], [0.8, -0.6]])  # the first is nearer, the second has label 7 as well
         >>> lz.rerank.hard_discriminative(query, index, train, labels, neighbors=1).indices

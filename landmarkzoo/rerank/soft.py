@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landmarkzoo._utils.checks import Labels, as_device, check_count
 from landmarkzoo.rerank.voting import Votes, check_votes, vote
-from landmarkzoo.retrieval.arrays import Labels, Vectors, as_device, as_vectors, check_count
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import check_comparable
+from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, check_comparable
 from landmarkzoo.retrieval.exact_search import ids_of
 from landmarkzoo.retrieval.ranking import Ranking
 
@@ -58,7 +58,7 @@ def soft_discriminative(
     Raises:
         ValueError: If shapes do not fit, the index is empty, or a value is out of range.
 
-    Example:
+    Examples:
         >>> train, labels, query = np.eye(2), [7, 9], np.array([[0.8, 0.6]])
         >>> index = np.array([[0.6, 0.8], [0.8, -0.6]])
         >>> lz.rerank.soft_discriminative(query, index, train, labels, neighbors=1).indices

@@ -8,18 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landmarkzoo.retrieval.arrays import (
-    FloatArray,
-    IntArray,
-    Labels,
-    Vectors,
-    as_device,
-    as_labels,
-    as_vectors,
-    check_count,
-)
+from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_device, as_labels, check_count
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import check_comparable
+from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, check_comparable
 
 _BLOCK_VALUES = 2**22  # pairs of votes in flight
 
@@ -70,7 +61,7 @@ def vote(
         ValueError: If shapes do not fit, the train set is empty, or the two sides come from different
             models.
 
-    Example:
+    Examples:
         >>> train = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
         >>> votes = lz.rerank.vote(np.array([[1.0, 0.0]]), train, [7, 7, 9])
         >>> votes.labels, votes.confidence.round(3)
@@ -98,7 +89,7 @@ def count_votes(
         similarities: Their cosines (N, m).
         neighbors: Divisor of the winning sum.
 
-    Example:
+    Examples:
         >>> count_votes(np.array([[20, 30, 10]]), np.array([[0.8, 0.3, 0.2]]), 3)
         (array([20]), array([0.26666667]))
     """

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from landmarkzoo.retrieval.arrays import FloatArray, IntArray
+from landmarkzoo._utils.checks import FloatArray, IntArray
 
 _QUERY_BLOCK = 1024
 _INDEX_BLOCK = 8192  # 1024 x 8192 float32 scores: 32 MiB

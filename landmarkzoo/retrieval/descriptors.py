@@ -6,15 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from torch import Tensor
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.retrieval.arrays import FloatArray, Vectors, as_vectors
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.checks import FloatArray
+
+Vectors: TypeAlias = "Descriptors | NDArray[Any] | Tensor"
 
 _FORMAT = "landmarkzoo.descriptors.v1"
 
@@ -32,7 +35,7 @@ class Descriptors:
     Raises:
         ValueError: If ids and vectors do not fit each other, or a value is not finite.
 
-    Example:
+    Examples:
         >>> d = lz.Descriptors(["a", "b", "c"], np.eye(3))
         >>> len(d), d[:2].ids, d.vectors.shape
         (3, ['a', 'b'], (3, 3))
@@ -97,7 +100,7 @@ class Descriptors:
             "skipped": _to_bytes(self.skipped),
         }
         metadata = {"format": _FORMAT, "provenance": json.dumps(self.provenance)}
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file(tensors, str(temporary), metadata=metadata)
 
     @staticmethod
@@ -126,6 +129,34 @@ class Descriptors:
                 )
         except SafetensorError as error:
             raise ValueError(f"{path} is no descriptors file or is damaged: {error}") from error
+
+
+def as_vectors(x: Vectors, name: str) -> FloatArray:
+    """Descriptors, or an array (N, D) of finite numbers, as float32.
+
+    Args:
+        x: What the user gave.
+        name: What it is called in error messages.
+
+    Raises:
+        TypeError: If it is no array of numbers.
+        ValueError: If its shape is not (N, D) or a value is not finite.
+    """
+    x = x.vectors if isinstance(x, Descriptors) else x
+    if isinstance(x, Tensor):
+        x = x.detach().float().cpu().numpy()
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be Descriptors or a float array (N, D), got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (N, D), got {array.shape}; one vector is x[None]")
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    # A sum is finite only if all its terms are, and needs no array of N x D booleans.
+    if not np.isfinite(array.sum(dtype=np.float64)):
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if len(bad):
+            raise ValueError(f"{name} must be finite, but row {bad[0]} has NaN or infinite values")
+    return array
 
 
 def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:

@@ -7,16 +7,9 @@ from collections import Counter
 import numpy as np
 import torch
 
-from landmarkzoo.retrieval.arrays import (
-    FloatArray,
-    IntArray,
-    Vectors,
-    as_device,
-    as_vectors,
-    check_count,
-)
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Descriptors, check_comparable
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, check_comparable
 from landmarkzoo.retrieval.ranking import Ranking
 
 
@@ -51,7 +44,7 @@ def search(
         ValueError: If shapes do not fit, the index is empty, values are not finite, ``k`` is not
             positive, or the two sides come from different models.
 
-    Example:
+    Examples:
         >>> r = lz.search(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [3.0, 0.0], [1.0, 1.0]]), k=2)
         >>> r.indices, r.scores
         (array([[1, 2]]), array([[1.        , 0.70710677]], dtype=float32))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.retrieval.arrays import FloatArray, IntArray
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.checks import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Ranking:
     Raises:
         ValueError: If the shapes do not fit each other.
 
-    Example:
+    Examples:
         >>> r = lz.Ranking(np.array([[1, 0]]), np.array([[0.9, 0.2]]), ["q"], ["a", "b"])
         >>> r.ids
         array([['b', 'a']], dtype=object)
@@ -86,7 +86,7 @@ class Ranking:
         ]
         # File names that are no Unicode go out with the bytes that they came in with.
         with (
-            replacing(path) as temporary,
+            atomic_write(path) as temporary,
             temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
             csv.writer(file).writerows([["query", "rank", "id", "score"], *lines])

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from landmarkzoo.atomic_write import replacing
-from landmarkzoo.retrieval.arrays import Labels, Vectors, as_labels, as_vectors, check_count, unit
-from landmarkzoo.retrieval.descriptors import Descriptors
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.checks import Labels, as_labels, check_count, unit
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 
 _FORMAT = "landmarkzoo.whitening.v1"
 
@@ -28,7 +28,7 @@ class Whitening:
         mean: Mean of the descriptors (D,), float64.
         projection: Matrix (dim, D), float64, strongest direction first.
 
-    Example:
+    Examples:
         >>> photos = np.random.default_rng(0).standard_normal((50, 8)) * [9, 5, 1, 1, 1, 1, 1, 1]
         >>> whitening = lz.Whitening.fit(photos, dim=4)
         >>> whitening.apply(photos).shape
@@ -114,7 +114,7 @@ class Whitening:
             FileNotFoundError: If the folder does not exist.
         """
         tensors = {"mean": self.mean, "projection": np.ascontiguousarray(self.projection)}
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file(tensors, str(temporary), metadata={"format": _FORMAT})
 
     @staticmethod
@@ -164,7 +164,7 @@ def pca_whitening(covariance: NDArray[np.float64], dim: int, shrinkage: float) -
     Raises:
         ValueError: If the covariance is zero.
 
-    Example:
+    Examples:
         >>> pca_whitening(np.diag([1.0, 4.0]), dim=3, shrinkage=0.0)
         array([[0. , 0.5], [1. , 0. ], [0. , 0. ]])
     """

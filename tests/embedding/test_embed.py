@@ -13,9 +13,9 @@ from PIL import Image
 from torch import nn
 
 import landmarkzoo as lz
-from landmarkzoo.data import open_photo
-from landmarkzoo.embedding import parts
+from landmarkzoo.embedding import resuming
 from landmarkzoo.embedding.provenance import provenance_of, weights_fingerprint
+from landmarkzoo.photos import open_photo
 
 
 def test_rows_are_the_normalised_outputs_of_the_model(tiny_model, photo_folder):
@@ -166,7 +166,7 @@ def test_fingerprint_is_that_of_weights_and_arguments_only():
 
 
 def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setattr("landmarkzoo.embedding.photos_to_descriptors.PART_SIZE", 3)
+    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
     out = tmp_path / "index.safetensors"
     expected = lz.embed(tiny_model, photo_folder, progress=False)
     calls = []
@@ -201,21 +201,21 @@ def test_parts_of_another_job_do_not_count(photo_folder, tmp_path):
     folder = tmp_path / "x.parts"
     folder.mkdir()
     provenance = {"model": "m"}
-    store = parts.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=False)
+    store = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=False)
     store.add(lz.Descriptors(["a"], np.ones((1, 2)), provenance=provenance))
     store.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
     assert [p.ids for p in store.load()] == [["a"]]  # "b" was skipped, and skipping is off
-    keep = parts.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=True)
+    keep = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=True)
     keep.count = 1
     keep.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
     assert [len(p) for p in keep.load()] == [1, 0]
-    other = parts.FinishedParts(tmp_path / "x", "job 2", provenance, keep_skipped=True)
+    other = resuming.FinishedParts(tmp_path / "x", "job 2", provenance, keep_skipped=True)
     assert other.load() == []
     assert list(folder.iterdir()) == []
     (folder / "00000.safetensors").write_bytes(b"cut off")
     assert keep.load() == []
     with pytest.raises(FileNotFoundError, match="no such folder"):
-        parts.FinishedParts(tmp_path / "no" / "x", "job", {}, keep_skipped=True)
+        resuming.FinishedParts(tmp_path / "no" / "x", "job", {}, keep_skipped=True)
 
 
 def interrupted(model, photos, out, after, **options):
@@ -238,7 +238,7 @@ def interrupted(model, photos, out, after, **options):
 
 @pytest.mark.parametrize("change", ["order", "content", "folder", "precision", "arrays"])
 def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setattr("landmarkzoo.embedding.photos_to_descriptors.PART_SIZE", 3)
+    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
     out, options = tmp_path / "x", {}
     photos = [str(photo_folder / f"{i}.png") for i in range(6)]
     if change == "arrays":
@@ -313,7 +313,7 @@ def test_file_names_that_are_no_unicode(tiny_model, tmp_path):
 
 KILLED = """
 import landmarkzoo as lz, torch, sys, time
-from landmarkzoo.embedding import photos_to_descriptors as p
+from landmarkzoo.embedding import embed_photos as p
 p.PART_SIZE = 4
 model = lz.GlobalDescriptor("tf_efficientnet_lite0", neck="none", pretrained_backbone=True)
 base = lz.create_transform(model, image_size=32)

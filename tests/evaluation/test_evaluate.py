@@ -32,7 +32,7 @@ def test_folder_by_descriptors_in_any_order(folder):
         "1 photos that no other shares a label with are only searched; "
         "6 queries, the first 100 results of each"
     )
-    same = lz.evaluation.evaluate_each_against_others(d, folder.labels)
+    same = lz.evaluation.evaluate_leave_one_out(d, folder.labels)
     np.testing.assert_array_equal(result.per_query["mAP@100"], same.per_query["mAP@100"])
     order = np.random.default_rng(1).permutation(7)
     others = lz.Descriptors.concat([random_descriptors(["other/9.png"], 5), d[order]])
@@ -52,7 +52,7 @@ def test_a_model_is_embedded_first(folder, tiny_model):
 def test_rendered_landmarks_are_split_as_in_the_demo():
     from landmarkzoo.demo import rendered_album
 
-    data = lz.datasets.RenderedLandmarks(5, 8, 5, image_size=32)
+    data = lz.rendered.RenderedLandmarks(5, 8, 5, image_size=32)
     album = rendered_album(5, 8, progress=False)
     assert album.labels.tolist() == data.labels.tolist()
     d = lz.Descriptors(data.ids, np.eye(6)[data.labels] + random_descriptors(data.ids).vectors[:, :6] / 3)
@@ -98,7 +98,7 @@ class TwoParts:
 def test_a_data_set_of_ones_own(tiny_model):
     data = TwoParts()
     d = random_descriptors([*data.index.ids, *data.queries.ids])
-    with pytest.raises(TypeError, match=r"no protocol for TwoParts, there is one for ImageFolder, Rendered"):
+    with pytest.raises(TypeError, match="no protocol for TwoParts, there is one for ImageFolder, Revi"):
         lz.evaluate(d, data)
 
     @lz.evaluation.evaluate_dataset.register(TwoParts)

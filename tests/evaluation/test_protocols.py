@@ -43,9 +43,9 @@ def test_each_against_others_equals_a_slow_loop(n, k, seed):
     descriptors = lz.Descriptors([f"photo {row}" for row in range(n)], vectors)
     if not ids:
         with pytest.raises(ValueError, match="no two photos share a label"):
-            evaluation.evaluate_each_against_others(descriptors, labels, k=k)
+            evaluation.evaluate_leave_one_out(descriptors, labels, k=k)
         return
-    result = evaluation.evaluate_each_against_others(descriptors, labels, k=k, resamples=10)
+    result = evaluation.evaluate_leave_one_out(descriptors, labels, k=k, resamples=10)
     assert result.query_ids == ids
     np.testing.assert_allclose(result.per_query[f"mAP@{k}"], precisions)
     np.testing.assert_allclose(result.per_query[f"recall@{k}"], recalls)
@@ -56,13 +56,13 @@ def test_each_against_others_equals_a_slow_loop(n, k, seed):
 
 def test_own_row_is_taken_out_even_behind_many_copies():
     vectors = np.repeat([[1.0, 0.0]], 8, axis=0)  # all rows tie: the last one stands behind all others
-    result = evaluation.evaluate_each_against_others(vectors, [0] * 6 + [1, 1], k=2)
+    result = evaluation.evaluate_leave_one_out(vectors, [0] * 6 + [1, 1], k=2)
     np.testing.assert_allclose(result.per_query["mAP@2"], [1, 1, 1, 1, 1, 1, 0, 0])
     assert result.query_ids == [str(row) for row in range(8)]
 
 
 def test_what_only_is_searched_is_counted_in_the_protocol():
-    result = evaluation.evaluate_each_against_others(np.eye(5), [0, 0, 1, -1, -1], data="five photos")
+    result = evaluation.evaluate_leave_one_out(np.eye(5), [0, 0, 1, -1, -1], data="five photos")
     assert result.scores[0].protocol == (
         "five photos; each photo by exact cosine against the 4 others; "
         "1 photos that no other shares a label with are only searched; "
@@ -150,9 +150,9 @@ def test_recognition_is_gap_of_the_vote():
     result = evaluation.evaluate_recognition(queries, train, labels, truth, data="Blobs", seed=5)
     votes = lz.rerank.vote(queries, train, labels)
     assert result["GAP"] == lz.metrics.gap(votes.labels, votes.confidence, truth, ids=queries.ids)
-    terms = lz.metrics.gap_terms(votes.labels, votes.confidence, truth, ids=queries.ids)
+    terms = lz.metrics.per_image_gap(votes.labels, votes.confidence, truth, ids=queries.ids)
     np.testing.assert_array_equal(result.per_query["GAP"], terms)
-    statistic = lz.metrics.gap_of_rows(votes.labels, votes.confidence, truth, ids=queries.ids)
+    statistic = lz.metrics.gap_statistic(votes.labels, votes.confidence, truth, ids=queries.ids)
     assert result.intervals["GAP"] == lz.metrics.bootstrap(statistic, 20, seed=5)
     assert result.scores[0].protocol == (
         "Blobs; vote of the 3 nearest of 40 train photos; "

@@ -16,7 +16,7 @@ sys.path.insert(0, str(EXAMPLES))
 def photos(tmp_path_factory):
     """Five rendered landmarks, twenty views of each, one folder a landmark."""
     folder = tmp_path_factory.mktemp("landmarks")
-    data = lz.datasets.RenderedLandmarks(5, 20, 0, image_size=96)
+    data = lz.rendered.RenderedLandmarks(5, 20, 0, image_size=96)
     for row, id_ in enumerate(data.ids):
         (folder / id_).parent.mkdir(exist_ok=True)
         data[row].save(folder / f"{id_}.png")

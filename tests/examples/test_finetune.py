@@ -25,7 +25,7 @@ LESS = ["--epochs", "4", "--image-size", "64", "--test-size", "64", "--batch-siz
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """Photos of 4 buildings, one folder each."""
-    root, data = tmp_path_factory.mktemp("drawn"), lz.datasets.RenderedLandmarks(4, 9, 0, image_size=96)
+    root, data = tmp_path_factory.mktemp("drawn"), lz.rendered.RenderedLandmarks(4, 9, 0, image_size=96)
     for row, (id_, label) in enumerate(zip(data.ids, data.labels)):
         path = root / f"building{label}" / f"{id_.replace('/', '_')}.png"
         path.parent.mkdir(exist_ok=True)

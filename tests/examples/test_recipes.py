@@ -27,7 +27,7 @@ def test_steps_fit_each_other(name):
         assert set(step.freeze) <= named | {"head"}
         assert step.image_size in (None, side)
     for before, after, step in zip(models, models[1:], recipes.RECIPES[name][1:]):
-        report = lz.carry_weights(before, after)
+        report = lz.transfer_weights(before, after)
         new = {layer.split(".")[0] for layer in report.kept}
         assert new <= {"cnn", "project", "position", "token", "token_key_bias"}
         # timm's weights are asked for where a part of timm's is new, and only there

@@ -57,7 +57,7 @@ def test_of_gap_equals_gap_computed_anew():
     labels, scores = random.integers(-1, 4, 30), random.integers(0, 10, 30) / 10
     truth = [[int(label)] if label >= 0 else [] for label in random.integers(-1, 4, 30)]
     ids = [f"{i:02d}" for i in random.permutation(30)]
-    interval = bootstrap(lz.metrics.gap_of_rows(labels, scores, truth, ids=ids), 30, resamples=200, seed=3)
+    interval = bootstrap(lz.metrics.gap_statistic(labels, scores, truth, ids=ids), 30, resamples=200, seed=3)
     random, drawn = np.random.default_rng(3), []
     for _ in range(200):
         rows = random.integers(30, size=30)
@@ -68,7 +68,7 @@ def test_of_gap_equals_gap_computed_anew():
 
 
 def test_resamples_without_a_value_are_left_out():
-    statistic = lz.metrics.gap_of_rows([1, 1], [0.9, 0.8], [[1], []])
+    statistic = lz.metrics.gap_statistic([1, 1], [0.9, 0.8], [[1], []])
     interval = bootstrap(statistic, 2)  # a quarter of the resamples has no landmark
     assert interval == lz.metrics.Interval(1.0, 1.0, 1.0, 0.95)
 
@@ -76,7 +76,7 @@ def test_resamples_without_a_value_are_left_out():
 def test_a_thousand_resamples_of_400_images_take_no_time():
     random = np.random.default_rng(0)
     truth = [[int(label)] for label in random.integers(0, 9, 400)]
-    statistic = lz.metrics.gap_of_rows(random.integers(0, 9, 400), random.random(400), truth)
+    statistic = lz.metrics.gap_statistic(random.integers(0, 9, 400), random.random(400), truth)
     start = time.perf_counter()
     bootstrap(statistic, 400, resamples=1000)
     assert time.perf_counter() - start < 2  # 0.03 s on an idle core

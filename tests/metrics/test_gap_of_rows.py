@@ -21,7 +21,7 @@ def images(n, seed):
 def test_rows_equal_gap_of_these_images(n, ignore, with_ids, seed):
     random, labels, scores, truth, ids = images(n, seed)
     options = {"ignore_non_landmarks": ignore}
-    statistic = lz.metrics.gap_of_rows(labels, scores, truth, ids=ids if with_ids else None, **options)
+    statistic = lz.metrics.gap_statistic(labels, scores, truth, ids=ids if with_ids else None, **options)
     rows = np.sort(random.integers(n, size=n))  # sorted, so that ties by position stay what they are
     chosen = [truth[i] for i in rows]
     if not any(chosen):
@@ -38,7 +38,7 @@ def test_rows_equal_gap_of_these_images(n, ignore, with_ids, seed):
 @settings(max_examples=80, deadline=None)
 def test_terms_equal_a_slow_loop(n, ignore, seed):
     _, labels, scores, truth, ids = images(n, seed)
-    terms = lz.metrics.gap_terms(labels, scores, truth, ids=ids, ignore_non_landmarks=ignore)
+    terms = lz.metrics.per_image_gap(labels, scores, truth, ids=ids, ignore_non_landmarks=ignore)
     for i in range(n):
         if not truth[i]:
             assert np.isnan(terms[i])
@@ -57,7 +57,7 @@ def test_terms_equal_a_slow_loop(n, ignore, seed):
 
 
 def test_wrong_input_is_refused_once_for_all():
-    for metric in (lz.metrics.gap_terms, lz.metrics.gap_of_rows):
+    for metric in (lz.metrics.per_image_gap, lz.metrics.gap_statistic):
         with pytest.raises(ValueError, match="no image has a landmark"):
             metric([1], [0.5], [[]])
         with pytest.raises(ValueError, match="score of image 0 is NaN"):

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 import landmarkzoo as lz
-from landmarkzoo.models.backbones import pyramid_maps
+from landmarkzoo.backbones.pyramid import pyramid_maps
 
 TINY = {"cnn": "tf_efficientnet_b0", "transformer": "swin_tiny_patch4_window7_224"}
 

@@ -51,6 +51,6 @@ def test_onnx_takes_any_batch(model, images, tmp_path):
 def test_onnx_errors(tmp_path, monkeypatch):
     with pytest.raises(TypeError, match="takes a landmarkzoo model, got Linear"):
         lz.export_onnx(torch.nn.Linear(2, 2), tmp_path / "model.onnx")
-    monkeypatch.setattr("landmarkzoo.weights.onnx_export.find_spec", lambda name: None)
+    monkeypatch.setattr("landmarkzoo.hub.onnx_export.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'landmarkzoo\[onnx\]'"):
         lz.export_onnx(lz.create_model("efficientnet_lite0_gem"), tmp_path / "model.onnx")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo.atomic_write import replacing
+from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.datasets.gldv2.tables import need_csv, read_clean_landmarks, read_image_landmarks
 
 
@@ -87,7 +87,7 @@ def build_gldv2_lists(root: str | Path, *, progress: bool = False) -> GLDv2Lists
         FileNotFoundError: If one of the files is not there.
         ValueError: If one is wrong or they contradict each other; with file and line.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> root = pathlib.Path(tempfile.mkdtemp())
         >>> rows = ["id,url,landmark_id", "a,,5", "b,,5", "c,,9", "d,,7", "e,,9"]
@@ -118,7 +118,7 @@ def _int64(numbers: Iterable[int], count: int) -> NDArray[np.int64]:
 
 
 def _write(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from landmarkzoo.datasets.csv_rows import csv_rows, whole_number, wrong
+from landmarkzoo.datasets.csv_files import csv_error, csv_rows, whole_number
 
 T = TypeVar("T")
 _USAGES = ("Public", "Private", "Ignored")
@@ -75,7 +75,7 @@ def read_retrieval_solution(
         images = tuple(cell.split())
         unknown = [image for image in images if image not in index] if index is not None else []
         if unknown:
-            raise wrong(path, line, f"the image {unknown[0]} is not in index.csv")
+            raise csv_error(path, line, f"the image {unknown[0]} is not in index.csv")
         solution.ids.append(id_)
         solution.truth.append(images)
         solution.usage.append(usage)
@@ -86,11 +86,13 @@ def _rows(path: Path, column: str, test: Container[str] | None) -> list[tuple[in
     rows, seen = [], set[str]()
     for line, (id_, cell, usage) in csv_rows(path, ["id", column, "Usage"]):
         if usage not in _USAGES:
-            raise wrong(path, line, f"Usage must be one of {', '.join(_USAGES)}, got {usage!r}")
+            raise csv_error(path, line, f"Usage must be one of {', '.join(_USAGES)}, got {usage!r}")
         if not id_ or id_ in seen:
-            raise wrong(path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty")
+            raise csv_error(
+                path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty"
+            )
         if test is not None and id_ not in test:
-            raise wrong(path, line, f"the id {id_} is not in test.csv")
+            raise csv_error(path, line, f"the id {id_} is not in test.csv")
         seen.add(id_)
         rows.append((line, id_, "" if cell == "None" else cell, usage))
     return rows

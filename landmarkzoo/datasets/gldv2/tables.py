@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from pathlib import Path
 
-from landmarkzoo.datasets.csv_rows import csv_rows, whole_number, wrong
+from landmarkzoo.datasets.csv_files import csv_error, csv_rows, whole_number
 
 
 def find_csv(root: str | Path, name: str) -> Path | None:
@@ -62,7 +62,7 @@ def read_image_landmarks(
         if not id_ or id_ in landmark_of:
             raise _bad_id(path, line, id_)
         if index is not None and id_ not in index:
-            raise wrong(path, line, f"the image {id_} is not in index.csv")
+            raise csv_error(path, line, f"the image {id_} is not in index.csv")
         landmark_of[id_] = landmark
     return landmark_of
 
@@ -85,7 +85,7 @@ def read_clean_landmarks(path: Path, train: Mapping[str, int] | None = None) -> 
         ids = images.split()
         if landmark in landmarks or not ids:
             what = "has no images" if not ids else "stands here a second time"
-            raise wrong(path, line, f"the landmark {landmark} {what}")
+            raise csv_error(path, line, f"the landmark {landmark} {what}")
         landmarks.add(landmark)
         for id_ in ids:
             if id_ in landmark_of:
@@ -93,7 +93,7 @@ def read_clean_landmarks(path: Path, train: Mapping[str, int] | None = None) -> 
             landmark_of[id_] = landmark
             if train is not None and train.get(id_) != landmark:
                 known = f"has the landmark {train[id_]} in" if id_ in train else "is not in"
-                raise wrong(path, line, f"the image {id_} of landmark {landmark} {known} train.csv")
+                raise csv_error(path, line, f"the image {id_} of landmark {landmark} {known} train.csv")
     return landmark_of
 
 
@@ -122,7 +122,7 @@ def read_categories(path: Path) -> dict[int, str]:
     for line, (text, category) in csv_rows(path, ["landmark_id", "category"]):
         landmark = whole_number(text, path, line, "landmark_id")
         if landmark in category_of:
-            raise wrong(path, line, f"the landmark {landmark} stands here a second time")
+            raise csv_error(path, line, f"the landmark {landmark} stands here a second time")
         category_of[landmark] = category
     return category_of
 
@@ -141,7 +141,7 @@ def index_to_train_landmarks(root: str | Path) -> dict[int, int]:
         FileNotFoundError: If one of the two is not there.
         ValueError: If one is no such file; with file and line.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> root = pathlib.Path(tempfile.mkdtemp())
         >>> train = "landmark_id,category\n7,Category:Dom\n8,Category:Burg\n"
@@ -164,4 +164,4 @@ def _places(root: str | Path, name: str) -> tuple[Path, Path]:
 
 
 def _bad_id(path: Path, line: int, id_: str) -> ValueError:
-    return wrong(path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty")
+    return csv_error(path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty")

@@ -1,0 +1,29 @@
+"""All that knows timm: whole backbones, pyramids, Swin with a token, ImageNet weights, order of layers."""
+
+from landmarkzoo.backbones.image_sizes import ImageSizeRule
+from landmarkzoo.backbones.imagenet_weights import WeightsNotFoundError, create_timm_model
+from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyramid_maps, pyramid_size_rule
+from landmarkzoo.backbones.whole import (
+    backbone_channels,
+    backbone_size_rule,
+    class_token,
+    create_backbone,
+    feature_map,
+    has_class_token,
+)
+
+__all__ = [
+    "ImageSizeRule",
+    "WeightsNotFoundError",
+    "backbone_channels",
+    "backbone_size_rule",
+    "class_token",
+    "create_backbone",
+    "create_pyramid",
+    "create_timm_model",
+    "feature_map",
+    "has_class_token",
+    "pyramid_channels",
+    "pyramid_maps",
+    "pyramid_size_rule",
+]

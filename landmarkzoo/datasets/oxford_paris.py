@@ -1,0 +1,181 @@
+"""Revisited Oxford and Revisited Paris (Radenovic et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
+from landmarkzoo.datasets.restricted_pickle import restricted_pickle_load
+from landmarkzoo.photos import PhotoError
+
+# Boxes were drawn by hand and may pass the border by a little; by more, the photo is not the one they were
+# drawn on.
+_BEYOND_BORDER = 16
+
+
+class RevisitedPhotos(PhotosOnDisk):
+    """The queries or the index of a Revisited data set.
+
+    Attributes:
+        ids: Names without suffix.
+        labels: -1 for each: the ground truth is lists, not labels.
+        boxes: The queries' boxes (Q, 4), pixels x1, y1, x2, y2, which are cut out of them already; ``None``
+            for the index, whose photos are whole.
+    """
+
+    def __init__(self, folder: Path, ids: list[str], boxes: NDArray[np.float64] | None = None) -> None:
+        self.folder = folder
+        self.ids = ids
+        self.labels = np.full(len(ids), -1, dtype=np.int64)
+        self.class_names = []
+        self.boxes = boxes
+
+    def path(self, position: int) -> Path:
+        """File of a photo, there or not."""
+        return self.folder / f"{self.ids[position]}.jpg"
+
+    def __getitem__(self, position: int) -> Image.Image:
+        """Decode a photo; of a query only its box.
+
+        Raises:
+            FileNotFoundError: If its file is missing.
+            PhotoError: If the file cannot be decoded, or is smaller than its box.
+        """
+        photo = super().__getitem__(position)
+        if self.boxes is None:
+            return photo
+        x1, y1, x2, y2 = self.boxes[position].tolist()
+        width, height = photo.size
+        beyond = max(-x1, -y1, x2 - width, y2 - height)
+        if beyond > _BEYOND_BORDER:
+            raise PhotoError(
+                str(self.path(position)),
+                f"its box {[x1, y1, x2, y2]} reaches {beyond:.0f} pixels beyond the photo of {width} x "
+                f"{height}: boxes fit the photos as published, not resized ones",
+            )
+        return photo.crop((x1, y1, x2, y2))  # Pillow rounds, as it does in the authors' code
+
+    def __repr__(self) -> str:
+        return f"RevisitedPhotos({len(self)} {'photos' if self.boxes is None else 'query crops'})"
+
+
+class _Revisited:
+    """What the two data sets share."""
+
+    _name: ClassVar[str]
+
+    def __init__(self, root: str | Path) -> None:
+        tried = [Path(root) / f"gnd_{self._name}.pkl", Path(root) / self._name / f"gnd_{self._name}.pkl"]
+        path = next((path for path in tried if path.is_file()), None)
+        if path is None:
+            raise FileNotFoundError(
+                f"no gnd_{self._name}.pkl: looked for {' and '.join(map(str, tried))}. It and the photos "
+                "(jpg/) are at http://cmp.felk.cvut.cz/revisitop/"
+            )
+        content = restricted_pickle_load(path)
+        if not isinstance(content, dict) or not {"imlist", "qimlist", "gnd"} <= content.keys():
+            has = list(content) if isinstance(content, dict) else type(content).__name__
+            raise ValueError(f"{path} must be a dict with imlist, qimlist and gnd, got {has}")
+        index, queries = (_names(content[key], f"{path}: {key}") for key in ("imlist", "qimlist"))
+        entries = content["gnd"]
+        if not isinstance(entries, (list, tuple)) or len(entries) != len(queries):
+            raise ValueError(f"{path}: gnd must be a list with an entry for each of {len(queries)} queries")
+        self.root = path.parent
+        self.gnd: list[dict[str, list[Any]]] = [
+            _entry(entry, len(index), f"{path}: gnd[{row}]") for row, entry in enumerate(entries)
+        ]
+        boxes = np.array([entry["bbx"] for entry in self.gnd], dtype=np.float64).reshape(-1, 4)
+        self.queries = RevisitedPhotos(self.root / "jpg", queries, boxes)
+        self.index = RevisitedPhotos(self.root / "jpg", index)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.queries)} queries, {len(self.index)} index photos)"
+
+
+class RevisitedOxford(_Revisited):
+    """Revisited Oxford: 70 queries, 4,993 index photos, three levels of difficulty.
+
+    The clean landmarks of Google Landmarks v2 overlap those of 36 of the 70 queries: say so beside scores of
+    models that were trained on it.
+
+    Args:
+        root: Folder with ``gnd_roxford5k.pkl`` and the photos in ``jpg/``, or the folder above with both in
+            ``roxford5k/``. The pickle is read without running code of it.
+
+    Attributes:
+        queries: The queries, each cut to its box, as the protocol asks for: :class:`RevisitedPhotos`.
+        index: The photos that are searched.
+        gnd: For each query a dict of lists: rows of the index ``easy``, ``hard`` and ``junk``, and the box
+            ``bbx``.
+
+    Raises:
+        FileNotFoundError: If the pickle is not there; says where it was looked for. Photos are looked for
+            when they are asked for, ``queries.missing()`` and ``index.missing()`` list those that are not
+            there.
+        ValueError: If the pickle holds anything but plain containers and numbers, or not this ground truth.
+
+    Examples:
+        >>> import pathlib, pickle, tempfile
+        >>> root = pathlib.Path(tempfile.mkdtemp())
+        >>> truth = {"bbx": [10.0, 5.0, 60.0, 45.0], "easy": [1], "hard": [], "junk": [0]}
+        >>> content = {"imlist": ["all_souls_000001", "radcliffe_000095"], "qimlist": ["all_souls_000013"]}
+        >>> _ = (root / "gnd_roxford5k.pkl").write_bytes(pickle.dumps(content | {"gnd": [truth]}))
+        >>> data = lz.datasets.RevisitedOxford(root)
+        >>> data, data.gnd[0]["easy"], data.queries.boxes
+        (RevisitedOxford(1 queries, 2 index photos), [1], array([[10., 5., 60., 45.]]))
+    """
+
+    _name = "roxford5k"
+
+
+class RevisitedParis(_Revisited):
+    """Revisited Paris: 70 queries, 6,322 index photos, three levels of difficulty.
+
+    The clean landmarks of Google Landmarks v2 overlap those of 38 of the 70 queries: say so beside scores of
+    models that were trained on it. It has what :class:`RevisitedOxford` has.
+
+    Args:
+        root: Folder with ``gnd_rparis6k.pkl`` and the photos in ``jpg/``, or the folder above with both in
+            ``rparis6k/``.
+    """
+
+    _name = "rparis6k"
+
+
+def _names(names: Any, what: str) -> list[str]:
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"{what} must be a list of names, got {type(names).__name__}")
+    if len(set(names)) != len(names):
+        twice = next(name for row, name in enumerate(names) if name in names[:row])
+        raise ValueError(f"{what} has {twice} twice")
+    return list(names)
+
+
+def _entry(entry: Any, photos: int, what: str) -> dict[str, list[Any]]:
+    needed = ("bbx", "easy", "hard", "junk")
+    missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
+    if missing:
+        raise ValueError(
+            f"{what} has no {', '.join(missing)}: the Revisited ground truth has {', '.join(needed)}; "
+            "that of the original Oxford and Paris, with ok and junk, is another"
+        )
+    box = np.asarray(entry["bbx"], dtype=np.float64)
+    if box.shape != (4,) or not np.isfinite(box).all() or not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(f"{what}: bbx must be x1, y1, x2, y2 with x1 < x2 and y1 < y2, got {entry['bbx']}")
+    lists = {key: _rows(entry[key], photos, f"{what}: {key}") for key in needed[1:]}
+    return {"bbx": box.tolist(), **lists}
+
+
+def _rows(rows: Sequence[int], photos: int, what: str) -> list[int]:
+    array = np.asarray(rows)
+    if array.size == 0:
+        return []
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= photos:
+        raise ValueError(f"{what} must be rows of imlist, integers from 0 to {photos - 1}, got {rows!r}")
+    return [int(row) for row in array]

@@ -1,0 +1,66 @@
+"""Several views of a photo, averaged into one descriptor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from landmarkzoo.embedding.inference import Precision, forward
+
+
+@dataclass(frozen=True)
+class TestTimeAugmentation:
+    """Which views of a photo are embedded.
+
+    Attributes:
+        scales: Factors on the sides of the transformed image.
+        flip: Whether each is also seen in a mirror.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    @staticmethod
+    def of(scales: Sequence[float], flip: bool) -> TestTimeAugmentation:
+        """Checked views.
+
+        Raises:
+            ValueError: If there is no scale, or one is not positive.
+        """
+        values = tuple(float(s) for s in scales)
+        if not values or not all(0 < s < math.inf for s in values):
+            raise ValueError(
+                f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {scales!r}"
+            )
+        return TestTimeAugmentation(values, bool(flip))
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What travels with descriptors: nothing for the photo as it is."""
+        return {} if self == TestTimeAugmentation() else {"views": f"scales {self.scales}, flip {self.flip}"}
+
+    def describe(
+        self, model: nn.Module, images: Tensor | None, device: torch.device, precision: Precision
+    ) -> Tensor | None:
+        """Descriptors of length 1, the mean of those of all views: (B, 3, H, W) -> (B, D), on the CPU.
+
+        ``None`` for a batch without images, of which none could be read.
+        """
+        if images is None:
+            return None
+        vectors = []
+        for scale in self.scales:
+            view = images if scale == 1 else _resized(images, scale)
+            for seen in (view, view.flip(3)) if self.flip else (view,):
+                vectors.append(F.normalize(forward(model, seen, device, precision), dim=1))
+        return vectors[0] if len(vectors) == 1 else F.normalize(torch.stack(vectors).mean(dim=0), dim=1)
+
+
+def _resized(images: Tensor, scale: float) -> Tensor:
+    height, width = (max(1, round(side * scale)) for side in images.shape[2:])
+    return F.interpolate(images, (height, width), mode="bicubic", antialias=True)

@@ -1,0 +1,81 @@
+"""One descriptor out of those of several models (Henkel 2021, section 2.4.2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarkzoo._utils.checks import unit
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+
+
+def concat_families(families: Sequence[Sequence[Vectors]]) -> Vectors:
+    """Mean of the models of each family, means beside each other.
+
+    Each model's vectors get length 1, those of a family are averaged, the means are concatenated, and the
+    result gets length 1. So a family counts as much as another, whatever its number of models.
+
+    Args:
+        families: Descriptors, or arrays (N, D), of the same N photos in the same order; the models of a
+            family have one D.
+
+    Returns:
+        The vectors (N, sum of D), float32; Descriptors if they came in.
+
+    Raises:
+        ValueError: If a family is empty, or the photos differ.
+
+    Examples:
+        >>> dolg, hybrid = [np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]])], [np.array([[0.0, 2.0]])]
+        >>> lz.ensemble.concat_families([dolg, hybrid]).round(4)
+        array([[0.4975, 0.4975, 0.    , 0.7107]], dtype=float32)
+    """
+    families = list(families)
+    if any(hasattr(family, "vectors") for family in families):
+        raise TypeError("families are lists of models' descriptors: [[a, b], [c]], not [a, b, c]")
+    members = [member for family in families for member in family]
+    if not members or not all(len(family) for family in families):
+        raise ValueError("concat_families needs at least one family, and each of them at least one model")
+    _check_photos(members)
+    vectors = unit(np.concatenate([_mean(family) for family in families], axis=1)).astype(np.float32)
+    first = members[0]
+    if not isinstance(first, Descriptors):
+        return vectors
+    return Descriptors(first.ids, vectors, provenance=_provenance(families))
+
+
+def _mean(family: Sequence[Vectors]) -> NDArray[np.float64]:
+    arrays = [unit(as_vectors(member, "a member")) for member in family]
+    sizes = {array.shape[1] for array in arrays}
+    if len(sizes) > 1:
+        raise ValueError(f"the models of a family must give vectors of one size, got {sorted(sizes)}")
+    return np.asarray(np.mean(arrays, axis=0))
+
+
+def _check_photos(members: Sequence[Vectors]) -> None:
+    sizes = {len(member) for member in members}
+    if len(sizes) > 1:
+        raise ValueError(f"all models must have embedded the same photos, got {sorted(sizes)} vectors")
+    named = [member for member in members if isinstance(member, Descriptors)]
+    if named and len(named) < len(members):
+        raise ValueError("give Descriptors or arrays, not both: whether the photos are the same is not known")
+    for member in named[1:]:
+        if member.ids != named[0].ids:
+            row = next(i for i, (a, b) in enumerate(zip(named[0].ids, member.ids)) if a != b)
+            raise ValueError(
+                f"the models have embedded different photos: row {row} is {named[0].ids[row]!r} and "
+                f"{member.ids[row]!r}"
+            )
+
+
+def _provenance(families: Sequence[Sequence[Vectors]]) -> dict[str, str]:
+    """So that ensembles of different weights are not compared."""
+    known = [[m.provenance for m in family if isinstance(m, Descriptors)] for family in families]
+    if not all("weights" in p for family in known for p in family):
+        return {}
+    weights = ";".join(",".join(p["weights"] for p in family) for family in known)
+    names = " + ".join(dict.fromkeys(p.get("model", "?") for family in known for p in family))
+    return {"model": f"ensemble of {names}", "weights": hashlib.sha256(weights.encode()).hexdigest()[:12]}

@@ -1,0 +1,76 @@
+"""Rankings of several models by the sum of their scores (Henkel 2021, section 2.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarkzoo._utils.checks import FloatArray, IntArray, check_count
+from landmarkzoo.retrieval.ranking import Ranking
+
+
+def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 100) -> Ranking:
+    """Add up what several models say about an image; one that a model does not list gets 0 from it.
+
+    Scores are taken as they are: the models must score alike, as re-ranked ones do. Ties go to the image that
+    more models list, then to the smaller row.
+
+    Args:
+        rankings: Of the same queries in the same index.
+        per_model: Results of each model that count.
+        k: How many come back; rows with fewer end in -1, score -inf.
+
+    Raises:
+        ValueError: If there is none, or they are of different queries or indexes.
+
+    Examples:
+        >>> one = lz.Ranking([[0, 1, 2]], [[0.9, 0.8, 0.7]])
+        >>> other = lz.Ranking([[2, 0, 3]], [[0.95, 0.5, 0.45]])
+        >>> r = lz.ensemble.sum_scores([one, other])
+        >>> r.indices, r.scores
+        (array([[2, 0, 1, 3]]), array([[1.65, 1.4 , 0.8 , 0.45]], dtype=float32))
+    """
+    rankings = list(rankings)
+    _check(rankings)
+    per_model, k = check_count(per_model, "per_model"), check_count(k, "k")
+    indices = np.concatenate([r.indices[:, :per_model] for r in rankings], axis=1)
+    scores = np.concatenate([r.scores[:, :per_model] for r in rankings], axis=1)
+    rows = [_sum(*row) for row in zip(indices, scores)]
+    width = min(k, max((len(found) for found, _ in rows), default=0))
+    out = Ranking(
+        np.full((len(rows), width), -1),
+        np.full((len(rows), width), -np.inf),
+        next((r.query_ids for r in rankings if r.query_ids is not None), None),
+        next((r.index_ids for r in rankings if r.index_ids is not None), None),
+    )
+    for row, (found, total) in enumerate(rows):
+        out.indices[row, : len(found)] = found[:width]
+        out.scores[row, : len(found)] = total[:width]
+    return out
+
+
+def _sum(indices: IntArray, scores: FloatArray) -> tuple[IntArray, NDArray[np.float64]]:
+    """Images of one query, best first, and their sums."""
+    listed = indices >= 0
+    found, place, models = np.unique(indices[listed], return_inverse=True, return_counts=True)
+    total = np.zeros(len(found))
+    np.add.at(total, place, scores[listed].astype(np.float64))
+    order = np.lexsort((found, -models, -total.astype(np.float32)))
+    return found[order], total[order]
+
+
+def _check(rankings: list[Ranking]) -> None:
+    if not rankings:
+        raise ValueError("sum_scores needs at least one ranking, got none")
+    for n, ranking in enumerate(rankings[1:], start=1):
+        if len(ranking) != len(rankings[0]):
+            raise ValueError(f"ranking 0 has {len(rankings[0])} queries, ranking {n} has {len(ranking)}")
+        for what in ("query_ids", "index_ids"):
+            one, other = getattr(rankings[0], what), getattr(ranking, what)
+            if one is not None and other is not None and one != other:
+                raise ValueError(
+                    f"rankings 0 and {n} have different {what}: all must be of the same photos in the same "
+                    "order. Embed the same list of photos with each model."
+                )

@@ -1,0 +1,78 @@
+"""Labelled photos, each a query against all others."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from landmarkzoo._utils.checks import IntArray, Labels, as_labels, check_count
+from landmarkzoo.evaluation.evaluation_result import Evaluation
+from landmarkzoo.evaluation.retrieval_protocol import score_retrieval
+from landmarkzoo.evaluation.summary import join_clauses
+from landmarkzoo.retrieval import Ranking, search
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+
+
+def evaluate_leave_one_out(
+    descriptors: Vectors,
+    labels: Labels,
+    *,
+    k: int = 100,
+    data: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Search each labelled photo among all others: mAP@k, recall@k, hit rate@1.
+
+    Relevant are the other photos of the same label. A photo is never its own result: its row is taken out,
+    whatever its id, and copies of it under other rows stay in. Photos whose label no other photo has, and
+    photos with label -1, are searched but do not search; the protocol says how many.
+
+    Args:
+        descriptors: Descriptors or an array (N, D).
+        labels: Label (N,) of each photo; -1 for none.
+        k: Depth of mAP and recall.
+        data: Name of the data, for the protocol.
+        resamples: Resamples of the bootstrap over queries.
+        seed: Its seed.
+
+    Raises:
+        TypeError: If labels are not integers.
+        ValueError: If shapes do not fit, or no two photos share a label.
+
+    Examples:
+        >>> vectors = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.2, 1.0], [0.5, 0.5]])
+        >>> lz.evaluation.evaluate_leave_one_out(vectors, [0, 0, 1, 1, 2])["mAP@100"]
+        1.0
+    """
+    vectors = as_vectors(descriptors, "descriptors")
+    classes = as_labels(labels, len(vectors), "labels")
+    members = {label: np.flatnonzero(classes == label) for label in np.unique(classes) if label != -1}
+    asking = np.array([len(members.get(label, ())) > 1 for label in classes], dtype=bool)
+    queries = np.flatnonzero(asking)
+    if len(queries) == 0:
+        raise ValueError("no two photos share a label, so there is nothing to find")
+    ranking = _search_others(descriptors, vectors, queries, check_count(k, "k"))
+    relevant = [members[classes[row]][members[classes[row]] != row] for row in queries]
+    without, single = int((classes == -1).sum()), int((~asking & (classes != -1)).sum())
+    data = join_clauses(
+        data,
+        f"each photo by exact cosine against the {len(vectors) - 1} others",
+        f"{single} photos that no other shares a label with are only searched" if single else "",
+        f"{without} photos without label are only searched" if without else "",
+    )
+    result = score_retrieval(ranking, relevant, k=k, data=data, resamples=resamples, seed=seed)
+    provenance = descriptors.provenance if isinstance(descriptors, Descriptors) else {}
+    return dataclasses.replace(result, provenance=provenance)
+
+
+def _search_others(descriptors: Vectors, vectors: np.ndarray, queries: IntArray, k: int) -> Ranking:
+    """Best ``k`` of the other rows for each query row."""
+    ids = descriptors.ids if isinstance(descriptors, Descriptors) else [str(i) for i in range(len(vectors))]
+    found = search(vectors[queries], vectors, k=k + 1)
+    own = found.indices == queries[:, None]
+    order = np.argsort(own, axis=1, kind="stable")[:, :k]  # the others first, in their order
+    indices = np.take_along_axis(np.where(own, -1, found.indices), order, axis=1)
+    scores = np.take_along_axis(np.where(own, np.float32(-np.inf), found.scores), order, axis=1)
+    return Ranking(indices, scores, [ids[row] for row in queries], ids)

@@ -1,0 +1,97 @@
+"""What was saved, by name: which folder a name means, and the head in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import distributed as dist
+
+from landmarkzoo.hub import client
+from landmarkzoo.hub.client import HUB, HubOptions
+from landmarkzoo.losses import SubCenterArcFaceDynamic, read_head
+from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
+
+LOCAL = "local-dir:"
+
+
+def is_saved(name: str | Path) -> bool:
+    """Whether a name means something that was saved, not a registered model.
+
+    Examples:
+        >>> is_saved("local-dir:my-model"), is_saved("dolg_efficientnet_b5")
+        (True, False)
+    """
+    return isinstance(name, Path) or ":" in name or "/" in name
+
+
+def saved_folder(
+    name: str | Path, options: HubOptions, files: Sequence[str], optional: Sequence[str] = ()
+) -> Path:
+    """The folder that a name means, with what is needed of the Hub downloaded into it.
+
+    Args:
+        name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
+        options: How to ask the Hub.
+        files: What is needed from there.
+        optional: What is taken along from there if it is there.
+
+    Raises:
+        ConnectionError: If the Hub does not answer.
+        FileNotFoundError: If there is no such folder, repository, revision or file.
+        PermissionError: If the Hub refuses access.
+        ValueError: If the name is of another kind, or a file is damaged.
+    """
+    name = f"{LOCAL}{name}" if isinstance(name, Path) else name
+    if name.startswith(HUB):
+        return client.download(name, options, files, optional)
+    options.check_unused(name)
+    if not name.startswith(LOCAL):
+        right = f"{LOCAL}{name}" if Path(name).is_dir() else "local-dir:path"
+        raise ValueError(
+            f"{name!r} is no name of something saved: a folder is {right!r}, a repository '{HUB}org/repo'"
+        )
+    folder = Path(name.removeprefix(LOCAL)).expanduser()
+    if folder.is_file():
+        raise ValueError(f"{name!r} is a file: give its folder, '{LOCAL}{folder.parent}'")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{name!r}: there is no folder {folder}")
+    return folder
+
+
+def load_head(
+    name: str | Path,
+    *,
+    process_group: dist.ProcessGroup | None = None,
+    device: torch.device | str | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> tuple[SubCenterArcFaceDynamic, list[str] | None]:
+    """Load a head and the names of its classes, as ``save_pretrained`` or ``push_to_hub`` wrote them.
+
+    Args:
+        name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
+        process_group: Spread the classes over these processes; each reads its part of the file only.
+        device: Where the head goes.
+        revision: As in :func:`create_model`, like all that follow.
+        token: Access token for the Hub.
+        cache_dir: Where downloads are kept.
+        local_files_only: Take what is cached and ask nobody.
+        force_download: Download again what is cached.
+
+    Returns:
+        The head, in training mode, and the class names, or ``None`` if none were saved.
+
+    Raises:
+        ConnectionError: If the Hub does not answer.
+        FileNotFoundError: If the folder, the repository, the revision or the head is missing.
+        PermissionError: If the repository is gated, or the token was refused.
+        ValueError: If the name or a file is not as it should be.
+    """
+    options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
+    folder = saved_folder(name, options, (HEAD_FILE,), (CLASSES_FILE,))
+    return read_head(folder, process_group=process_group, device=device)

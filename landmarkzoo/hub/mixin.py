@@ -1,0 +1,159 @@
+"""``save_pretrained`` and ``push_to_hub`` of every model.
+
+Of a model they know that it is a module with a ``cfg``, a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from landmarkzoo.hub import client
+from landmarkzoo.hub.client import HUB, Target
+from landmarkzoo.hub.model_cards import CARD_FILE, model_card
+from landmarkzoo.hub.model_files import write_cfg, write_model
+from landmarkzoo.losses import SubCenterArcFaceDynamic, save_head
+from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
+from landmarkzoo.metrics import Score
+
+
+class HubMixin(nn.Module):
+    """Adds saving into a folder and pushing to the Hugging Face Hub to a module.
+
+    Attributes:
+        cfg: The model as data: a frozen dataclass, which goes into ``config.json``; its ``embedding_dim``
+            is the size of the vectors that the model gives.
+    """
+
+    cfg: Any
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        head: SubCenterArcFaceDynamic | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        """Write ``config.json`` and ``model.safetensors``, and for a head ``head.safetensors``.
+
+        Each file is written whole or not at all; the head of an earlier model in that folder is removed. If
+        the classes of the head are spread over processes, all of them must call this; the first one writes.
+
+        Args:
+            folder: Where to; made if it is not there.
+            head: The head that the model was trained with.
+            class_names: Name of each class of the head, for ``classes.json``.
+
+        Raises:
+            OSError: If the folder cannot be made or written.
+            TypeError: If the head is none.
+            ValueError: If head, names and model do not fit each other.
+        """
+        folder = Path(folder)
+        if head is None:
+            if class_names is not None:
+                raise ValueError("class_names are those of a head: give head=... as well")
+            folder.mkdir(parents=True, exist_ok=True)
+            write_model(self, self.cfg, folder)
+            for stale in (HEAD_FILE, CLASSES_FILE):
+                (folder / stale).unlink(missing_ok=True)
+            return
+        if isinstance(head, SubCenterArcFaceDynamic) and head.embedding_dim != self.cfg.embedding_dim:
+            raise ValueError(
+                f"the model gives vectors of size {self.cfg.embedding_dim}, the head takes "
+                f"{head.embedding_dim}"
+            )
+        save_head(head, folder, class_names)
+        if head.ranks.rank == 0:
+            write_model(self, self.cfg, folder)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        head: SubCenterArcFaceDynamic | None = None,
+        class_names: Sequence[str] | None = None,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        create_pr: bool = False,
+        scores: Iterable[Score] | None = None,
+        training_data: str | None = None,
+        license: str | None = None,
+        card: bool = True,
+    ) -> str:
+        """Push what :meth:`save_pretrained` writes, and a model card, to the Hugging Face Hub as one commit.
+
+        The repository is made if it is not there; the head of an earlier model in it is removed. Of scores,
+        training data and licence it says what ``cfg`` or the arguments say, and nothing else.
+
+        Args:
+            repo_id: ``"org/repo"``.
+            head: The head that the model was trained with.
+            class_names: Name of each class of the head.
+            private: Whether a new repository is private; ``None``: as its owner has set it.
+            token: Access token that may write; ``None``: that of ``hf auth login`` or ``HF_TOKEN``.
+            revision: Branch to push to, made if it is not there; ``None``: ``main``.
+            commit_message: First line of the commit.
+            create_pr: Open a pull request instead.
+            scores: What these weights reach, instead of ``cfg.scores``.
+            training_data: What they were trained on, instead of ``cfg.training_data``.
+            license: Their licence, instead of ``cfg.license``.
+            card: ``False`` leaves the ``README.md`` of the repository as it is.
+
+        Returns:
+            Address of the commit, or of the pull request. With a head that is spread over processes the first
+            one pushes, and the others get ``""``.
+
+        Raises:
+            OSError: ``ConnectionError`` if the Hub does not answer, ``PermissionError`` if the token may not
+                write there, ``FileNotFoundError`` if there is no such repository and it cannot be made.
+            TypeError: If head or scores are none.
+            ValueError: If head, names and model do not fit each other, or the name is none.
+        """
+        target = Target(repo_id, revision, token, private, create_pr, commit_message)
+        cfg_overrides = {"scores": scores, "training_data": training_data, "license": license}
+        _check_target(target)
+        cfg = _with_overrides(self.cfg, cfg_overrides)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            self.save_pretrained(folder, head, class_names)
+            if head is not None and head.ranks.rank > 0:
+                return ""
+            write_cfg(cfg, folder)
+            if card:
+                text = model_card(
+                    cfg,
+                    repo_id,
+                    parameters=sum(parameter.numel() for parameter in self.parameters()),
+                    classes=None if head is None else head.num_classes,
+                    revision=revision,
+                )
+                (folder / CARD_FILE).write_text(text, encoding="utf-8")
+            message = commit_message or f"Push {cfg.name or cfg.architecture} with landmarkzoo"
+            return client.upload(
+                folder, replace(target, commit_message=message), stale=(HEAD_FILE, CLASSES_FILE)
+            )
+
+
+def _check_target(target: Target) -> None:
+    if target.repo.startswith(HUB) or "@" in target.repo:
+        raise ValueError(f"{target.repo!r}: push_to_hub takes 'org/repo', and the branch as revision=...")
+    if "/" not in target.repo:  # the Hub would make one below the user, and then not find it by this name
+        raise ValueError(f"{target.repo!r} has no owner: push_to_hub takes 'org/repo' or 'user/repo'")
+
+
+def _with_overrides(cfg: Any, cfg_overrides: Mapping[str, Any]) -> Any:
+    """The cfg with what was stated of the weights."""
+    given = {name: value for name, value in cfg_overrides.items() if value is not None and value != ""}
+    if "scores" in given:
+        given["scores"] = tuple(given["scores"])
+        for score in given["scores"]:
+            if not isinstance(score, Score):
+                raise TypeError(f"scores are lz.Score(metric, value, protocol), got {score!r}")
+    return replace(cfg, **given)

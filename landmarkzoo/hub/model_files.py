@@ -1,0 +1,101 @@
+"""A model on disk: ``config.json`` with its cfg, ``model.safetensors`` with its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from landmarkzoo._utils.atomic_writing import atomic_write
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_FORMAT = "landmarkzoo.model.v1"
+
+
+def write_model(model: nn.Module, cfg: DataclassInstance, folder: Path) -> None:
+    """Write weights and cfg into a folder; each file whole or not at all."""
+    _config(cfg)  # what cannot be written is noticed before the weights are
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_write(folder / WEIGHTS_FILE) as temporary:
+        save_file(tensors, str(temporary), {"format": "pt"})
+    write_cfg(cfg, folder)
+
+
+def write_cfg(cfg: DataclassInstance, folder: Path) -> None:
+    """Write a cfg into a folder, whole or not at all."""
+    with atomic_write(folder / CONFIG_FILE) as temporary:
+        temporary.write_text(_config(cfg), encoding="utf-8")
+
+
+def _config(cfg: DataclassInstance) -> str:
+    return json.dumps({"format": _FORMAT, **asdict(cfg)}, ensure_ascii=False, indent=2) + "\n"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The fields of the cfg that :func:`write_model` wrote, with tuples for lists.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is damaged, something else, or of a newer version.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"no {CONFIG_FILE} in {folder}: model.save_pretrained writes it")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    found = config.pop("format", None) if isinstance(config, dict) else None
+    if found != _FORMAT:
+        newer = str(found).startswith("landmarkzoo.model.v")
+        fix = "it was written by a newer landmarkzoo: upgrade" if newer else "it is of another library"
+        raise ValueError(f"{path} has the format {found!r}, {_FORMAT!r} is needed: {fix}")
+    return {name: _tuples(value) for name, value in config.items()}
+
+
+def read_weights(model: nn.Module, folder: Path) -> None:
+    """Load what :func:`write_model` wrote into a model of the same shape.
+
+    Raises:
+        FileNotFoundError: If there are no weights.
+        ValueError: If they are damaged, or not those of this model.
+    """
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"no {WEIGHTS_FILE} in {folder}; only safetensors are read")
+    try:
+        tensors = load_file(str(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+    problems = _differences(tensors, model.state_dict())
+    if problems:
+        more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(f"{path} does not fit its {CONFIG_FILE}: {', '.join(problems[:3])}{more}")
+    model.load_state_dict(tensors)
+
+
+def _differences(found: dict[str, Tensor], needed: dict[str, Tensor]) -> list[str]:
+    missing = [f"{name} is missing" for name in needed.keys() - found.keys()]
+    unknown = [f"{name} is unknown" for name in found.keys() - needed.keys()]
+    shapes = [
+        f"{name} has shape {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in needed.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    return sorted(missing) + sorted(unknown) + shapes
+
+
+def _tuples(value: Any) -> Any:
+    """JSON knows lists only."""
+    if isinstance(value, list):
+        return tuple(_tuples(v) for v in value)
+    return {k: _tuples(v) for k, v in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,56 @@
+"""Models for runtimes without PyTorch."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo.hub.mixin import HubMixin
+
+_NEEDED = ("onnx", "onnxscript")
+
+
+def export_onnx(model: HubMixin, path: str | Path) -> None:
+    """Write a model as one ONNX file: images (B, 3, H, W), any B, to descriptors (B, D), not normalised.
+
+    Height and width are those of ``model.cfg.input_size``. Feed it what ``lz.create_transform(model)`` gives,
+    in float32. The model is exported in eval mode and gets its mode back.
+
+    Args:
+        model: A model of landmarkzoo.
+        path: The file to write, whole or not at all.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ModuleNotFoundError: If the extra ``onnx`` is not installed.
+        TypeError: If the model is none of landmarkzoo.
+    """
+    if not isinstance(model, HubMixin):
+        raise TypeError(f"export_onnx takes a landmarkzoo model, got {type(model).__name__}")
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"ONNX export needs {' and '.join(missing)}: pip install 'landmarkzoo[onnx]'"
+        )
+    parameter = next(model.parameters())
+    images = torch.zeros(2, *model.cfg.input_size, device=parameter.device, dtype=parameter.dtype)
+    training = model.training
+    model.eval()
+    try:
+        with atomic_write(path) as temporary:
+            torch.onnx.export(
+                model,
+                (images,),
+                str(temporary),
+                input_names=["images"],
+                output_names=["descriptors"],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=2**16)},),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        model.train(training)

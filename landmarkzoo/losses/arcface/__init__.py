@@ -1,0 +1,1 @@
+"""Sub-center ArcFace with dynamic margins."""

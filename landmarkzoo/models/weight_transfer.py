@@ -1,0 +1,147 @@
+"""Staged growth: the weights of a trained model go on in a larger one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from landmarkzoo.backbones.layer_order import whole_name
+from landmarkzoo.models.descriptor_model import DescriptorModel
+
+# Tensors of these names under one module belong together: half a layer is worth nothing.
+_OF_A_LAYER = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_NUMBER = re.compile(r"\b\d+\b")
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """What :func:`transfer_weights` did, by names of the state dicts. ``print`` shows it by module.
+
+    Attributes:
+        copied: Names in the target that got a value.
+        origins: Where each of them comes from: names in the source, in the same order.
+        kept: Names in the target that got none. They are as they were: fresh, or ImageNet weights where the
+            target was made with ``pretrained_backbone=True``.
+        dropped: Names in the source that found no place.
+    """
+
+    copied: tuple[str, ...]
+    origins: tuple[str, ...]
+    kept: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = (
+            ("copied", self.copied, self.kept),
+            ("kept as they were in the target", self.kept, self.copied),
+            ("dropped from the source", self.dropped, self.origins),
+        )
+        return "\n".join(
+            f"{title}: {_by_module(names, others) if names else 'nothing'}" for title, names, others in lines
+        )
+
+
+def transfer_weights(source: DescriptorModel, target: DescriptorModel) -> TransferReport:
+    """Copy all weights that still fit from one model into another, in place, and say which.
+
+    A layer is carried whole or not at all: its weight, bias and batch-norm statistics must fit in name and
+    shape; the neck is one layer. Parameters that stand alone (tokens, position embeddings, bias tables,
+    powers) are carried each by itself. The timm parts have different names in different architectures
+    (``backbone``, ``cnn``, ``transformer``); between them the names inside count, so a Swin alone becomes
+    the transformer of a hybrid, and an EfficientNet its ``cnn``. Nothing is resized: a bias table of another
+    window, for instance, stays as it is in the target. Only weights go over, neither ``cfg`` nor what is
+    frozen.
+
+    Args:
+        source: The trained model; not changed.
+        target: The model to go on with, on any device and in any dtype.
+
+    Returns:
+        What was copied, what was kept in the target, and what was dropped.
+
+    Raises:
+        TypeError: If one of them is no landmarkzoo model.
+        ValueError: If nothing fits.
+
+    Examples:
+        >>> swin = lz.GlobalDescriptor("swin_tiny_patch4_window7_224", pool="avg")
+        >>> hybrid = lz.create_model("hybrid_efficientnet_b0_swin_tiny_224")
+        >>> print(lz.transfer_weights(swin, hybrid))
+        copied: transformer 167, neck 8
+        kept as they were in the target: position 1, token 1, cnn 110, project 2, token_key_bias 11
+        dropped from the source: backbone.patch_embed 4
+    """
+    for model in (source, target):
+        if not isinstance(model, DescriptorModel):
+            raise TypeError(f"transfer_weights takes two landmarkzoo models, got {type(model).__name__}")
+    theirs, ours = _layers(source), _layers(target)
+    same_place = defaultdict(list)
+    for layer in theirs:
+        same_place[_place(source, layer)].append(layer)
+    origins: dict[str, str] = {}  # name in the target -> name in the source
+    for layer, tensors in ours.items():
+        for candidate in (layer, *same_place[_place(target, layer)]):
+            if candidate in theirs and _shapes(theirs[candidate]) == _shapes(tensors):
+                for leaf, tensor in tensors.items():
+                    with torch.no_grad():
+                        tensor.copy_(theirs[candidate][leaf])
+                    origins[layer + leaf] = candidate + leaf
+                break
+    if not origins:
+        raise ValueError(
+            f"no weight of the {type(source).__name__} {dict(source.cfg.args)} fits the "
+            f"{type(target).__name__} {dict(target.cfg.args)}: their timm parts must be of one family"
+        )
+    used = set(origins.values())
+    return TransferReport(
+        copied=tuple(origins),
+        origins=tuple(origins.values()),
+        kept=tuple(name for name in target.state_dict() if name not in origins),
+        dropped=tuple(name for name in source.state_dict() if name not in used),
+    )
+
+
+def _layers(model: DescriptorModel) -> dict[str, dict[str, Tensor]]:
+    """Tensors of the state dict by layer; the name of a tensor is that of its layer and its key."""
+    layers: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, tensor in model.state_dict().items():
+        owner, dot, leaf = name.rpartition(".")
+        together = leaf in _OF_A_LAYER
+        if name.startswith("neck."):  # its batch norm and activation mean nothing without its Linear
+            owner, dot, leaf = name.partition(".")
+            together = True
+        layers[owner if together else name][dot + leaf if together else ""] = tensor
+    return dict(layers)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {leaf: tensor.shape for leaf, tensor in tensors.items()}
+
+
+def _place(model: DescriptorModel, layer: str) -> str:
+    """A name that is equal for the same layer of a timm model, whatever part and wrapper it stands in."""
+    part, _, inside = layer.partition(".")
+    return f"timm {whole_name(getattr(model, part), inside)}" if part in model.timm_parts else layer
+
+
+def _by_module(names: Iterable[str], others: Iterable[str]) -> str:
+    """Counts by the largest modules of which all names are there, and none of the others."""
+    taken = {prefix for name in others for prefix in _prefixes(name)}
+    groups = Counter(next(p for p in _prefixes(name) if p not in taken) for name in names)
+    alike = Counter(_NUMBER.sub("*", group) for group in groups)
+    merged: Counter[str] = Counter()
+    for group, count in groups.items():
+        pattern = _NUMBER.sub("*", group)
+        merged[pattern if alike[pattern] > 3 else group] += count  # one layer of many blocks: once
+    return ", ".join(f"{group} {count}" for group, count in merged.items())
+
+
+def _prefixes(name: str) -> list[str]:
+    """Names of the modules that a tensor stands in, from outside, and its own."""
+    parts = name.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]

@@ -1,0 +1,98 @@
+"""Photos in batches: read, transformed and stacked, in order, with what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from landmarkzoo.photos import PhotoError, PhotoSource
+
+Transform: TypeAlias = Callable[[Any], Tensor]
+OnError = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoBatch:
+    """One batch.
+
+    Attributes:
+        positions: Where the photos that were read stand in the source.
+        images: Their stacked tensors (B, 3, H, W); ``None`` where none could be read.
+        errors: Why the others could not be read.
+    """
+
+    positions: list[int]
+    images: Tensor | None
+    errors: list[PhotoError]
+
+    def __len__(self) -> int:
+        return len(self.positions) + len(self.errors)
+
+
+def photo_batches(
+    source: PhotoSource,
+    transform: Transform,
+    *,
+    batch_size: int = 32,
+    num_workers: int = 0,
+    start: int = 0,
+) -> Iterator[PhotoBatch]:
+    """Batches of a source, in its order.
+
+    Args:
+        source: The photos.
+        transform: From an RGB PIL image to a tensor; not applied to tensors, which are ready already.
+        batch_size: Photos a batch.
+        num_workers: Processes that read; 0 reads in this one.
+        start: Position of the first photo.
+
+    Raises:
+        TypeError: If the transform gives no tensor.
+        ValueError: If it gives tensors of different shapes.
+    """
+    loader = DataLoader(
+        _TransformedPhotos(source, transform),
+        batch_size=batch_size,
+        sampler=range(start, len(source)),
+        num_workers=num_workers,
+        collate_fn=_collate,
+        generator=torch.Generator(),  # or else the loader would draw from the user's global one
+    )
+    yield from loader
+
+
+@dataclass(frozen=True, eq=False)
+class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
+    source: PhotoSource
+    transform: Transform
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, position: int) -> tuple[int, Tensor | PhotoError]:
+        try:
+            photo = self.source.load(position)
+        except PhotoError as error:  # whether it ends the job is not the reader's decision
+            return position, error
+        image = photo if isinstance(photo, Tensor) else self.transform(photo)
+        if not isinstance(image, Tensor):
+            raise TypeError(f"the transform must give a tensor, got {type(image).__name__}")
+        return position, image
+
+
+def _collate(items: list[tuple[int, Tensor | PhotoError]]) -> PhotoBatch:
+    errors = [item for _, item in items if isinstance(item, PhotoError)]
+    images = [(position, item) for position, item in items if isinstance(item, Tensor)]
+    shapes = {tuple(image.shape) for _, image in images}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"the transform gives images of different shapes in one batch: {sorted(shapes)}. Resize "
+            "them to one size, or use batch_size=1"
+        )
+    stacked = torch.stack([image for _, image in images]) if images else None
+    return PhotoBatch([position for position, _ in images], stacked, errors)

@@ -1,0 +1,107 @@
+"""Landmarks: a family and a seed decide a building's shape, colours and name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from landmarkzoo.rendered import monuments, sanctuaries, towers
+from landmarkzoo.rendered.facades import Colour
+from landmarkzoo.rendered.palettes import (
+    METALS,
+    PLASTERS,
+    STONES,
+    Palette,
+    draw_palette,
+)
+from landmarkzoo.rendered.solids import Solid
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of building: how to build one, of what, and what its names begin with."""
+
+    build: Callable[[np.random.Generator, Palette], list[Solid]]
+    walls: tuple[Colour, ...]
+    titles: tuple[str, ...]
+
+
+#: The families by name.
+FAMILIES: dict[str, Family] = {
+    "cathedral": Family(sanctuaries.cathedral, STONES, ("Cathedral", "Minster", "Basilica")),
+    "mosque": Family(sanctuaries.mosque, STONES + PLASTERS, ("Mosque", "Great Dome")),
+    "castle": Family(monuments.castle, STONES, ("Castle", "Fortress", "Citadel")),
+    "temple": Family(sanctuaries.temple, STONES, ("Temple", "Sanctuary", "Parthenon")),
+    "skyscraper": Family(monuments.skyscraper, METALS + STONES[:3], ("Spire", "Tower", "Heights")),
+    "triumphal_arch": Family(monuments.triumphal_arch, STONES, ("Arch", "Triumphal Arch")),
+    "pagoda": Family(sanctuaries.pagoda, PLASTERS + STONES[5:6], ("Pagoda", "Stupa")),
+    "victory_column": Family(monuments.victory_column, STONES, ("Column", "Obelisk", "Monument")),
+    "palace": Family(monuments.palace, PLASTERS + STONES, ("Palace", "Residence", "Parliament")),
+    "lighthouse": Family(towers.lighthouse, PLASTERS + STONES[:4], ("Lighthouse", "Beacon")),
+    "stepped_pyramid": Family(sanctuaries.stepped_pyramid, STONES, ("Pyramid", "Ziggurat")),
+    "city_gate": Family(towers.city_gate, STONES, ("Gate", "Old Gate")),
+    "clock_tower": Family(towers.clock_tower, STONES + PLASTERS, ("Clock Tower", "Belfry")),
+    "onion_church": Family(sanctuaries.onion_church, PLASTERS + STONES[5:6], ("Church", "Chapel")),
+    "aqueduct": Family(towers.aqueduct, STONES, ("Aqueduct", "Viaduct")),
+    "tower_bridge": Family(towers.tower_bridge, STONES, ("Bridge", "Old Bridge")),
+}
+
+_ONSETS = ("", "b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br", "th", "st")
+_VOWELS = ("a", "e", "i", "o", "u", "ia", "ae")
+_ENDINGS = ("na", "ra", "dor", "vik", "lis", "mar", "ston", "go", "ren", "th", "nova", "ca", "l")
+
+
+@dataclass(frozen=True)
+class Building:
+    """A landmark: its family, its name and its solids, the front facing -y."""
+
+    family: str
+    name: str
+    solids: tuple[Solid, ...]
+
+
+def _place_name(rng: np.random.Generator) -> str:
+    """Return an invented name of a town or a person."""
+    syllables = [str(rng.choice(_ONSETS) + rng.choice(_VOWELS)) for _ in range(rng.integers(1, 3))]
+    return ("".join(syllables) + str(rng.choice(_ENDINGS))).capitalize()
+
+
+def draw_names(seed: Sequence[int], families: Sequence[str]) -> list[str]:
+    """Draw a name for each of the buildings, no two the same.
+
+    Args:
+        seed: non-negative integers.
+        families: keys of `FAMILIES`, one for each building.
+    """
+    rng = np.random.default_rng(seed)
+    names: list[str] = []
+    places: set[str] = set()
+    for family in families:
+        titles = FAMILIES[family].titles
+        place = _place_name(rng)
+        while place in places or len(place) < 4:
+            place = _place_name(rng)
+        places.add(place)
+        names.append(f"{titles[rng.integers(len(titles))]} of {place}")
+    return names
+
+
+def make_building(family: str, seed: Sequence[int], name: str = "") -> Building:
+    """Build a landmark; the same family and seed give the same building.
+
+    Args:
+        family: a key of `FAMILIES`.
+        seed: non-negative integers.
+        name: what to call it.
+
+    Raises:
+        ValueError: there is no such family.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"family must be one of {sorted(FAMILIES)}, got {family!r}")
+    rng = np.random.default_rng(seed)
+    plan = FAMILIES[family]
+    solids = plan.build(rng, draw_palette(rng, plan.walls))
+    return Building(family=family, name=name, solids=tuple(solids))

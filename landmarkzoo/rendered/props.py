@@ -1,0 +1,198 @@
+"""What stands about a landmark: trees, bushes, people, vehicles and lamp posts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ImageDraw
+
+from landmarkzoo.rendered.camera import Camera
+from landmarkzoo.rendered.facades import Colour, tint
+from landmarkzoo.rendered.light import LAMP, Light, Tone
+from landmarkzoo.rendered.scenery import stand
+
+LEAVES: tuple[Colour, ...] = (
+    (0.20, 0.34, 0.14),
+    (0.28, 0.40, 0.16),
+    (0.16, 0.28, 0.16),
+    (0.36, 0.42, 0.18),
+    (0.58, 0.40, 0.14),
+)
+COATS: tuple[Colour, ...] = (
+    (0.75, 0.15, 0.15),
+    (0.15, 0.25, 0.55),
+    (0.90, 0.85, 0.75),
+    (0.12, 0.12, 0.14),
+    (0.85, 0.65, 0.15),
+    (0.25, 0.50, 0.35),
+)
+
+
+@dataclass(frozen=True)
+class Prop:
+    """Something that stands about.
+
+    Attributes:
+        kind: a key of `PROPS`.
+        across: where it stands, as a share of the picture's width.
+        depth: metres ahead of the camera.
+        size: 1 for an ordinary specimen.
+        seed: what decides its colour and details.
+    """
+
+    kind: str
+    across: float
+    depth: float
+    size: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Brush:
+    """Draws in metres from a prop's foot: x to the right, y up."""
+
+    draw: ImageDraw.ImageDraw
+    light: Light
+    foot: tuple[float, float]
+    scale: float
+    tone: Tone
+
+    def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
+        """Fill a polygon."""
+        x, y = self.foot
+        outline = [(x + across * self.scale, y - up * self.scale) for across, up in points]
+        self.draw.polygon(outline, fill=self.tone.fill(colour))
+
+    def box(self, x: tuple[float, float], y: tuple[float, float], colour: Colour) -> None:
+        """Fill an upright rectangle."""
+        self.polygon([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], colour)
+
+    def disc(self, x: float, y: float, radius: float, colour: Colour, *, lit: bool = False) -> None:
+        """Fill a circle; a lit one shines by itself at night."""
+        centre_x, centre_y = self.foot[0] + x * self.scale, self.foot[1] - y * self.scale
+        reach = radius * self.scale
+        fill = self.tone.fill(colour)
+        if lit and self.light.lamps > 0.5:
+            fill = tuple(int(255 * channel) for channel in LAMP)
+        box = (centre_x - reach, centre_y - reach, centre_x + reach, centre_y + reach)
+        self.draw.ellipse(box, fill=fill)
+
+
+def _tree(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a broad-leaved tree, lighter on the sunny side."""
+    height = 9 * size
+    leaves = LEAVES[rng.integers(len(LEAVES))]
+    brush.box((-0.25 * size, 0.25 * size), (0, height * 0.5), (0.26, 0.20, 0.14))
+    towards = 0.5 if brush.light.sun[0] > 0 else -0.5
+    spots = rng.normal(0, (0.17, 0.13), (16, 2))
+    for number, (x, y) in enumerate(spots * height):
+        tone = tint(leaves, 0.7 + 0.035 * number)
+        shift = towards * number / 16
+        brush.disc(x + shift, height * 0.64 + y + number * 0.05, height * 0.15, tone)
+
+
+def _conifer(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a fir or a cypress."""
+    height, width = 11 * size, rng.uniform(1.0, 2.6) * size
+    leaves = tint(LEAVES[2], float(rng.uniform(0.8, 1.3)))
+    brush.box((-0.2 * size, 0.2 * size), (0, height * 0.2), (0.26, 0.20, 0.14))
+    for tier in range(5):
+        low, reach = height * (0.1 + 0.17 * tier), width * (1 - 0.16 * tier)
+        points = [(-reach, low), (reach, low), (0.0, low + height * 0.3)]
+        brush.polygon(points, tint(leaves, 0.85 + 0.08 * tier))
+
+
+def _bush(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a low bush."""
+    leaves = LEAVES[rng.integers(len(LEAVES))]
+    for number, x in enumerate(rng.normal(0, 0.9 * size, 7)):
+        brush.disc(x, 0.5 * size, 0.75 * size, tint(leaves, 0.75 + 0.06 * number))
+
+
+def _person(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw someone who stands or strolls."""
+    height = 1.7 * min(size, 1.1)
+    coat, legs = COATS[rng.integers(len(COATS))], tint(COATS[rng.integers(len(COATS))], 0.5)
+    stride = float(rng.uniform(0.02, 0.2))
+    for side in (-1, 1):
+        foot = side * stride
+        leg = [(foot - 0.08, 0.0), (foot + 0.08, 0.0), (0.12, height * 0.5), (-0.12, height * 0.5)]
+        brush.polygon(leg, legs)
+    brush.polygon(
+        [
+            (-0.2, height * 0.45),
+            (0.2, height * 0.45),
+            (0.25, height * 0.82),
+            (-0.25, height * 0.82),
+        ],
+        coat,
+    )
+    brush.disc(0, height * 0.91, height * 0.08, (0.72, 0.52, 0.40))
+
+
+def _car(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a car from the side."""
+    paint = COATS[rng.integers(len(COATS))]
+    cabin = [(-1.3, 0.9), (1.4, 0.9), (0.8, 1.5), (-0.8, 1.5)]
+    brush.polygon(cabin, tint(paint, 0.85))
+    brush.polygon([(-1.0, 0.95), (1.05, 0.95), (0.7, 1.4), (-0.7, 1.4)], (0.18, 0.22, 0.27))
+    brush.box((-2.1, 2.1), (0.3, 0.95), paint)
+    for wheel in (-1.3, 1.3):
+        brush.disc(wheel, 0.35, 0.36, (0.08, 0.08, 0.09))
+    brush.disc(2.0, 0.7, 0.12, (0.9, 0.9, 0.8), lit=True)
+
+
+def _bus(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a bus from the side, now and then a double-decker."""
+    paint = COATS[rng.integers(len(COATS))]
+    decks = 2 if rng.random() < 0.3 else 1
+    top = 1.2 + 1.7 * decks
+    brush.box((-5.2, 5.2), (0.4, top), paint)
+    for deck in range(decks):
+        low = 1.5 + 1.7 * deck
+        for window in range(7):
+            left = -4.9 + window * 1.4
+            brush.box((left, left + 1.2), (low, low + 0.95), (0.2, 0.25, 0.3))
+    for wheel in (-3.2, 3.2):
+        brush.disc(wheel, 0.5, 0.5, (0.08, 0.08, 0.09))
+
+
+def _lamp_post(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a street lamp with one or two arms."""
+    iron = (0.16, 0.18, 0.18)
+    height = 6.5 * size
+    brush.box((-0.1, 0.1), (0, height), iron)
+    arms = (-1, 1) if rng.random() < 0.5 else (1,)
+    for side in arms:
+        ends = sorted((0.0, side * 0.9))
+        brush.box((ends[0], ends[1]), (height - 0.1, height + 0.06), iron)
+        brush.disc(side * 0.9, height - 0.3, 0.3, (0.9, 0.88, 0.8), lit=True)
+
+
+#: The kinds of props by name.
+PROPS: dict[str, Callable[[Brush, np.random.Generator, float], None]] = {
+    "tree": _tree,
+    "conifer": _conifer,
+    "bush": _bush,
+    "person": _person,
+    "car": _car,
+    "bus": _bus,
+    "lamp_post": _lamp_post,
+}
+
+
+def draw_prop(draw: ImageDraw.ImageDraw, camera: Camera, light: Light, prop: Prop) -> None:
+    """Draw a prop with its blot of shadow; the same prop always looks the same.
+
+    Raises:
+        ValueError: there is no such kind of prop.
+    """
+    if prop.kind not in PROPS:
+        raise ValueError(f"kind must be one of {sorted(PROPS)}, got {prop.kind!r}")
+    foot, scale = stand(camera, prop.across, prop.depth)
+    if not scale:
+        return
+    brush = Brush(draw=draw, light=light, foot=foot, scale=scale, tone=light.tone(prop.depth))
+    PROPS[prop.kind](brush, np.random.default_rng(prop.seed), prop.size)

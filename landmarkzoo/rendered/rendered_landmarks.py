@@ -1,0 +1,164 @@
+"""The data set of rendered landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torch.utils.data import Dataset
+
+from landmarkzoo.rendered.buildings import FAMILIES, draw_names, make_building
+from landmarkzoo.rendered.photographs import Subject, photograph, photograph_anywhere
+from landmarkzoo.rendered.rendering import make_mesh
+from landmarkzoo.rendered.scenery import GROUNDS, PLAZAS, WATER
+
+# Each use of the seed has a stream of its own: adding draws to one leaves the others as they are.
+_FAMILIES, _NAMES, _BUILDINGS, _VIEWS, _SPLITS, _DISTRACTORS = range(6)
+
+
+@lru_cache(maxsize=256)
+def _subject(seed: int, label: int, family: str) -> Subject:
+    """Build a landmark once per process: its many views share it."""
+    building = make_building(family, [seed, _BUILDINGS, label])
+    rng = np.random.default_rng([seed, _BUILDINGS, label, 1])
+    ground = GROUNDS[rng.integers(len(GROUNDS))]
+    plaza = WATER if family == "tower_bridge" else PLAZAS[rng.integers(len(PLAZAS))]
+    return Subject(make_mesh(building.solids), ground, plaza)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Rows of the photos that play each part of an evaluation.
+
+    Attributes:
+        train: The labelled photos that vote.
+        index: The photos that are searched, half of the distractors among them.
+        query: The photos that are asked, the other half among them.
+    """
+
+    train: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    query: npt.NDArray[np.int64]
+
+
+class RenderedLandmarks(Dataset[Image.Image]):
+    """Photos of invented landmarks, drawn on demand.
+
+    Cathedrals, castles, pagodas, bridges and more, seen from several sides, near and far, in all
+    lights, behind trees and people; and distractors, places without a landmark. Needs no files
+    and no network. The same seed and index give the same pixels in every process.
+
+    Args:
+        landmarks: number of buildings, at least 1.
+        views: photos of each building, at least 4.
+        distractors: number of photos without a landmark, at least 0.
+        image_size: longer side of the photos in pixels, at least 32; photos are landscapes,
+            portraits and squares.
+        seed: non-negative; another seed gives other buildings.
+
+    Attributes:
+        ids: a name for each photo, such as "building_07/view_03" or "no_landmark/012".
+        labels: (n,) building shown, -1 for none.
+        split: for each photo "train" (about half of a building's views), "index" (a quarter),
+            "query" (a quarter) or "non_landmark".
+        class_names: names of the buildings by label.
+        families: kinds of the buildings by label, such as "castle".
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Examples:
+        >>> from landmarkzoo.rendered import RenderedLandmarks
+        >>> photos = RenderedLandmarks(landmarks=3, views=4, distractors=2, image_size=64)
+        >>> len(photos), max(photos[0].size), photos[0].mode
+        (14, 64, 'RGB')
+        >>> photos.ids[5], int(photos.labels[5]), photos.labels[-1].item()
+        ('building_01/view_01', 1, -1)
+        >>> sorted(photos.split[:4])
+        ['index', 'query', 'train', 'train']
+    """
+
+    def __init__(
+        self,
+        landmarks: int = 40,
+        views: int = 12,
+        distractors: int = 40,
+        *,
+        image_size: int = 224,
+        seed: int = 0,
+    ) -> None:
+        _check("landmarks", landmarks, 1)
+        _check("views", views, 4)
+        _check("distractors", distractors, 0)
+        _check("image_size", image_size, 32)
+        _check("seed", seed, 0)
+        self.landmarks, self.views, self.distractors = landmarks, views, distractors
+        self.image_size, self.seed = image_size, seed
+        self.families: list[str] = self._draw_families()
+        self.class_names: list[str] = draw_names([seed, _NAMES], self.families)
+        self.labels: npt.NDArray[np.int64] = np.concatenate(
+            [np.repeat(np.arange(landmarks), views), np.full(distractors, -1)]
+        ).astype(np.int64)
+        self.ids: list[str] = [
+            f"building_{label:02d}/view_{view:02d}" for label in range(landmarks) for view in range(views)
+        ] + [f"no_landmark/{number:03d}" for number in range(distractors)]
+        self.split: list[str] = self._draw_split() + ["non_landmark"] * distractors
+
+    @property
+    def parts(self) -> Parts:
+        """Rows of the train, index and query photos; every other distractor is asked, the rest searched."""
+        split = np.array(self.split)
+        train, index, query, empty = (
+            np.flatnonzero(split == role) for role in ("train", "index", "query", "non_landmark")
+        )
+        return Parts(train, np.concatenate([index, empty[::2]]), np.concatenate([query, empty[1::2]]))
+
+    def _draw_families(self) -> list[str]:
+        """Deal the families out evenly, in chance order."""
+        rng = np.random.default_rng([self.seed, _FAMILIES])
+        deck = rng.permutation(list(FAMILIES)).tolist()
+        return [str(deck[label % len(deck)]) for label in range(self.landmarks)]
+
+    def _draw_split(self) -> list[str]:
+        """Deal each building's views out to training, index and queries."""
+        quarter = self.views // 4
+        roles = ["query"] * quarter + ["index"] * quarter
+        roles += ["train"] * (self.views - len(roles))
+        rng = np.random.default_rng([self.seed, _SPLITS])
+        return [role for _ in range(self.landmarks) for role in rng.permutation(roles).tolist()]
+
+    def __len__(self) -> int:
+        """Return the number of photos."""
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Draw a photo.
+
+        Args:
+            index: which; negative counts from the end.
+
+        Returns:
+            An RGB image whose longer side has `image_size` pixels.
+
+        Raises:
+            IndexError: there is no such photo.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index must be within -{len(self)}..{len(self) - 1}, got {index}")
+        index = int(index) % len(self)
+        label = int(self.labels[index])
+        if label < 0:
+            number = index - self.landmarks * self.views
+            rng = np.random.default_rng([self.seed, _DISTRACTORS, number])
+            return photograph_anywhere(rng, self.image_size)
+        rng = np.random.default_rng([self.seed, _VIEWS, label, index % self.views])
+        return photograph(_subject(self.seed, label, self.families[label]), rng, self.image_size)
+
+
+def _check(name: str, value: int, least: int) -> None:
+    """Raise ValueError unless the value is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

@@ -1,0 +1,127 @@
+"""Descriptors replaced by weighted means of their neighbours: query expansion and database augmentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, unit
+from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.exact_search import search
+
+_BLOCK_VALUES = 2**24  # neighbour vectors in flight
+
+
+def alpha_query_expansion(
+    query: Vectors,
+    index: Vectors,
+    *,
+    k: int = 10,
+    alpha: float = 3.0,
+    exclude_same_id: bool = False,
+    device: str | torch.device | None = None,
+) -> Vectors:
+    """Queries that have moved towards what they find (Radenovic et al. 2018, section 3.4).
+
+    ``q' = normalise(q + sum_j max(cos_j, 0)^alpha x_j)`` over the k nearest index images, all of length 1.
+    Search again with the result.
+
+    Args:
+        query: Descriptors or an array (Q, D).
+        index: Descriptors or an array (N, D).
+        k: Images that take part.
+        alpha: How much less the farther ones count; 0 for the plain mean.
+        exclude_same_id: As for :func:`landmarkzoo.search`: an image is not its own neighbour.
+        device: Where the products are computed; the CPU unless told otherwise.
+
+    Returns:
+        The expanded queries, of length 1, as Descriptors if they were.
+
+    Raises:
+        ValueError: If shapes do not fit, the index is empty, or a value is out of range.
+
+    Examples:
+        >>> index = np.array([[0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])
+        >>> lz.rerank.alpha_query_expansion(np.array([[1.0, 0.0]]), index, k=2).round(6)
+        array([[0.954656, 0.29771 ]], dtype=float32)
+    """
+    if not 0 <= alpha < np.inf:
+        raise ValueError(f"alpha must not be negative, got {alpha}; 3 is usual")
+    found = search(query, index, k, exclude_same_id=exclude_same_id, device=device)
+    weights = np.where(found.indices >= 0, found.scores.clip(min=0.0).astype(np.float64) ** alpha, 0.0)
+    q, x = unit(as_vectors(query, "query")), as_vectors(index, "index")
+    expanded = unit(q + _weighted_sums(x, found.indices, weights))
+    return _like_input(query, expanded)
+
+
+def database_augmentation(
+    index: Vectors, *, k: int = 10, device: str | torch.device | None = None
+) -> Vectors:
+    """Index images that have moved towards their neighbours (Gordo et al. 2017, section 5.4).
+
+    ``x' = sum_r w_r x_r`` over the image itself, r = 0, and its k - 1 nearest others, all of length 1, with
+    weights ``logspace(0, -1.5, k)`` that are divided by their sum. The result is shorter than 1, which
+    search, voting and re-ranking do not mind.
+
+    Args:
+        index: Descriptors or an array (N, D).
+        k: Images that take part, the image itself among them.
+        device: Where the products are computed; the CPU unless told otherwise.
+
+    Returns:
+        The augmented index, as Descriptors if it was.
+
+    Raises:
+        ValueError: If the index is empty, or k is not positive.
+
+    Examples:
+        >>> index = np.array([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]])
+        >>> lz.rerank.database_augmentation(index, k=2).round(4)
+        array([[ 0.9877,  0.0245],
+               [ 0.6123,  0.7755],
+               [-0.951 ,  0.0245]], dtype=float32)
+    """
+    x, k = as_vectors(index, "index"), check_count(k, "k")
+    if len(x) == 0:
+        raise ValueError("the index is empty: there is nothing to augment")
+    count = np.arange(min(k, len(x)))
+    weights = 10 ** (-1.5 * count / max(1, k - 1))  # the first of logspace(0, -1.5, k)
+    rows = nearest_others(x, min(k, len(x)) - 1, as_device(device))
+    rows = np.concatenate([np.arange(len(x))[:, None], rows], axis=1)
+    weights = np.broadcast_to(weights / weights.sum(), rows.shape)
+    return _like_input(index, _weighted_sums(x, rows, weights).astype(np.float32))
+
+
+def nearest_others(x: FloatArray, k: int, device: torch.device) -> IntArray:
+    """The k nearest other rows of each row of (N, D): (N, k), ``k < N``, best first.
+
+    Examples:
+        >>> nearest_others(np.array([[1, 0], [1, 0], [0, 1]], np.float32), 1, torch.device("cpu"))
+        array([[1],
+               [0],
+               [0]])
+    """
+    rows, _ = top_k(x, x, k + 1, device=device)
+    itself = rows == np.arange(len(x))[:, None]
+    itself[~itself.any(axis=1), -1] = True  # behind duplicates, which all stand before it
+    others: IntArray = rows[~itself].reshape(len(x), k)
+    return others
+
+
+def _weighted_sums(x: FloatArray, rows: IntArray, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``sum_j weights[i, j] x[rows[i, j]]`` with vectors of length 1, (N, D), in blocks."""
+    sums = np.empty((len(rows), x.shape[1]))
+    step = max(1, _BLOCK_VALUES // (rows.shape[1] * x.shape[1]))
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
+        neighbors = unit(x[rows[block]].astype(np.float64))  # (n, k, D)
+        sums[block] = np.einsum("nk,nkd->nd", weights[block], neighbors)
+    return sums
+
+
+def _like_input(before: Vectors, vectors: NDArray[np.floating]) -> Vectors:
+    if isinstance(before, Descriptors):
+        return Descriptors(before.ids, vectors.astype(np.float32), before.skipped, before.provenance)
+    return vectors.astype(np.float32)

@@ -1,0 +1,112 @@
+"""What tests do with the Hub, in a process of its own: the client reads its address when it is imported."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+import landmarkzoo as lz
+from landmarkzoo import cli
+from landmarkzoo.models import DescriptorModel, registry
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came, and what was said."""
+
+    cfg: lz.ModelCfg
+    output: np.ndarray
+    log: list[str]
+
+
+def descriptors(model: DescriptorModel) -> np.ndarray:
+    """Descriptors of the same two images in every process."""
+    images = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums depend on how they are split
+    try:
+        with torch.no_grad():
+            return model.eval()(images).numpy()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def load(name: str, **options: Any) -> Loaded:
+    """Create a model by its name."""
+    with logged() as log:
+        model = lz.create_model(name, **options)
+    return Loaded(model.cfg, descriptors(model), log)
+
+
+def load_without_patience(name: str, **options: Any) -> Loaded:
+    """The same, while the client does not wait before it tries again."""
+    with mock.patch.object(time, "sleep"):
+        return load(name, **options)
+
+
+def load_head_without_patience(name: str, **options: Any) -> tuple[np.ndarray, list[str] | None]:
+    """The same for a head."""
+    with mock.patch.object(time, "sleep"):
+        return load_head(name, **options)
+
+
+def load_published(weights: str, folder: Path, changes: dict[str, Any], **options: Any) -> Loaded:
+    """Create a registered model whose entry names a repository."""
+    cfg = replace(lz.create_model(f"local-dir:{folder}").cfg, name=None, weights=weights, **changes)
+    with mock.patch.dict(registry._MODELS, {"published": cfg}):
+        assert "published" in lz.list_models(pretrained=True)
+        return load("published", pretrained=True, **options)
+
+
+def load_head(name: str, **options: Any) -> tuple[np.ndarray, list[str] | None]:
+    """Centers and class names of a head."""
+    head, names = lz.load_head(name, **options)
+    return head.weight.detach().numpy(), names
+
+
+def push(folder: Path, repo: str, with_head: bool = True, with_names: bool = True, **options: Any) -> str:
+    """Push what is in a folder."""
+    head, names = lz.load_head(f"local-dir:{folder}") if with_head else (None, None)
+    model = lz.create_model(f"local-dir:{folder}")
+    return model.push_to_hub(repo, head, names if with_names else None, **options)
+
+
+def run_command(*arguments: str) -> tuple[int, str]:
+    """Exit code and stderr of a command."""
+    with contextlib.redirect_stderr(io.StringIO()) as stderr:
+        code = cli.main(arguments)
+    return code, stderr.getvalue()
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[list[str]]:
+    """Collect the warnings that landmarkzoo logs."""
+    log: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: log.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("landmarkzoo")
+    logger.addHandler(handler)
+    try:
+        yield log
+    finally:
+        logger.removeHandler(handler)
+
+
+def start(environment: dict[str, str]) -> ProcessPoolExecutor:
+    """A process with this environment, started now."""
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    with mock.patch.dict("os.environ", environment):
+        pool.submit(int).result()
+    return pool

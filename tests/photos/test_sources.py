@@ -1,0 +1,113 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, IterableDataset
+
+from landmarkzoo.photos import PhotoError, photo_files, photo_source
+
+
+def test_folder_is_listed_sorted_nested_and_without_what_is_no_photo(photo_folder):
+    files = photo_files(photo_folder)
+    assert files == sorted(files)
+    assert set(files) == {f"{i}.png" for i in range(6)} | {
+        "Z.JPG", "a/c/deep.webp", "a/x.bmp", "b/ü.jpg", "b/塔 1.png"
+    }  # fmt: skip
+    source = photo_source(photo_folder)
+    assert source.ids == files
+    assert source.load(files.index("b/塔 1.png")).size == (80, 64)
+    assert photo_source(str(photo_folder)).ids == files
+
+
+def test_links_are_followed_but_not_in_circles(photo_folder):
+    (photo_folder / "circle").symlink_to(photo_folder, target_is_directory=True)
+    elsewhere = photo_folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    Image.new("RGB", (4, 4)).save(elsewhere / "far.png")
+    (photo_folder / "link").symlink_to(elsewhere, target_is_directory=True)
+    files = photo_files(photo_folder)
+    assert "link/far.png" in files
+    assert not any(name.startswith("circle") for name in files)
+
+
+class Squares(Dataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, i):
+        return Image.new("RGB", (8, 8), (i, i, i)), i
+
+
+def test_kinds_of_photos_and_their_ids(photo_folder):
+    paths = [photo_folder / "3.png", str(photo_folder / "1.png")]
+    assert photo_source(paths).ids == [str(p) for p in paths]
+    assert photo_source(p for p in paths).ids == [str(p) for p in paths]
+    assert photo_source(str(paths[0])).ids == [str(paths[0])]
+    images = [Image.new("RGB", (8, 8)), Image.new("L", (9, 9))]
+    assert photo_source(images).ids == ["0", "1"]
+    assert len(photo_source(images[0])) == 1
+    array = np.zeros((8, 9, 3), np.uint8)
+    for several in ([array, array], np.stack([array, array]), torch.zeros(2, 3, 8, 9, dtype=torch.uint8)):
+        source = photo_source(several)
+        assert (len(source), source.load(1).size) == (2, (9, 8))
+    assert len(photo_source(array)) == 1
+    ready = photo_source(torch.randn(2, 3, 8, 8))
+    assert ready.load(0).shape == (3, 8, 8)
+    source = photo_source(Squares())
+    assert source.ids == ["0", "1", "2"]
+    assert source.load(2).getpixel((0, 0)) == (2, 2, 2)
+    assert photo_source(source) is source
+    pickle.dumps(photo_source(photo_folder))  # for workers
+
+
+def test_ids_of_a_data_set():
+    data = Squares()
+    data.ids = ["a", "b", "c"]
+    assert photo_source(data).ids == ["a", "b", "c"]
+    data.ids = ["a"]
+    with pytest.raises(ValueError, match="3 photos but 1 ids"):
+        photo_source(data)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        yield from ()
+
+
+def test_wrong_photos(tmp_path, photo_folder):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        photo_source(tmp_path / "nowhere")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ValueError, match=r"no photos in .*empty: looked for .*\.jpg"):
+        photo_source(empty)
+    with pytest.raises(ValueError, match="the list is empty"):
+        photo_source([])
+    with pytest.raises(ValueError, match="the array is empty"):
+        photo_source(np.zeros((0, 8, 8, 3), np.uint8))
+    assert photo_source([np.zeros((8, 9, 1), np.uint8)]).load(0).size == (9, 8)
+    with pytest.raises(TypeError, match="got int"):
+        photo_source(3)
+    with pytest.raises(TypeError, match="paths only, or images"):
+        photo_source([str(photo_folder / "1.png"), Image.new("RGB", (4, 4))])
+    with pytest.raises(TypeError, match="map-style"):
+        photo_source(Stream())
+    with pytest.raises(TypeError, match=r"a photo must be a path.*got int"):
+        photo_source([1, 2]).load(0)
+    with pytest.raises(TypeError, match="must be uint8 arrays"):
+        photo_source([np.zeros((4, 4, 3))]).load(0)
+
+
+def test_errors_carry_the_id(photo_folder):
+    (photo_folder / "b" / "bad.jpg").write_bytes(b"no")
+    source = photo_source(photo_folder)
+    with pytest.raises(PhotoError, match=r"photo b/bad\.jpg: not an image"):
+        source.load(source.ids.index("b/bad.jpg"))
+    path = photo_folder / "cut.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    os.truncate(path, 5000)
+    with Image.open(path) as lazy, pytest.raises(PhotoError, match=r"photo 0: .*truncated"):
+        photo_source([lazy]).load(0)

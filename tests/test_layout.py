@@ -1,0 +1,131 @@
+"""The house: imports run down only, arrays know no models, and no two files have one name."""
+
+import ast
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import landmarkzoo as lz
+
+PACKAGE = Path(lz.__file__).parent
+
+# From the ground floor up. A room imports from the rooms that stand before it.
+ROOMS = [
+    "_utils",
+    "retrieval",
+    "metrics",
+    "rerank",
+    "recognition",
+    "ensemble",
+    "layers",
+    "backbones",
+    "losses",
+    "hub",
+    "models",
+    "photos",
+    "datasets",
+    "embedding",
+    "evaluation",
+    "rendered",
+    "reports",
+    "demo",
+    "cli",
+]
+ARRAYS_ONLY = {"retrieval", "metrics", "rerank", "recognition", "ensemble"}
+MAY_TALK_TO_THE_HUB = {"hub/client.py", "hub/client_errors.py", "backbones/imagenet_weights.py"}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module that a file imports, at its top, inside functions, and for type checkers."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+    return modules
+
+
+def arrows() -> dict[tuple[str, str], list[str]]:
+    """(room, room that it imports from) -> the files that do."""
+    found = defaultdict(list)
+    for path in sorted(PACKAGE.glob("*/**/*.py")):
+        room = path.relative_to(PACKAGE).parts[0]
+        for module in imported_modules(path):
+            parts = module.split(".")
+            if parts[0] == "landmarkzoo" and parts[1] in ROOMS and parts[1] != room:
+                found[room, parts[1]].append(path.relative_to(PACKAGE).as_posix())
+    return found
+
+
+def test_every_folder_is_a_room():
+    folders = {path.parent.relative_to(PACKAGE).parts[0] for path in PACKAGE.glob("*/*.py")}
+    assert folders == set(ROOMS)
+
+
+def test_arrows_run_down():
+    found = arrows()
+    assert len(found) > 50  # so that an empty picture does not pass
+    up = {pair: files for pair, files in found.items() if ROOMS.index(pair[1]) > ROOMS.index(pair[0])}
+    assert not up
+
+
+def test_arrays_know_no_models():
+    models = set(ROOMS[ROOMS.index("layers") :])
+    assert not {pair for pair in arrows() if pair[0] in ARRAYS_ONLY and pair[1] in models}
+
+
+def test_losses_know_no_models():
+    assert {to for room, to in arrows() if room == "losses"} <= {"_utils", "layers"}
+
+
+def test_one_room_talks_to_the_hub():
+    talking = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(module.startswith("huggingface_hub") for module in imported_modules(path))
+    }
+    assert talking <= MAY_TALK_TO_THE_HUB
+    assert "hub/client.py" in talking
+
+
+def test_one_file_decodes_photos():
+    opening = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "Image.open(" in path.read_text(encoding="utf-8")
+    }
+    assert opening == {"photos/decoding.py"}
+
+
+def test_no_two_files_have_one_name():
+    names = Counter(path.name for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    assert not [name for name, count in names.items() if count > 1]
+
+
+def test_no_file_is_called_like_a_folder():
+    folders = {path.parent.name for path in PACKAGE.rglob("__init__.py")}
+    assert not folders & {path.stem for path in PACKAGE.rglob("*.py")}
+
+
+def test_no_function_is_called_like_a_module():
+    modules = {path.stem for path in PACKAGE.rglob("*.py")} | {
+        p.parent.name for p in PACKAGE.rglob("__init__.py")
+    }
+    clashes = {
+        (path.name, node.name)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name in modules
+    }
+    assert not clashes
+
+
+def test_files_and_functions_are_short():
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                assert not body or body[-1].end_lineno - body[0].lineno < 60, f"{path}: {node.name}"
