@@ -11,6 +11,10 @@ import landmarkzoo as lz
 from landmarkzoo.models import descriptor_model, registry
 
 
+# A package to install, not tests: importing it would register its model.
+collect_ignore = ["tests/models/third_party"]
+
+
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace.update(lz=lz, np=np, torch=torch)
