@@ -19,6 +19,9 @@ LOCAL = "local-dir:"
 def is_saved(name: str | Path) -> bool:
     """Whether a name stands for a saved model (a folder or a repository), not for a registered one.
 
+    Args:
+        name: What :func:`create_model` takes.
+
     Examples:
         >>> is_saved("local-dir:my-model"), is_saved("dolg_efficientnet_b5")
         (True, False)
@@ -75,7 +78,7 @@ def load_head(
 
     Args:
         name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
-        process_group: Split the classes over these processes; each reads only its part of the file.
+        process_group: Spread the classes over these processes; each reads its part of the file only.
         device: Where the head goes.
         revision: As in :func:`create_model`, like all that follow.
         token: Access token for the Hub.
@@ -91,6 +94,16 @@ def load_head(
         FileNotFoundError: If the folder, the repository, the revision or the head is missing.
         PermissionError: If the repository is gated, or the token was refused.
         ValueError: If the name is of another kind, or a file is damaged.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
+        >>> head = lz.SubCenterArcFaceDynamic(8, 2, margins=0.3)
+        >>> model.save_pretrained(folder, head, class_names=["Taj Mahal", "Charminar"])
+        >>> head, class_names = lz.load_head(f"local-dir:{folder}")
+        >>> head.num_classes, class_names
+        (2, ['Taj Mahal', 'Charminar'])
     """
     options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
     folder = saved_folder(name, options, (HEAD_FILE,), (CLASSES_FILE,))

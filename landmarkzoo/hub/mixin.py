@@ -25,6 +25,13 @@ class HubMixin(nn.Module):
     Attributes:
         cfg: The model as data: a frozen dataclass, written to ``config.json``. Its ``embedding_dim`` is the
             size of the descriptors.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> lz.create_model("efficientnet_lite0_gem", embedding_dim=8).save_pretrained(folder)
+        >>> lz.create_model(f"local-dir:{folder}").embedding_dim
+        8
     """
 
     cfg: Any
@@ -47,7 +54,7 @@ class HubMixin(nn.Module):
 
         Raises:
             OSError: If the folder cannot be created or written.
-            TypeError: If ``head`` is not a head of landmarkzoo.
+            TypeError: If ``head`` is not a registered head.
             ValueError: If head, names and model do not fit each other.
         """
         folder = Path(folder)
@@ -111,7 +118,7 @@ class HubMixin(nn.Module):
         Raises:
             OSError: ``ConnectionError`` if the Hub does not answer, ``PermissionError`` if the token may not
                 write there, ``FileNotFoundError`` if there is no such repository and it cannot be created.
-            TypeError: If ``head`` is not a head of landmarkzoo, or a score is not an ``lz.Score``.
+            TypeError: If ``head`` is not a registered head, or a score is not a ``Score``.
             ValueError: If head, names and model do not fit each other, or ``repo_id`` cannot be a repository.
         """
         target = Target(repo_id, revision, token, private, create_pr, commit_message)
