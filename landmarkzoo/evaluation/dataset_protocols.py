@@ -60,7 +60,7 @@ def evaluate(
 
     Examples:
         >>> photos = lz.rendered.RenderedLandmarks(3, 4, 2, image_size=32)
-        >>> colors = lz.Descriptors(photos.ids, [np.asarray(photo).mean((0, 1)) for photo in photos])
+        >>> colors = lz.Descriptors(photos.ids, [np.asarray(photo).mean((0, 1)) for photo, _ in photos])
         >>> lz.evaluate(colors, photos).metrics
         ['mAP@100', 'recall@100', 'hit rate@1', 'GAP']
     """
@@ -119,7 +119,7 @@ def _no_protocol(dataset: Any) -> TypeError:
 
 @evaluate_dataset.register(ImageFolder)
 def _image_folder(dataset: ImageFolder, describe: Describe, *, resamples: int, seed: int) -> Evaluation:
-    data = f"folder of {len(dataset)} photos of {len(dataset.class_names)} landmarks"
+    data = f"folder of {len(dataset)} photos of {len(dataset.classes)} landmarks"
     return evaluate_leave_one_out(
-        describe(dataset), dataset.labels, data=data, resamples=resamples, seed=seed
+        describe(dataset), dataset.targets, data=data, resamples=resamples, seed=seed
     )

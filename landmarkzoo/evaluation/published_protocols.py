@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from typing import Any
+
 from torch.utils.data import Dataset
 
 from landmarkzoo.datasets import GLDv2, RevisitedOxford, RevisitedParis
@@ -13,7 +14,7 @@ from landmarkzoo.evaluation.retrieval_protocol import evaluate_retrieval
 from landmarkzoo.evaluation.revisited_scores import evaluate_revisited
 
 
-class _Part(Dataset[Image.Image]):
+class _Part(Dataset[tuple[Any, Any]]):
     """Some photos of a data set: ignored ones need no descriptor."""
 
     def __init__(self, dataset: GLDv2, rows: list[int]) -> None:
@@ -23,7 +24,7 @@ class _Part(Dataset[Image.Image]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, position: int) -> Image.Image:
+    def __getitem__(self, position: int) -> tuple[Any, Any]:
         return self.dataset[self.rows[position]]
 
 
@@ -86,7 +87,7 @@ def _gldv2_recognition(
     return evaluate_recognition(
         describe(_Part(test, asked)),
         describe(train),
-        train.landmarks_of(train.labels),
+        train.landmarks_of(train.targets),
         [test.truth[n] for n in asked],
         data="Google Landmarks v2 recognition, solution v2.1, test images of usage Public and Private",
         resamples=resamples,
