@@ -87,7 +87,7 @@ def test_docs_table_of_models_is_that_of_the_registry():
     assert page == script["zoo_page"](), "python docs/zoo_page.py > docs/zoo.md"
 
 
-def test_nothing_pretends_that_landmark_weights_are_published():
+def test_nothing_pretends_that_landmark_weights_can_be_loaded_by_name():
     assert all(lz.get_model_cfg(name).weights is None for name in lz.list_models())
     for page in (ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "zoo.md"):
-        assert "No landmark weights are published yet" in page.read_text(encoding="utf-8")
+        assert "No landmark weights can be loaded by name yet" in page.read_text(encoding="utf-8")
