@@ -23,10 +23,10 @@ def with_files(tmp_path, monkeypatch, page):
     data = lz.rendered.RenderedLandmarks(4, 6, 1, image_size=96)
     (tmp_path / "photos").mkdir()
     for row, id_ in enumerate(data.ids[:-1]):
-        data[row].save(tmp_path / "photos" / f"{id_.replace('/', '_')}.jpg")
+        data[row][0].save(tmp_path / "photos" / f"{id_.replace('/', '_')}.jpg")
         (tmp_path / "landmarks" / id_).parent.mkdir(parents=True, exist_ok=True)
-        data[row].save(tmp_path / "landmarks" / f"{id_}.jpg")
-    data[0].save(tmp_path / "query.jpg")
+        data[row][0].save(tmp_path / "landmarks" / f"{id_}.jpg")
+    data[0][0].save(tmp_path / "query.jpg")
     if "checkpoint.pth" in page.read_text(encoding="utf-8"):
         source = lz.create_model("dolg_efficientnet_b5", projection="reference")
         state = reference_state_dict(source, lz.SubCenterArcFaceDynamic(512, 4))
@@ -87,7 +87,7 @@ def test_docs_table_of_models_is_that_of_the_registry():
     assert page == script["zoo_page"](), "python docs/zoo_page.py > docs/zoo.md"
 
 
-def test_nothing_pretends_that_landmark_weights_are_published():
+def test_nothing_pretends_that_landmark_weights_can_be_loaded_by_name():
     assert all(lz.get_model_cfg(name).weights is None for name in lz.list_models())
     for page in (ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "zoo.md"):
-        assert "No landmark weights are published yet" in page.read_text(encoding="utf-8")
+        assert "No landmark weights can be loaded by name yet" in page.read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ def export_onnx(model: HubMixin, path: str | Path) -> None:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ModuleNotFoundError: If the extra ``onnx`` is not installed.
+        ModuleNotFoundError: If onnx or onnxscript is not installed.
         TypeError: If ``model`` is not a landmarkzoo model.
     """
     if not isinstance(model, HubMixin):
@@ -33,7 +33,7 @@ def export_onnx(model: HubMixin, path: str | Path) -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"ONNX export needs {' and '.join(missing)}: pip install 'landmarkzoo[onnx]'"
+            f"ONNX export needs {' and '.join(missing)}: pip install {' '.join(missing)}"
         )
     parameter = next(model.parameters())
     images = torch.zeros(2, *model.cfg.input_size, device=parameter.device, dtype=parameter.dtype)
