@@ -28,10 +28,10 @@ def with_files(tmp_path, monkeypatch, page):
     data = lz.rendered.RenderedLandmarks(4, 6, 1, image_size=96)
     (tmp_path / "photos").mkdir()
     for row, id_ in enumerate(data.ids[:-1]):
-        data[row].save(tmp_path / "photos" / f"{id_.replace('/', '_')}.jpg")
+        data[row][0].save(tmp_path / "photos" / f"{id_.replace('/', '_')}.jpg")
         (tmp_path / "landmarks" / id_).parent.mkdir(parents=True, exist_ok=True)
-        data[row].save(tmp_path / "landmarks" / f"{id_}.jpg")
-    data[0].save(tmp_path / "query.jpg")
+        data[row][0].save(tmp_path / "landmarks" / f"{id_}.jpg")
+    data[0][0].save(tmp_path / "query.jpg")
     if "checkpoint.pth" in page.read_text(encoding="utf-8"):
         source = lz.create_model("dolg_efficientnet_b5", projection="reference")
         state = reference_state_dict(source, lz.SubCenterArcFaceDynamic(512, 4))

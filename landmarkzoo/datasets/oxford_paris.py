@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform
 from landmarkzoo.datasets.restricted_pickle import restricted_pickle_load
 from landmarkzoo.photos import PhotoError
 
@@ -19,35 +19,42 @@ from landmarkzoo.photos import PhotoError
 _BEYOND_BORDER = 16
 
 
-class RevisitedPhotos(PhotosOnDisk):
+class RevisitedPhotos(PhotoFiles):
     """The queries or the index of a Revisited data set.
 
     Attributes:
         ids: Names without suffix.
-        labels: -1 for each: the ground truth is lists, not labels.
+        targets: -1 for each: the ground truth is lists, not labels.
         boxes: The queries' boxes (Q, 4), pixels x1, y1, x2, y2, which are cut out of them already; ``None``
             for the index, whose photos are whole.
     """
 
-    def __init__(self, folder: Path, ids: list[str], boxes: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ids: list[str],
+        boxes: NDArray[np.float64] | None = None,
+        transform: PhotoTransform = None,
+    ) -> None:
+        super().__init__(transform)
         self.folder = folder
         self.ids = ids
-        self.labels = np.full(len(ids), -1, dtype=np.int64)
-        self.class_names = []
+        self.targets = np.full(len(ids), -1, dtype=np.int64)
+        self.classes = []
         self.boxes = boxes
 
     def path(self, position: int) -> Path:
         """File of a photo, there or not."""
         return self.folder / f"{self.ids[position]}.jpg"
 
-    def __getitem__(self, position: int) -> Image.Image:
-        """Decode a photo; of a query only its box.
+    def photo(self, position: int) -> Image.Image:
+        """A photo alone, as RGB PIL image, not transformed; of a query only its box.
 
         Raises:
             FileNotFoundError: If its file is missing.
             PhotoError: If the file cannot be decoded, or is smaller than its box.
         """
-        photo = super().__getitem__(position)
+        photo = super().photo(position)
         if self.boxes is None:
             return photo
         x1, y1, x2, y2 = self.boxes[position].tolist()
@@ -70,7 +77,7 @@ class _Revisited:
 
     _name: ClassVar[str]
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, transform: PhotoTransform = None) -> None:
         tried = [Path(root) / f"gnd_{self._name}.pkl", Path(root) / self._name / f"gnd_{self._name}.pkl"]
         path = next((path for path in tried if path.is_file()), None)
         if path is None:
@@ -91,8 +98,8 @@ class _Revisited:
             _entry(entry, len(index), f"{path}: gnd[{row}]") for row, entry in enumerate(entries)
         ]
         boxes = np.array([entry["bbx"] for entry in self.gnd], dtype=np.float64).reshape(-1, 4)
-        self.queries = RevisitedPhotos(self.root / "jpg", queries, boxes)
-        self.index = RevisitedPhotos(self.root / "jpg", index)
+        self.queries = RevisitedPhotos(self.root / "jpg", queries, boxes, transform)
+        self.index = RevisitedPhotos(self.root / "jpg", index, None, transform)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.queries)} queries, {len(self.index)} index photos)"
@@ -107,6 +114,7 @@ class RevisitedOxford(_Revisited):
     Args:
         root: Folder with ``gnd_roxford5k.pkl`` and the photos in ``jpg/``, or the folder above with both in
             ``roxford5k/``. The pickle is read without running code of it.
+        transform: From an RGB PIL image to what ``queries[i]`` and ``index[i]`` give; ``None`` leaves it.
 
     Attributes:
         queries: The queries, each cut to its box, as the protocol asks for: :class:`RevisitedPhotos`.
@@ -143,6 +151,7 @@ class RevisitedParis(_Revisited):
     Args:
         root: Folder with ``gnd_rparis6k.pkl`` and the photos in ``jpg/``, or the folder above with both in
             ``rparis6k/``.
+        transform: From an RGB PIL image to what ``queries[i]`` and ``index[i]`` give; ``None`` leaves it.
     """
 
     _name = "rparis6k"

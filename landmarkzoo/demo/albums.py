@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -20,7 +20,7 @@ class Album:
     """Labelled photos and who plays which part.
 
     Attributes:
-        photos: PIL images.
+        photos: Pairs of a PIL image and its label.
         labels: Label (N,), -1 for no landmark.
         class_names: Landmarks by label.
         train: Rows of the labelled database.
@@ -28,7 +28,7 @@ class Album:
         query: Rows that are asked.
     """
 
-    photos: Sequence[Image.Image] | Dataset[Image.Image]
+    photos: Sequence[tuple[Any, Any]] | Dataset[tuple[Any, Any]]
     labels: NDArray[np.int64]
     class_names: list[str]
     train: NDArray[np.int64]
@@ -41,9 +41,7 @@ def rendered_album(landmarks: int = 40, views: int = 12, seed: int = 0, *, progr
     data = RenderedLandmarks(landmarks, views, distractors=landmarks, seed=seed)
     photos = [data[i] for i in tqdm(range(len(data)), "render", unit=" photos", disable=not progress)]
     parts = data.parts
-    return Album(
-        photos, data.labels, data.class_names, train=parts.train, index=parts.index, query=parts.query
-    )
+    return Album(photos, data.targets, data.classes, train=parts.train, index=parts.index, query=parts.query)
 
 
 def folder_album(root: str) -> Album:
@@ -54,8 +52,8 @@ def folder_album(root: str) -> Album:
     """
     data = ImageFolder(root)
     parts: dict[str, list[int]] = {"train": [], "index": [], "query": []}
-    for label in range(len(data.class_names)):
-        rows = np.random.default_rng(label).permutation(np.flatnonzero(data.labels == label)).tolist()
+    for label in range(len(data.classes)):
+        rows = np.random.default_rng(label).permutation(np.flatnonzero(data.targets == label)).tolist()
         quarter = max(1, len(rows) // 4) if len(rows) >= 3 else 0
         parts["query"] += rows[:quarter]
         parts["index"] += rows[quarter : 2 * quarter]
@@ -63,4 +61,4 @@ def folder_album(root: str) -> Album:
     if not parts["query"]:
         raise ValueError(f"{root}: no landmark has 3 photos, so there is nothing to ask and to find")
     rows_of = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in parts.items()}
-    return Album(data, data.labels, data.class_names, **rows_of)
+    return Album(data, data.targets, data.classes, **rows_of)

@@ -95,9 +95,9 @@ def _picture_row(album: Album, ranking: Ranking, query: int, top: int) -> Ranked
     for position, score in zip(ranking.indices[query, :top], ranking.scores[query, :top]):
         found = int(album.index[position])
         right = bool(album.labels[found] == album.labels[row])
-        results.append((photos[found], f"{score:.2f} {_name(album, found)}", right))
+        results.append((photos[found][0], f"{score:.2f} {_name(album, found)}", right))
     to_find = int((album.labels[album.index] == album.labels[row]).sum())
-    return RankedPhotos(photos[row], f"({to_find}) {_name(album, row)}", results)
+    return RankedPhotos(photos[row][0], f"({to_find}) {_name(album, row)}", results)
 
 
 def _name(album: Album, row: int) -> str:

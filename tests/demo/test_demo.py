@@ -31,7 +31,7 @@ def test_demo_on_a_folder_of_ones_own(capsys, tmp_path):
         if album.labels[row] >= 0:
             folder = tmp_path / "photos" / f"landmark_{album.labels[row]}"
             folder.mkdir(parents=True, exist_ok=True)
-            album.photos[row].save(folder / f"{row}.png")
+            album.photos[row][0].save(folder / f"{row}.png")
     out = tmp_path / "demo.png"
     assert main(["demo", "--photos", str(tmp_path / "photos"), "--out", str(out), "--quiet"]) == 0
     assert "18 photos of 3 landmarks: 12 train, 3 index, 3 queries" in capsys.readouterr().out

@@ -25,13 +25,13 @@ from landmarkzoo.datasets.gldv2.tables import (
     read_ids,
     read_image_landmarks,
 )
-from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
 
 Split = Literal["clean", "x", "full", "index", "test"]
 _RECOGNITION, _RETRIEVAL = "recognition_solution_v2.1.csv", "retrieval_solution_v2.1.csv"
 
 
-class GLDv2(PhotosOnDisk):
+class GLDv2(PhotoFiles):
     r"""Google Landmarks v2: photos of a split with ids, labels and truth.
 
     ``"clean"`` is GLDv2c, in the order of ``train_clean.csv``, which is checked against ``train.csv`` where
@@ -51,16 +51,18 @@ class GLDv2(PhotosOnDisk):
     Args:
         root: The folder.
         split: See above.
+        transform: From an RGB PIL image to what ``dataset[i]`` gives; ``None`` leaves it.
+        target_transform: The same for the label.
 
     Attributes:
         ids: Image ids.
-        labels: Label (N,) of each photo, int64. ``"clean"`` and ``"x"``: the class id, which is the rank of
+        targets: Label (N,) of each photo, int64. ``"clean"`` and ``"x"``: the class id, which is the rank of
             the landmark among the sorted clean ones; ``"full"``: the rank among all of ``train.csv``;
             ``"index"``: the rank among the index's own landmarks, -1 without ``index_image_to_landmark.csv``;
             ``"test"``: -1, see ``truth``.
         landmark_ids: Train landmark id (C,) of each label; of the index joined by category, -1 for a landmark
             that the train set does not know.
-        class_names: Category of each label as the CSV file has it; the landmark id where there is none.
+        classes: Category of each label as the CSV file has it; the landmark id where there is none.
         truth: ``"test"``: landmark ids of each photo, empty for no landmark; ``None`` without the solution.
         usage: ``"test"``: of each photo "Public", "Private" or "Ignored" in recognition; "Ignored" also where
             the solution does not have it; ``None`` without the solution.
@@ -80,7 +82,7 @@ class GLDv2(PhotosOnDisk):
         >>> data = lz.datasets.GLDv2(root)
         >>> data
         GLDv2(split='clean': 3 photos of 2 landmarks)
-        >>> data.ids, data.labels, data.landmark_ids
+        >>> data.ids, data.targets, data.landmark_ids
         (['0a1c', '0a1e', '0a1a'], array([1, 1, 0]), array([5, 9]))
         >>> data.path(0).relative_to(root).as_posix()
         'train/0/a/1/0a1c.jpg'
@@ -90,7 +92,14 @@ class GLDv2(PhotosOnDisk):
 
     landmark_ids: NDArray[np.int64]
 
-    def __init__(self, root: str | Path, split: Split = "clean") -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split = "clean",
+        transform: PhotoTransform = None,
+        target_transform: TargetTransform = None,
+    ) -> None:
+        super().__init__(transform, target_transform)
         if split not in get_args(Split):
             splits = get_args(Split)
             raise ValueError(f"split must be one of {splits}, got {split!r}.{did_you_mean(split, splits)}")
@@ -157,12 +166,12 @@ class GLDv2(PhotosOnDisk):
     def _take(self, images: ImageList, landmarks: NDArray[np.int64], categories: str) -> None:
         path = find_csv(self.root, categories)
         names = {} if path is None else read_categories(path)
-        self.ids, self.labels = images.ids, images.labels
-        self.class_names = [names.get(landmark, str(landmark)) for landmark in landmarks.tolist()]
+        self.ids, self.targets = images.ids, images.labels
+        self.classes = [names.get(landmark, str(landmark)) for landmark in landmarks.tolist()]
 
     def _take_unlabelled(self, ids: list[str]) -> None:
-        self.ids, self.labels = ids, np.full(len(ids), -1, dtype=np.int64)
-        self.landmark_ids, self.class_names = np.empty(0, dtype=np.int64), []
+        self.ids, self.targets = ids, np.full(len(ids), -1, dtype=np.int64)
+        self.landmark_ids, self.classes = np.empty(0, dtype=np.int64), []
 
     def landmarks_of(self, labels: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]:
         """Train landmark id of each label (N,); -1 stays -1.
@@ -193,5 +202,5 @@ class GLDv2(PhotosOnDisk):
         return self.root / folder / id_[0] / id_[1] / id_[2] / f"{id_}.jpg"
 
     def __repr__(self) -> str:
-        landmarks = f" of {len(self.class_names)} landmarks" if self.class_names else ""
+        landmarks = f" of {len(self.classes)} landmarks" if self.classes else ""
         return f"GLDv2(split={self.split!r}: {len(self)} photos{landmarks})"
