@@ -1,4 +1,4 @@
-"""Whatever a user calls "my photos", as a sequence of images with ids."""
+"""Whatever a user calls "my photos", as images with ids."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class PhotoSource:
     Attributes:
         ids: One a photo.
         items: Paths, images in memory, or a data set of either.
-        root: Folder that relative paths start from; ``None`` where paths stand as given.
-        boxes: The part of each photo that counts; ``None`` for all of it.
+        root: Folder that relative paths start from; ``None`` for paths as given.
+        boxes: The box that each photo is cropped to, ``None`` for a whole photo; ``None`` for no crops.
     """
 
     ids: list[str]
