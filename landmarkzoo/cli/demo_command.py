@@ -9,7 +9,7 @@ from typing import Any
 
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.cli.printing import print_table
-from landmarkzoo.demo import Step, folder_album, picture_rows, rendered_album, run_steps
+from landmarkzoo.demo import Step, folder_split, picture_rows, rendered_split, run_steps
 from landmarkzoo.reports import draw_rankings
 
 
@@ -39,18 +39,18 @@ def run(arguments: argparse.Namespace) -> None:
         raise FileNotFoundError(f"cannot write {out}: no such folder")
     progress = not arguments.quiet
     if arguments.photos is not None:
-        album = folder_album(arguments.photos)
+        split = folder_split(arguments.photos)
     else:
-        album = rendered_album(arguments.landmarks, arguments.views, arguments.seed, progress=progress)
+        split = rendered_split(arguments.landmarks, arguments.views, arguments.seed, progress=progress)
     print(
-        f"{len(album.labels)} photos of {len(album.class_names)} landmarks: {len(album.train)} train, "
-        f"{len(album.index)} index, {len(album.query)} queries"
+        f"{len(split.labels)} photos of {len(split.class_names)} landmarks: {len(split.train)} train, "
+        f"{len(split.index)} index, {len(split.query)} queries"
     )
-    steps = run_steps(album, progress=progress, num_workers=arguments.workers)
+    steps = run_steps(split, progress=progress, num_workers=arguments.workers)
     _print_steps(steps)
     last = steps[-1]
     heading = f"{last.name[2:]}: mAP@100 {last.mean_average_precision:.3f}; in brackets, how many to find"
-    picture = draw_rankings(picture_rows(album, steps[-1].ranking), heading)
+    picture = draw_rankings(picture_rows(split, steps[-1].ranking), heading)
     with atomic_write(out) as temporary:
         picture.save(temporary, format="PNG")
     print(f"queries with their top results, right ones green, wrong ones red: {out}")

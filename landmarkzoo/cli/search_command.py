@@ -8,7 +8,7 @@ from typing import Any
 
 from landmarkzoo.cli.photo_labels import folders_among, label_names
 from landmarkzoo.cli.printing import show_ranking
-from landmarkzoo.reports.ranking_page import write_ranking_page
+from landmarkzoo.reports import write_ranking_page
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 
 
