@@ -50,14 +50,14 @@ def test_a_model_is_embedded_first(folder, tiny_model):
 
 
 def test_rendered_landmarks_are_split_as_in_the_demo():
-    from landmarkzoo.demo import rendered_album
+    from landmarkzoo.demo import rendered_split
 
     data = lz.rendered.RenderedLandmarks(5, 8, 5, image_size=32)
-    album = rendered_album(5, 8, progress=False)
-    assert album.labels.tolist() == data.targets.tolist()
+    split = rendered_split(5, 8, progress=False)
+    assert split.targets.tolist() == data.targets.tolist()
     d = lz.Descriptors(data.ids, np.eye(6)[data.targets] + random_descriptors(data.ids).vectors[:, :6] / 3)
     result = lz.evaluate(d, data)
-    labels, query, index, train = data.targets, album.query, album.index, album.train
+    labels, query, index, train = data.targets, split.query, split.index, split.train
     assert result.query_ids == [data.ids[row] for row in query]
     relevant = [np.flatnonzero((labels[index] == label) & (label >= 0)) for label in labels[query]]
     ranking = lz.search(d[query], d[index])
