@@ -89,6 +89,32 @@ def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDA
     return integers, np.array([*known, None], dtype=object)
 
 
+def encode_known(labels: NDArray[Any], names: NDArray[np.object_] | None, name: str) -> IntArray:
+    """Labels (N,) as the integers that :func:`encode_labels` gave others before.
+
+    Args:
+        labels: Integers where there are no names, otherwise some of the names.
+        names: The names that :func:`encode_labels` gave.
+        name: What the labels are called in error messages.
+
+    Raises:
+        ValueError: If a label is not one of the names, or not an integer where there are no names.
+
+    Examples:
+        >>> encode_known(np.array(["b", None], dtype=object), np.array(["a", "b", None], dtype=object), "x")
+        array([ 1, -1])
+    """
+    if (names is None) != (labels.dtype.kind in "iu"):
+        raise ValueError(f"{name} must have labels of the same kind as train_labels, integers or names")
+    if names is None:
+        return labels.astype(np.int64, copy=False)
+    row_of: dict[Any, int] = {value: row for row, value in enumerate(names[:-1])} | {None: -1}
+    unknown = [value for value in labels if value not in row_of]
+    if unknown:
+        raise ValueError(f"{name} has the label {unknown[0]!r}, which train_labels do not have")
+    return np.array([row_of[value] for value in labels], dtype=np.int64)
+
+
 def check_count(value: int, name: str) -> int:
     """A positive integer, such as ``k``.
 

@@ -69,28 +69,31 @@ def search(
     return Ranking(indices, scores, query_ids, index_ids)
 
 
-def search_others(x: Vectors, rows: IntArray, k: int, *, device: str | torch.device | None = None) -> Ranking:
-    """Best ``k`` of the other rows for some rows of a set: a row is never its own result.
+def search_others(
+    x: Vectors, k: int, *, rows: IntArray | None = None, device: str | torch.device | None = None
+) -> Ranking:
+    """Best ``k`` of the other rows for each row of a set: a row is never its own result.
 
     It goes by row numbers, so copies of an image stay in, whatever their ids are.
 
     Args:
         x: Descriptors or an array (N, D).
-        rows: The rows that search (Q,).
         k: How many; ``min(k, N)`` come back, the last of N being padding: -1, score -inf.
+        rows: The rows that search (Q,); all if ``None``.
         device: Where the products are computed; the CPU unless told otherwise.
 
     Examples:
-        >>> search_others(np.array([[1, 0], [1, 0], [0, 1]]), np.array([0, 2]), k=2).indices
+        >>> search_others(np.array([[1, 0], [1, 0], [0, 1]]), k=2, rows=np.array([0, 2])).indices
         array([[1, 2],
                [0, 1]])
     """
     vectors, ids = as_vectors(x, "x"), ids_of(x)
-    k = check_count(k, "k")
-    where = as_device(device)
-    indices, scores = top_k(vectors[rows], vectors, min(k + 1, len(vectors)), device=where)
-    indices, scores = _drop(indices, scores, indices == rows[:, None], k)
-    return Ranking(indices, scores, None if ids is None else [ids[row] for row in rows], ids)
+    k, where = check_count(k, "k"), as_device(device)
+    own = np.arange(len(vectors)) if rows is None else rows
+    queries = vectors if rows is None else vectors[rows]
+    indices, scores = top_k(queries, vectors, min(k + 1, len(vectors)), device=where)
+    indices, scores = _drop(indices, scores, indices == own[:, None], k)
+    return Ranking(indices, scores, None if ids is None else [ids[row] for row in own], ids)
 
 
 def ids_of(x: Vectors) -> list[str] | None:
