@@ -11,7 +11,7 @@ import numpy as np
 from landmarkzoo.evaluation.evaluation_result import Evaluation
 from landmarkzoo.evaluation.summary import evaluation_of_means, join_clauses
 from landmarkzoo.metrics import revisited_values
-from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo.metrics.ground_truth import FloatValues
 from landmarkzoo.metrics.revisited_protocol import as_kinds
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors

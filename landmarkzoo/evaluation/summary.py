@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from landmarkzoo.evaluation.evaluation_result import Evaluation
 from landmarkzoo.metrics import Score, bootstrap
-from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo.metrics.ground_truth import FloatValues
 
 
 def evaluation_of_means(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo._utils.checks import FloatArray, as_array_protocol
-from landmarkzoo._utils.tables import import_pandas
+from landmarkzoo._utils.csv_and_pandas import import_pandas
 from landmarkzoo.retrieval.row_selection import Rows, RowsById, select_rows, take
 from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 

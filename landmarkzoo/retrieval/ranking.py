@@ -12,8 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_array_protocol, as_numpy
-from landmarkzoo._utils.tables import import_pandas, write_csv
-from landmarkzoo.retrieval.row_selection import Rows, RowsById, select_rows, take
+from landmarkzoo._utils.csv_and_pandas import import_pandas, write_csv
+from landmarkzoo.retrieval.row_selection import (
+    Rows,
+    RowsById,
+    id_of,
+    ids_or_numbers,
+    select_rows,
+    take,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -116,13 +123,8 @@ class Ranking:
         They are known where both sides of a search were Descriptors; otherwise the row numbers stand in their
         place, as ids of images in memory do.
         """
-        names = [self._id_of(row) for row in self.indices.ravel().tolist()]
+        names = [id_of(row, self.index_ids) for row in self.indices.ravel().tolist()]
         return np.array(names, dtype=object).reshape(self.indices.shape)
-
-    def _id_of(self, row: int) -> str:
-        if row < 0:
-            return ""
-        return str(row) if self.index_ids is None else self.index_ids[row]
 
     def to_csv(self, path: str | Path) -> None:
         """Write ``query,rank,id,score``, a line a result, ranks from 1.
@@ -135,13 +137,11 @@ class Ranking:
         write_csv(path, ["query", "rank", "id", "score"], self._lines())
 
     def _lines(self) -> Iterator[tuple[str, int, str, str]]:
-        for query, indices, scores in zip(self._query_names(), self.indices, self.scores):
+        queries = ids_or_numbers(self.query_ids, len(self))
+        for query, indices, scores in zip(queries, self.indices, self.scores):
             for rank, (row, score) in enumerate(zip(indices.tolist(), scores.tolist()), start=1):
                 if row >= 0:
-                    yield query, rank, self._id_of(row), f"{score:.7g}"
-
-    def _query_names(self) -> list[str]:
-        return [str(row) for row in range(len(self))] if self.query_ids is None else self.query_ids
+                    yield query, rank, id_of(row, self.index_ids), f"{score:.7g}"
 
     def to_pandas(self) -> pandas.DataFrame:
         """A frame of pandas with the columns ``query``, ``rank``, ``id`` and ``score``, a row a result.
@@ -151,7 +151,7 @@ class Ranking:
         """
         rows, columns = np.nonzero(self.indices >= 0)
         data = {
-            "query": np.array(self._query_names(), dtype=object)[rows],
+            "query": np.array(ids_or_numbers(self.query_ids, len(self)), dtype=object)[rows],
             "rank": columns + 1,
             "id": self.ids[rows, columns],
             "score": self.scores[rows, columns],

@@ -107,3 +107,20 @@ def take(ids: list[str], rows: slice | IntArray) -> list[str]:
         (['b', 'c'], ['c', 'a'])
     """
     return ids[rows] if isinstance(rows, slice) else [ids[row] for row in rows.tolist()]
+
+
+def id_of(row: int, ids: list[str] | None) -> str:
+    """The id of a row as results show it: ``""`` for the padding -1, the number where there are no ids.
+
+    Examples:
+        >>> id_of(1, ["a", "b"]), id_of(1, None), id_of(-1, ["a", "b"])
+        ('b', '1', '')
+    """
+    if row < 0:
+        return ""
+    return str(row) if ids is None else ids[row]
+
+
+def ids_or_numbers(ids: list[str] | None, count: int) -> list[str]:
+    """The ids of all rows; their numbers where there are no ids."""
+    return [str(row) for row in range(count)] if ids is None else ids
