@@ -1,4 +1,4 @@
-"""A list of your own: a CSV file with a path and, if known, a label a photo."""
+"""A list of your own: a CSV file with the path of each photo and, if known, its label."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class CsvPhotos(PhotoFiles):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, a row is too long or too short, a path is empty or stands there
-            twice (with file and line), or there are no photos.
+        ValueError: If a column is missing, a row is too long or too short, a path is empty or listed twice
+            (with file and line), or there are no photos.
 
     Examples:
         >>> import pathlib, tempfile
@@ -60,14 +60,11 @@ class CsvPhotos(PhotoFiles):
         self.csv = Path(path)
         self.root = self.csv.parent if root is None else Path(root)
         header = csv_header(path)
+        has = f"the columns are {', '.join(header)}" if header else "the file is empty"
         for column in (path_column, label_column):
             if column is not None and column not in header:
-                raise csv_error(
-                    path,
-                    1,
-                    f"no column {column!r}, the columns are {', '.join(header) or 'none'}; path_column and "
-                    f"label_column name others.{did_you_mean(column, header)}",
-                )
+                how = f"path_column and label_column name other columns.{did_you_mean(column, header)}"
+                raise csv_error(path, 1, f"no column {column!r}, {has}; {how}")
         if label_column is None and "label" in header:
             label_column = "label"
         columns = [path_column] if label_column is None else [path_column, label_column]

@@ -1,4 +1,4 @@
-"""A folder of your own: one folder a landmark."""
+"""A folder of your own, with one folder for each landmark."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ImageFolder(PhotoFiles):
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it has no photos, or photos that stand in no landmark's folder.
+        ValueError: If it has no photos, or photos outside of any landmark's folder.
 
     Examples:
         >>> import tempfile

@@ -65,8 +65,21 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
 class PhotoFiles(PhotoDataset):
     """Labelled photos in files, which may be missing.
 
-    A subclass says where the file of a photo is. The list comes from elsewhere than the photos, and of large
-    data sets often only a part is on the disk, so files are not looked for before they are needed.
+    A subclass says where the file of a photo is. Large data sets are often on the disk in part only, so a
+    file is not looked for before its photo is asked for.
+
+    Examples:
+        >>> class Places(lz.datasets.PhotoFiles):
+        ...     def __init__(self, folder, names, transform=None):
+        ...         super().__init__(transform)
+        ...         self.folder, self.ids, self.classes = Path(folder), names, sorted(set(names))
+        ...         self.targets = np.array([self.classes.index(name) for name in names], dtype=np.int64)
+        ...
+        ...     def path(self, position):
+        ...         return self.folder / f"{self.ids[position]}.jpg"
+        >>> places = Places("photos", ["tower", "dome"])
+        >>> places.missing(), places.targets
+        (['tower', 'dome'], array([1, 0]))
     """
 
     @abstractmethod

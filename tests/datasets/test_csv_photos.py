@@ -49,7 +49,7 @@ def test_without_labels(tmp_path):
         ("path,label\n,1\n", {}, r"photos\.csv, line 2: the path is empty"),
         ("path,label\na.jpg\n", {}, r"photos\.csv, line 2: 1 cells, but the header has 2 columns"),
         ("path,label\n", {}, r"photos\.csv lists no photos"),
-        ("", {}, r"line 1: no column 'path', the columns are none"),
+        ("", {}, r"line 1: no column 'path', the file is empty"),
     ],
 )
 def test_wrong_lists(tmp_path, text, columns, message):
@@ -58,5 +58,5 @@ def test_wrong_lists(tmp_path, text, columns, message):
 
 
 def test_no_such_list(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no CSV file"):
+    with pytest.raises(FileNotFoundError, match="no such CSV file"):
         lz.datasets.CsvPhotos(tmp_path / "nowhere.csv")

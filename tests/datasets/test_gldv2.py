@@ -139,7 +139,7 @@ def test_embedding_names_missing_photos_or_leaves_them_out(tmp_path, tiny_model)
 def test_ids_that_no_file_can_have(tmp_path):
     data = lz.datasets.GLDv2(write_gldv2(tmp_path, "test.csv", test="id\nab\na/../../x\n"), "test")
     for position in range(2):
-        with pytest.raises(ValueError, match="is no image id of GLDv2: 3 characters"):
+        with pytest.raises(ValueError, match="is not an image id of GLDv2: these have 3"):
             data[position]
 
 

@@ -1,4 +1,4 @@
-"""Google Landmarks v2 (Weyand et al. 2020), every split."""
+"""Google Landmarks v2, every split."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _RECOGNITION, _RETRIEVAL = "recognition_solution_v2.1.csv", "retrieval_solution_
 
 
 class GLDv2(PhotoFiles):
-    r"""Google Landmarks v2: photos of a split with ids, labels and truth.
+    r"""Google Landmarks v2 ([Weyand et al. 2020](https://arxiv.org/abs/2004.01804)): the photos of a split.
 
-    ``"clean"`` is GLDv2c, in the order of ``train_clean.csv``, which is checked against ``train.csv`` where
-    that is there. ``"x"`` is GLDv2x, all train photos of the clean landmarks, of both files. ``"full"`` is
+    ``"clean"`` is GLDv2c, in the order of ``train_clean.csv``, which is checked against ``train.csv`` if that
+    is there too. ``"x"`` is GLDv2x, all train photos of the clean landmarks, of both files. ``"full"`` is
     all of ``train.csv``. ``"index"`` is the photos that are searched, of ``index.csv``; with
     ``index_image_to_landmark.csv`` and both ``*_label_to_category.csv`` they have labels. ``"test"`` is the
     queries of both competitions, of ``test.csv`` or else of a solution.
 
     CSV files lie in ``root`` or ``root/metadata``, photos in ``root/train/a/b/c/abc....jpg``,
-    ``root/index/...`` and ``root/test/...``. Files are read when a photo is asked for: :meth:`missing` lists
-    those that are not there.
+    ``root/index/...`` and ``root/test/...``. Files are read when a photo is asked for; :meth:`missing` lists
+    the missing ones.
 
     Labels count from 0; :meth:`landmarks_of` gives their landmark ids, which truths and submissions use.
     The clean landmarks overlap those of 36 of the 70 Revisited Oxford queries and of 38 of the 70 of
@@ -62,15 +62,15 @@ class GLDv2(PhotoFiles):
             ``"test"``: -1, see ``truth``.
         landmark_ids: Train landmark id (C,) of each label; of the index joined by category, -1 for a landmark
             that the train set does not know.
-        classes: Category of each label as the CSV file has it; the landmark id where there is none.
+        classes: Category of each label as the CSV file has it; the landmark id if there is no category.
         truth: ``"test"``: landmark ids of each photo, empty for no landmark; ``None`` without the solution.
-        usage: ``"test"``: of each photo "Public", "Private" or "Ignored" in recognition; "Ignored" also where
-            the solution does not have it; ``None`` without the solution.
+        usage: ``"test"``: "Public", "Private" or "Ignored" in recognition for each photo; "Ignored" too if it
+            is not in the solution; ``None`` without the solution.
         retrieval: ``"test"`` and ``"index"``: the retrieval :class:`Solution`, index ids of each test id;
             ``None`` without the file.
 
     Raises:
-        FileNotFoundError: If a CSV file is not there; says where it was looked for.
+        FileNotFoundError: If a CSV file is missing; the message says where it was looked for.
         ValueError: If the split is unknown, or a CSV file has wrong columns or values, an id twice, or an id
             that the file it refers to does not have; with file and line.
 
@@ -197,7 +197,9 @@ class GLDv2(PhotoFiles):
         """
         id_ = self.ids[position]
         if len(id_) < 3 or "/" in id_ or "\\" in id_:
-            raise ValueError(f"{id_!r} is no image id of GLDv2: 3 characters or more, without slashes")
+            raise ValueError(
+                f"{id_!r} is not an image id of GLDv2: these have 3 characters or more and no slashes"
+            )
         folder = self.split if self.split in ("index", "test") else "train"
         return self.root / folder / id_[0] / id_[1] / id_[2] / f"{id_}.jpg"
 
