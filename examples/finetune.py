@@ -218,9 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
     model.save_pretrained(options.out, head, data.classes)
     card = lz.hub.model_card(model.cfg, "org/name", classes=head.num_classes)
-    temporary = options.out / ".README.md.tmp"
-    temporary.write_text(card, encoding="utf-8")
-    temporary.replace(options.out / "README.md")
+    (options.out / "README.md").write_text(card, encoding="utf-8")
     push = f'push_to_hub("org/name", *lz.load_head("local-dir:{options.out}"))'
     print(f'\nsaved; to the Hub:\nlz.create_model("local-dir:{options.out}").{push}')
 

@@ -1,4 +1,4 @@
-"""What the demo works on: labelled photos, and who plays which part."""
+"""Labelled photos of the demo, split into train, index and query photos."""
 
 from __future__ import annotations
 
@@ -16,39 +16,46 @@ from landmarkzoo.rendered import RenderedLandmarks
 
 
 @dataclass(frozen=True, eq=False)
-class Album:
-    """Labelled photos and who plays which part.
+class DemoSplit:
+    """Labelled photos, split into train, index and query photos.
 
     Attributes:
         photos: Pairs of a PIL image and its label.
-        labels: Label (N,), -1 for no landmark.
-        class_names: Landmarks by label.
-        train: Rows of the labelled database.
-        index: Rows that are searched.
-        query: Rows that are asked.
+        targets: Label (N,), -1 for no landmark.
+        classes: Landmarks by label.
+        train: Rows of the photos that vote.
+        index: Rows of the photos that are searched.
+        query: Rows of the photos that are looked up.
     """
 
     photos: Sequence[tuple[Any, Any]] | Dataset[tuple[Any, Any]]
-    labels: NDArray[np.int64]
-    class_names: list[str]
+    targets: NDArray[np.int64]
+    classes: list[str]
     train: NDArray[np.int64]
     index: NDArray[np.int64]
     query: NDArray[np.int64]
 
 
-def rendered_album(landmarks: int = 40, views: int = 12, seed: int = 0, *, progress: bool = True) -> Album:
-    """Rendered landmarks; scenes without one stand half in the index, half among the queries."""
+def rendered_split(
+    landmarks: int = 40, views: int = 12, seed: int = 0, *, progress: bool = True
+) -> DemoSplit:
+    """Rendered landmarks; of the scenes without landmark half are in the index, half are queries."""
     data = RenderedLandmarks(landmarks, views, distractors=landmarks, seed=seed)
     photos = [data[i] for i in tqdm(range(len(data)), "render", unit=" photos", disable=not progress)]
     parts = data.parts
-    return Album(photos, data.targets, data.classes, train=parts.train, index=parts.index, query=parts.query)
+    return DemoSplit(
+        photos, data.targets, data.classes, train=parts.train, index=parts.index, query=parts.query
+    )
 
 
-def folder_album(root: str) -> Album:
-    """A folder of the user's: of each landmark a quarter asks, a quarter is searched, the rest trains.
+def folder_split(root: str) -> DemoSplit:
+    """Photos of one's own: a quarter of each landmark are queries, a quarter are the index, the rest train.
+
+    Args:
+        root: Folder with one folder per landmark.
 
     Raises:
-        ValueError: If no landmark has the 3 photos that the three parts need.
+        ValueError: If no landmark has 3 photos, one for each part.
     """
     data = ImageFolder(root)
     parts: dict[str, list[int]] = {"train": [], "index": [], "query": []}
@@ -59,6 +66,6 @@ def folder_album(root: str) -> Album:
         parts["index"] += rows[quarter : 2 * quarter]
         parts["train"] += rows[2 * quarter :]
     if not parts["query"]:
-        raise ValueError(f"{root}: no landmark has 3 photos, so there is nothing to ask and to find")
+        raise ValueError(f"{root}: no landmark has 3 photos, one each for query, index and train")
     rows_of = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in parts.items()}
-    return Album(data, data.targets, data.classes, **rows_of)
+    return DemoSplit(data, data.targets, data.classes, **rows_of)
