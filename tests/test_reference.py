@@ -20,7 +20,7 @@ ROOMS = [lz, *(importlib.import_module(f"landmarkzoo.{name}") for name in FOLDER
 
 def resolve(line):
     module, _, name = line.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(module), name, None)
 
 
 @pytest.mark.parametrize("line", LINES)
