@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         split = rendered_split(arguments.landmarks, arguments.views, arguments.seed, progress=progress)
     print(
-        f"{len(split.labels)} photos of {len(split.class_names)} landmarks: {len(split.train)} train, "
+        f"{len(split.targets)} photos of {len(split.classes)} landmarks: {len(split.train)} train, "
         f"{len(split.index)} index, {len(split.query)} queries"
     )
     steps = run_steps(split, progress=progress, num_workers=arguments.workers)

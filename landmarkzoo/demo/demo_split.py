@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -20,17 +20,17 @@ class DemoSplit:
     """Labelled photos, split into train, index and query photos.
 
     Attributes:
-        photos: PIL images.
-        labels: Label (N,), -1 for no landmark.
-        class_names: Landmarks by label.
+        photos: Pairs of a PIL image and its label.
+        targets: Label (N,) of each photo, -1 for no landmark.
+        classes: Names of the landmarks by label.
         train: Rows of the photos that vote.
         index: Rows of the photos that are searched.
         query: Rows of the photos that are looked up.
     """
 
-    photos: Sequence[Image.Image] | Dataset[Image.Image]
-    labels: NDArray[np.int64]
-    class_names: list[str]
+    photos: Sequence[tuple[Any, Any]] | Dataset[tuple[Any, Any]]
+    targets: NDArray[np.int64]
+    classes: list[str]
     train: NDArray[np.int64]
     index: NDArray[np.int64]
     query: NDArray[np.int64]
@@ -44,7 +44,7 @@ def rendered_split(
     photos = [data[i] for i in tqdm(range(len(data)), "render", unit=" photos", disable=not progress)]
     parts = data.parts
     return DemoSplit(
-        photos, data.labels, data.class_names, train=parts.train, index=parts.index, query=parts.query
+        photos, data.targets, data.classes, train=parts.train, index=parts.index, query=parts.query
     )
 
 
@@ -59,8 +59,8 @@ def folder_split(root: str) -> DemoSplit:
     """
     data = ImageFolder(root)
     parts: dict[str, list[int]] = {"train": [], "index": [], "query": []}
-    for label in range(len(data.class_names)):
-        rows = np.random.default_rng(label).permutation(np.flatnonzero(data.labels == label)).tolist()
+    for label in range(len(data.classes)):
+        rows = np.random.default_rng(label).permutation(np.flatnonzero(data.targets == label)).tolist()
         quarter = max(1, len(rows) // 4) if len(rows) >= 3 else 0
         parts["query"] += rows[:quarter]
         parts["index"] += rows[quarter : 2 * quarter]
@@ -68,4 +68,4 @@ def folder_split(root: str) -> DemoSplit:
     if not parts["query"]:
         raise ValueError(f"{root}: no landmark has 3 photos, one each for query, index and train")
     rows_of = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in parts.items()}
-    return DemoSplit(data, data.labels, data.class_names, **rows_of)
+    return DemoSplit(data, data.targets, data.classes, **rows_of)

@@ -76,14 +76,14 @@ def run_steps(split: DemoSplit, *, progress: bool = True, num_workers: int = 0) 
     steps.append(_step(name, split, whitened, search(query, index), start))
 
     start = time.perf_counter()
-    ranking = soft_discriminative(query, index, train, split.labels[split.train])
+    ranking = soft_discriminative(query, index, train, split.targets[split.train])
     steps.append(_step("+ soft discriminative re-ranking", split, whitened, ranking, start))
     return steps
 
 
 def picture_rows(split: DemoSplit, ranking: Ranking, *, rows: int = 8, top: int = 5) -> list[RankedPhotos]:
     """Some queries that show a landmark, evenly spread, each with its first results."""
-    shown = np.flatnonzero(split.labels[split.query] >= 0)
+    shown = np.flatnonzero(split.targets[split.query] >= 0)
     chosen = shown[np.linspace(0, len(shown) - 1, min(rows, len(shown))).round().astype(int)]
     return [_picture_row(split, ranking, int(q), top) for q in chosen]
 
@@ -94,22 +94,22 @@ def _picture_row(split: DemoSplit, ranking: Ranking, query: int, top: int) -> Ra
     results = []
     for position, score in zip(ranking.indices[query, :top], ranking.scores[query, :top]):
         found = int(split.index[position])
-        right = bool(split.labels[found] == split.labels[row])
-        results.append((photos[found], f"{score:.2f} {_name(split, found)}", right))
-    to_find = int((split.labels[split.index] == split.labels[row]).sum())
-    return RankedPhotos(photos[row], f"({to_find}) {_name(split, row)}", results)
+        right = bool(split.targets[found] == split.targets[row])
+        results.append((photos[found][0], f"{score:.2f} {_name(split, found)}", right))
+    to_find = int((split.targets[split.index] == split.targets[row]).sum())
+    return RankedPhotos(photos[row][0], f"({to_find}) {_name(split, row)}", results)
 
 
 def _name(split: DemoSplit, row: int) -> str:
-    label = int(split.labels[row])
-    return split.class_names[label] if label >= 0 else "no landmark"
+    label = int(split.targets[row])
+    return split.classes[label] if label >= 0 else "no landmark"
 
 
 def _step(name: str, split: DemoSplit, descriptors: Descriptors, ranking: Ranking, start: float) -> Step:
-    index_labels, query_labels = split.labels[split.index], split.labels[split.query]
+    index_labels, query_labels = split.targets[split.index], split.targets[split.query]
     relevant = [np.flatnonzero((index_labels == label) & (label >= 0)) for label in query_labels]
     precision = mean_average_precision(ranking.indices, relevant, skip_empty=True)
-    votes = vote(descriptors[split.query], descriptors[split.train], split.labels[split.train])
+    votes = vote(descriptors[split.query], descriptors[split.train], split.targets[split.train])
     truth = [[label] if label >= 0 else [] for label in query_labels.tolist()]
     score = gap(votes.labels, votes.confidence, truth)
     return Step(name, ranking, precision, score, time.perf_counter() - start)

@@ -61,7 +61,7 @@ def evaluate(
 
     Examples:
         >>> photos = lz.rendered.RenderedLandmarks(3, 4, 2, image_size=32)
-        >>> colors = lz.Descriptors(photos.ids, [np.asarray(photo).mean((0, 1)) for photo in photos])
+        >>> colors = lz.Descriptors(photos.ids, [np.asarray(photo).mean((0, 1)) for photo, _ in photos])
         >>> lz.evaluate(colors, photos).metrics
         ['mAP@100', 'recall@100', 'hit rate@1', 'GAP']
     """

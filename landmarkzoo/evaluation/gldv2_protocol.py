@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from typing import Any
+
 from torch.utils.data import Dataset
 
 from landmarkzoo.datasets import GLDv2
@@ -12,7 +13,7 @@ from landmarkzoo.evaluation.recognition_protocol import evaluate_recognition
 from landmarkzoo.evaluation.retrieval_protocol import evaluate_retrieval
 
 
-class _Part(Dataset[Image.Image]):
+class _Part(Dataset[tuple[Any, Any]]):
     """Some photos of a data set; the others need no descriptor."""
 
     def __init__(self, dataset: GLDv2, rows: list[int]) -> None:
@@ -22,7 +23,7 @@ class _Part(Dataset[Image.Image]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, position: int) -> Image.Image:
+    def __getitem__(self, position: int) -> tuple[Any, Any]:
         return self.dataset[self.rows[position]]
 
 
@@ -63,7 +64,7 @@ def _gldv2_recognition(test: GLDv2, train: GLDv2, embed_fn: EmbedFn, resamples: 
     return evaluate_recognition(
         embed_fn(_Part(test, asked)),
         embed_fn(train),
-        train.landmarks_of(train.labels),
+        train.landmarks_of(train.targets),
         [test.truth[n] for n in asked],
         data="Google Landmarks v2 recognition, solution v2.1, test images of usage Public and Private",
         resamples=resamples,

@@ -78,7 +78,7 @@ def _search_others(descriptors: Vectors, vectors: np.ndarray, queries: IntArray,
 
 @evaluate_dataset.register(ImageFolder)
 def _image_folder(dataset: ImageFolder, embed_fn: EmbedFn, *, resamples: int, seed: int) -> Evaluation:
-    data = f"folder of {len(dataset)} photos of {len(dataset.class_names)} landmarks"
+    data = f"folder of {len(dataset)} photos of {len(dataset.classes)} landmarks"
     return evaluate_leave_one_out(
-        embed_fn(dataset), dataset.labels, data=data, resamples=resamples, seed=seed
+        embed_fn(dataset), dataset.targets, data=data, resamples=resamples, seed=seed
     )

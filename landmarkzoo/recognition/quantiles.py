@@ -18,9 +18,7 @@ def quantile_normal(
     try:
         from sklearn.preprocessing import QuantileTransformer
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "the quantile step needs scikit-learn: pip install 'landmarkzoo[quantile]'"
-        ) from error
+        raise ModuleNotFoundError("the quantile step needs scikit-learn: pip install scikit-learn") from error
     x = unit(queries)
     transformer = QuantileTransformer(
         n_quantiles=min(1000, len(x)), output_distribution="normal", subsample=None

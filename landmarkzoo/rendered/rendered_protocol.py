@@ -15,7 +15,7 @@ from landmarkzoo.rendered.rendered_landmarks import RenderedLandmarks
 def _rendered_landmarks(
     dataset: RenderedLandmarks, embed_fn: EmbedFn, *, resamples: int, seed: int
 ) -> Evaluation:
-    labels, ids, parts = dataset.labels, np.array(dataset.ids), dataset.parts
+    labels, ids, parts = dataset.targets, np.array(dataset.ids), dataset.parts
     data = (
         f"{dataset.landmarks} rendered landmarks, {dataset.views} views of each, {dataset.distractors} "
         f"scenes without landmark, {dataset.image_size} px, seed {dataset.seed}"

@@ -49,10 +49,10 @@ def test_parts_do_not_overlap(tmp_path):
             Image.new("RGB", (4, 4), (n, 0, 0)).save(tmp_path / name / f"{n}.png")
     for split in (folder_split(str(tmp_path)), rendered_split(3, 4, progress=False)):
         rows = np.concatenate([split.train, split.index, split.query])
-        assert sorted(rows.tolist()) == list(range(len(split.labels)))
+        assert sorted(rows.tolist()) == list(range(len(split.targets)))
     split = folder_split(str(tmp_path))
     counts = [
-        np.bincount(split.labels[part], minlength=4).tolist()
+        np.bincount(split.targets[part], minlength=4).tolist()
         for part in (split.query, split.index, split.train)
     ]
     assert counts == [[2, 1, 0, 0], [2, 1, 0, 0], [5, 1, 2, 1]]

@@ -32,7 +32,7 @@ def test_folder_by_descriptors_in_any_order(folder):
         "1 photos whose label no other photo has are in the index only; "
         "6 queries, the first 100 results of each"
     )
-    same = lz.evaluation.evaluate_leave_one_out(d, folder.labels)
+    same = lz.evaluation.evaluate_leave_one_out(d, folder.targets)
     np.testing.assert_array_equal(result.per_query["mAP@100"], same.per_query["mAP@100"])
     order = np.random.default_rng(1).permutation(7)
     others = lz.Descriptors.concat([random_descriptors(["other/9.png"], 5), d[order]])
@@ -54,10 +54,10 @@ def test_rendered_landmarks_are_split_as_in_the_demo():
 
     data = lz.rendered.RenderedLandmarks(5, 8, 5, image_size=32)
     split = rendered_split(5, 8, progress=False)
-    assert split.labels.tolist() == data.labels.tolist()
-    d = lz.Descriptors(data.ids, np.eye(6)[data.labels] + random_descriptors(data.ids).vectors[:, :6] / 3)
+    assert split.targets.tolist() == data.targets.tolist()
+    d = lz.Descriptors(data.ids, np.eye(6)[data.targets] + random_descriptors(data.ids).vectors[:, :6] / 3)
     result = lz.evaluate(d, data)
-    labels, query, index, train = data.labels, split.query, split.index, split.train
+    labels, query, index, train = data.targets, split.query, split.index, split.train
     assert result.query_ids == [data.ids[row] for row in query]
     relevant = [np.flatnonzero((labels[index] == label) & (label >= 0)) for label in labels[query]]
     ranking = lz.search(d[query], d[index])
