@@ -30,7 +30,6 @@ def show_ranking(ranking: Ranking, out: str | None, score: str) -> None:
     if out is not None:
         ranking.to_csv(out)
     names, queries = ranking.ids, ranking.query_ids
-    assert names is not None
     assert queries is not None
     rows = [
         [queries[q], str(rank + 1), names[q, rank], f"{ranking.scores[q, rank]:.4f}"]

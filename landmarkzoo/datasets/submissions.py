@@ -24,7 +24,10 @@ class _Ranking(Protocol):
     def query_ids(self) -> list[str] | None: ...
 
     @property
-    def ids(self) -> NDArray[Any] | None: ...
+    def index_ids(self) -> list[str] | None: ...
+
+    @property
+    def ids(self) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +143,7 @@ def write_retrieval_submission(
         if alone:
             raise TypeError(f"the images of {alone[0]!r} must be a list of ids, got {results[alone[0]]!r}")
         queries, images = list(results), [list(found) for found in results.values()]
-    elif results.query_ids is None or results.ids is None:
+    elif results.query_ids is None or results.index_ids is None:
         raise ValueError("the ranking has no ids: search with Descriptors on both sides, which have them")
     else:
         queries = results.query_ids

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Interval, Score, bootstrap
-from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo.metrics.ground_truth import FloatValues
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors
 
 

@@ -16,7 +16,7 @@ from landmarkzoo.evaluation.evaluation_result import (
     with_provenance,
 )
 from landmarkzoo.metrics import revisited_values
-from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo.metrics.ground_truth import FloatValues
 from landmarkzoo.metrics.revisited_protocol import as_kinds
 from landmarkzoo.retrieval import Ranking, search
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors

@@ -106,3 +106,11 @@ def test_values_of_queries(q, width, k, seed):
 def test_a_query_a_column_is_noticed():
     with pytest.raises(ValueError, match=r"is that indices\.T\? A query is a row"):
         lz.metrics.average_precisions(np.zeros((5, 2), int), [[0], [1]])
+
+
+def test_a_ranking_goes_wherever_indices_go():
+    ranking = lz.Ranking([[5, 0], [0, -1]], [[0.9, 0.8], [0.7, -np.inf]])
+    assert lz.metrics.mean_average_precision(ranking, [[0, 1], [0]]) == 0.625
+    assert lz.metrics.average_precisions(ranking, [[0, 1], [0]]).tolist() == [0.25, 1.0]
+    with pytest.raises(ValueError, match=r"shape \(3, K\)"):
+        lz.metrics.mean_average_precision(ranking, [[0], [0], [0]])

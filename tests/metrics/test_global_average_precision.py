@@ -67,6 +67,16 @@ def test_ties_without_ids_go_by_position():
     assert lz.metrics.gap([9, 1], [0.5, 0.5], [[2], [1]], ids=["b", "a"]) == 0.5
 
 
+def test_names_are_labels_as_well():
+    _, labels, scores, truth, ids = images(40, seed=5)
+    names = np.array(["b", "a", "c", None], dtype=object)
+    by_name = [[names[label] for label in entry] for entry in truth]
+    for metric in (lz.metrics.gap, lz.metrics.per_image_gap):
+        expected = metric(labels, scores, truth, ids=ids)
+        np.testing.assert_array_equal(metric(names[labels], scores, by_name, ids=ids), expected)
+        np.testing.assert_array_equal(metric(names[labels].tolist(), scores, by_name, ids=ids), expected)
+
+
 def test_wrong_input():
     with pytest.raises(ValueError, match="no image has a landmark"):
         lz.metrics.gap([1], [0.5], [[]])
@@ -75,10 +85,16 @@ def test_wrong_input():
     with pytest.raises(ValueError, match="score of image 0 is NaN"):
         lz.metrics.gap([-1], [np.nan], [[1]])
     assert lz.metrics.gap(torch.tensor([1]), torch.tensor([0.5], dtype=torch.bfloat16), [[1]]) == 1.0
-    with pytest.raises(TypeError, match=r"truth\[0\] must be a collection of integers, got 1; one label is"):
+    with pytest.raises(TypeError, match=r"truth\[0\] must be a collection of integers or names, got 1"):
         lz.metrics.gap([1], [0.5], [1])
-    with pytest.raises(TypeError, match="integers only"):
+    with pytest.raises(TypeError, match="integers or names only"):
+        lz.metrics.gap([1], [0.5], [[0.5]])
+    with pytest.raises(TypeError, match=r"labels are integers, but truth\[0\] has \{'a'\}"):
         lz.metrics.gap([1], [0.5], [["a"]])
+    with pytest.raises(TypeError, match=r"labels are names, but truth\[1\] has \{3\}"):
+        lz.metrics.gap(["a", "b"], [0.5, 0.4], [["a"], [3]])
+    with pytest.raises(ValueError, match=r"truth\[1\] has a negative label"):
+        lz.metrics.gap([1, 1], [0.5, 0.4], [[1], [-1]])
     with pytest.raises(TypeError, match="labels must be integers"):
         lz.metrics.gap([1.5], [0.5], [[1]])
     with pytest.raises(ValueError, match=r"labels must have shape \(2,\)"):
@@ -87,3 +103,61 @@ def test_wrong_input():
         lz.metrics.gap([1], [0.5, 0.5], [[1]])
     with pytest.raises(ValueError, match="got 2 ids for 1 images"):
         lz.metrics.gap([1], [0.5], [[1]], ids=["a", "b"])
+
+
+def images(n, seed):
+    """Predictions with ties, missing labels and repeated ids; some images have no landmark."""
+    random = np.random.default_rng(seed)
+    labels, scores = random.integers(-1, 3, n), random.integers(0, 4, n) / 4
+    truth = [random.integers(0, 3, random.integers(0, 3)).tolist() for _ in range(n)]
+    truth[0] = truth[0] or [1]
+    ids = [f"{i}" for i in random.integers(0, n, n)]
+    return random, labels, scores, truth, ids
+
+
+@given(st.integers(1, 12), st.booleans(), st.booleans(), st.integers(0, 10**6))
+@settings(max_examples=80, deadline=None)
+def test_rows_equal_gap_of_these_images(n, ignore, with_ids, seed):
+    random, labels, scores, truth, ids = images(n, seed)
+    options = {"ignore_non_landmarks": ignore}
+    statistic = lz.metrics.gap_statistic(labels, scores, truth, ids=ids if with_ids else None, **options)
+    rows = np.sort(random.integers(n, size=n))  # sorted, so that ties by position stay what they are
+    chosen = [truth[i] for i in rows]
+    if not any(chosen):
+        assert np.isnan(statistic(rows))
+        return
+    expected = lz.metrics.gap(
+        labels[rows], scores[rows], chosen, ids=[ids[i] for i in rows] if with_ids else None, **options
+    )
+    assert statistic(rows) == pytest.approx(expected)
+    assert statistic(random.permutation(rows)) == statistic(rows)
+
+
+@given(st.integers(1, 12), st.booleans(), st.integers(0, 10**6))
+@settings(max_examples=80, deadline=None)
+def test_terms_equal_a_slow_loop(n, ignore, seed):
+    _, labels, scores, truth, ids = images(n, seed)
+    terms = lz.metrics.per_image_gap(labels, scores, truth, ids=ids, ignore_non_landmarks=ignore)
+    for i in range(n):
+        if not truth[i]:
+            assert np.isnan(terms[i])
+            continue
+        key = (-scores[i], ids[i], i)
+        above = [
+            j
+            for j in range(n)
+            if labels[j] != -1 and (truth[j] or not ignore) and (-scores[j], ids[j], j) <= key
+        ]
+        right = labels[i] in truth[i]
+        precision = sum(labels[j] in truth[j] for j in above) / len(above) if right else 0.0
+        assert terms[i] == pytest.approx(precision)
+    gap = lz.metrics.gap(labels, scores, truth, ids=ids, ignore_non_landmarks=ignore)
+    assert np.nanmean(terms) == pytest.approx(gap)
+
+
+def test_wrong_input_is_refused_once_for_all():
+    for metric in (lz.metrics.per_image_gap, lz.metrics.gap_statistic):
+        with pytest.raises(ValueError, match="no image has a landmark"):
+            metric([1], [0.5], [[]])
+        with pytest.raises(ValueError, match="score of image 0 is NaN"):
+            metric([1], [np.nan], [[1]])
