@@ -91,8 +91,8 @@ def _model(arguments: argparse.Namespace) -> DescriptorModel:
         return create_model(arguments.model)
     if get_model_cfg(arguments.model).architecture != "GlobalDescriptor":
         raise ValueError(
-            f"no landmark weights of {arguments.model} can be loaded by name yet, and its other branches have "
-            "random weights, which whitening cannot mend: use --model efficientnet_lite0_gem"
+            f"no landmark weights of {arguments.model} can be loaded by name yet, and its other branches "
+            "have random weights, which whitening cannot mend: use --model efficientnet_lite0_gem"
         )
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")
