@@ -1,10 +1,25 @@
-"""Names that every doctest of the package may use."""
+"""For the tests and the doctests: how many processes run them, and names that every doctest may use."""
+
+import os
+
+# Where several processes share the cores each takes one thread, and so do the processes that tests start.
+# Set before torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 import torch
 
 import landmarkzoo as lz
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The suite and its folders run on all cores, at most eight; a named file runs in this process."""
+    if any(".py" in argument for argument in config.args):
+        return 0
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 
 
 @pytest.fixture(autouse=True)

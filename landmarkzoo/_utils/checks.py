@@ -1,4 +1,4 @@
-"""Arguments at the border: arrays, labels, counts and devices, checked and in one type."""
+"""Checks of arguments: arrays, labels, counts and devices, each returned in one type."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def check_count(value: int, name: str) -> int:
     """A positive integer, such as ``k``.
 
     Raises:
-        ValueError: If ``value`` is not one.
+        ValueError: If ``value`` is anything else.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
@@ -127,22 +127,22 @@ def check_count(value: int, name: str) -> int:
 
 
 def as_device(device: str | torch.device | None) -> torch.device:
-    """The device to compute on; the CPU unless told otherwise.
+    """The device to compute on; ``None`` is the CPU.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If nothing can be computed on the device.
     """
     try:
         where = torch.device("cpu" if device is None else device)
         torch.empty(0, device=where).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # without CUDA, or of "meta"
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # no CUDA, or "meta"
         reason = str(error).partition("\n")[0]
         raise ValueError(f"cannot compute on the device {device!r}: {reason}. Use 'cpu'?") from error
     return where
 
 
 def unit(x: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Vectors (..., D) at length 1, in float64; zero vectors stay zero.
+    """Vectors (..., D) scaled to length 1, in float64; zero vectors stay zero.
 
     Examples:
         >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]]))

@@ -8,6 +8,7 @@ from typing import Any
 
 from landmarkzoo.cli.photo_labels import label_names
 from landmarkzoo.cli.printing import print_table
+from landmarkzoo.cli.shared_options import add_shared_options
 from landmarkzoo.recognition import recognize
 from landmarkzoo.retrieval import Descriptors
 
@@ -19,21 +20,27 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "recognize",
         help="the landmark in each photo, or none",
-        description="Name the landmark in each photo by its nearest labelled photos. Scores rank photos: the "
-        "lower, the likelier that there is no landmark; --threshold draws the line.",
+        description="Name the landmark in each photo by its nearest labelled photos. Photos "
+        "without a landmark have low scores; with --threshold they get no landmark.",
     )
-    parser.add_argument("queries", help="descriptors file that 'landmarkzoo embed' wrote")
+    add_shared_options(parser, "queries")
     parser.add_argument("train", help="descriptors file of labelled photos")
     parser.add_argument(
-        "--labels", metavar="CSV", help="labels of the train photos, columns id,label; default: their folders"
+        "--labels",
+        metavar="FILE",
+        help="CSV file with columns id,label: landmarks of the train photos; default: their folders",
     )
     parser.add_argument(
         "--non-landmark", metavar="FILE", help="descriptors file of photos that show no landmark"
     )
-    parser.add_argument("--neighbors", type=int, default=3, help="photos that vote, default: %(default)s")
-    parser.add_argument("--threshold", type=float, help="no landmark where the score is lower")
-    parser.add_argument("--out", help="CSV file to write: id,label,score,support1,...")
-    parser.add_argument("--device", help="such as cuda; default: cpu")
+    parser.add_argument(
+        "--neighbors", type=int, default=3, metavar="N", help="train photos that vote, default: %(default)s"
+    )
+    parser.add_argument(
+        "--threshold", type=float, metavar="X", help="photos of a lower score get no landmark"
+    )
+    parser.add_argument("--out", metavar="FILE", help="CSV file to write: id,label,score,support1,...")
+    add_shared_options(parser, "--device")
     parser.set_defaults(run=run)
 
 
@@ -41,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Recognize, print the first photos and write the CSV file.
 
     Raises:
-        ValueError: If the threshold is no number.
+        ValueError: If the threshold is NaN.
     """
     if arguments.threshold is not None and math.isnan(arguments.threshold):
         raise ValueError("--threshold must be a number, got nan")

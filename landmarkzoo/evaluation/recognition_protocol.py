@@ -1,15 +1,13 @@
-"""Labels with scores against the truth: GAP."""
+"""Recognition: predicted labels with scores against the true ones, GAP."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from landmarkzoo._utils.checks import Labels
-from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.evaluation.summary import join_clauses
+from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, with_provenance
 from landmarkzoo.metrics import Score, bootstrap, gap_statistic, per_image_gap
 from landmarkzoo.metrics.global_average_precision import Scores
 from landmarkzoo.rerank import vote
@@ -27,22 +25,24 @@ def score_recognition(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Score the predictions of any recogniser: GAP, images without landmark counted.
+    """Score the predictions of any recogniser by GAP; images without landmark count.
 
-    The interval comes from resampling images and computing GAP anew. The values of the images are those of
+    GAP is the metric of Google Landmark Recognition
+    ([Weyand et al. 2020](https://arxiv.org/abs/2004.01804)), called micro-AP there. For the interval images
+    are resampled and GAP is computed anew. The values of the images are those of
     :func:`landmarkzoo.metrics.per_image_gap`.
 
     Args:
         labels: Predicted label (N,) of each image; -1 for no prediction.
-        scores: Its score (N,).
+        scores: Score (N,) of each prediction.
         truth: True labels of each image, empty for an image without landmark.
-        ids: Ids (N,) of the images, which also order predictions of equal score.
+        ids: Ids (N,) of the images; predictions of equal score are sorted by them.
         data: What was recognised and how, for the protocol.
         resamples: Resamples of the bootstrap over images.
         seed: Its seed.
 
     Raises:
-        TypeError: If labels are not integers, or a truth is no collection.
+        TypeError: If labels are not integers, or an entry of ``truth`` is not a collection.
         ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
     Examples:
@@ -79,13 +79,13 @@ def evaluate_recognition(
         train: Descriptors or an array (T, D).
         train_labels: Labels (T,) of the train photos; -1 for no landmark.
         truth: True labels of each query, empty for a photo without landmark.
-        neighbors: Train photos that vote.
+        neighbors: How many train photos vote.
         data: Name of the data, for the protocol.
         resamples: Resamples of the bootstrap over queries.
         seed: Its seed.
 
     Raises:
-        TypeError: If labels are not integers, or a truth is no collection.
+        TypeError: If labels are not integers, or an entry of ``truth`` is not a collection.
         ValueError: If shapes do not fit, the train set is empty, or no query has a landmark.
 
     Examples:
@@ -94,9 +94,7 @@ def evaluate_recognition(
         1.0
     """
     votes = vote(queries, train, train_labels, neighbors)
-    ids, provenance = None, {}
-    if isinstance(queries, Descriptors):
-        ids, provenance = queries.ids, queries.provenance
+    ids = queries.ids if isinstance(queries, Descriptors) else None
     how = f"vote of the {neighbors} nearest of {len(train)} train photos"
     result = score_recognition(
         votes.labels,
@@ -107,4 +105,4 @@ def evaluate_recognition(
         resamples=resamples,
         seed=seed,
     )
-    return dataclasses.replace(result, provenance=provenance)
+    return with_provenance(result, queries)

@@ -1,15 +1,14 @@
-"""Labelled photos, each a query against all others."""
+"""Leave one out: each labelled photo is a query, all others are the index. The protocol of a folder."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 
 from landmarkzoo._utils.checks import IntArray, Labels, as_labels, check_count
-from landmarkzoo.evaluation.evaluation_result import Evaluation
+from landmarkzoo.datasets import ImageFolder
+from landmarkzoo.evaluation.dataset_evaluation import EmbedFn, evaluate_dataset
+from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, with_provenance
 from landmarkzoo.evaluation.retrieval_protocol import score_retrieval
-from landmarkzoo.evaluation.summary import join_clauses
 from landmarkzoo.retrieval import Ranking, search
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 
@@ -25,13 +24,13 @@ def evaluate_leave_one_out(
 ) -> Evaluation:
     """Search each labelled photo among all others: mAP@k, recall@k, hit rate@1.
 
-    Relevant are the other photos of the same label. A photo is never its own result: its row is taken out,
-    whatever its id, and copies of it under other rows stay in. Photos whose label no other photo has, and
-    photos with label -1, are searched but do not search; the protocol says how many.
+    The other photos of the same label are relevant. A photo is never its own result: its row is taken out,
+    whatever its id, and copies of it in other rows stay. Photos whose label no other photo has, and photos
+    with label -1, are in the index but are not used as queries; the protocol counts them.
 
     Args:
         descriptors: Descriptors or an array (N, D).
-        labels: Label (N,) of each photo; -1 for none.
+        labels: Label (N,) of each photo; -1 for a photo without label.
         k: Depth of mAP and recall.
         data: Name of the data, for the protocol.
         resamples: Resamples of the bootstrap over queries.
@@ -59,12 +58,11 @@ def evaluate_leave_one_out(
     data = join_clauses(
         data,
         f"each photo by exact cosine against the {len(vectors) - 1} others",
-        f"{single} photos that no other shares a label with are only searched" if single else "",
-        f"{without} photos without label are only searched" if without else "",
+        f"{single} photos whose label no other photo has are in the index only" if single else "",
+        f"{without} photos without label are in the index only" if without else "",
     )
     result = score_retrieval(ranking, relevant, k=k, data=data, resamples=resamples, seed=seed)
-    provenance = descriptors.provenance if isinstance(descriptors, Descriptors) else {}
-    return dataclasses.replace(result, provenance=provenance)
+    return with_provenance(result, descriptors)
 
 
 def _search_others(descriptors: Vectors, vectors: np.ndarray, queries: IntArray, k: int) -> Ranking:
@@ -76,3 +74,11 @@ def _search_others(descriptors: Vectors, vectors: np.ndarray, queries: IntArray,
     indices = np.take_along_axis(np.where(own, -1, found.indices), order, axis=1)
     scores = np.take_along_axis(np.where(own, np.float32(-np.inf), found.scores), order, axis=1)
     return Ranking(indices, scores, [ids[row] for row in queries], ids)
+
+
+@evaluate_dataset.register(ImageFolder)
+def _image_folder(dataset: ImageFolder, embed_fn: EmbedFn, *, resamples: int, seed: int) -> Evaluation:
+    data = f"folder of {len(dataset)} photos of {len(dataset.classes)} landmarks"
+    return evaluate_leave_one_out(
+        embed_fn(dataset), dataset.targets, data=data, resamples=resamples, seed=seed
+    )

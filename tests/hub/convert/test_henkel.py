@@ -1,4 +1,4 @@
-"""The level of a hybrid is that whose channels the checkpoint projects; size and stem go with it."""
+"""A hybrid reads the level whose channels the checkpoint projects; image size and stem go with it."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 
 import landmarkzoo as lz
 from landmarkzoo.backbones.pyramid import pyramid_levels
-from landmarkzoo.hub.convert.hybrid_level import hybrid_arguments
+from landmarkzoo.hub.convert.henkel import HYBRID
 
 B0 = "hybrid_efficientnet_b0_swin_tiny_224"
 B3 = "hybrid_efficientnet_b3_swin_base_224"
@@ -15,10 +15,13 @@ B5 = "hybrid_efficientnet_b5_swin_base_224"
 B6 = "hybrid_efficientnet_b6_swin_base_384"
 
 
+def read(channels, registered, **given):
+    return HYBRID.arguments({HYBRID.signature: torch.empty(128, channels, 1, 1)}, registered, given)
+
+
 def arguments(name, channels, **overrides):
-    geometry, note = hybrid_arguments(
-        torch.empty(128, channels, 1, 1), lz.get_model_cfg(name).args, overrides
-    )
+    geometry, note = read(channels, lz.get_model_cfg(name).args, **overrides)
+    assert geometry["aggregation"] == "avg"
     return (geometry["cnn_level"], geometry["stem_stride"], geometry["image_size"]), note
 
 
@@ -60,7 +63,7 @@ def test_what_is_given_is_taken():
     assert arguments(B0, 40, transformer="swin_base_patch4_window12_384")[0] == (8, 2, 768)
 
 
-def test_channels_of_no_level():
+def test_channels_that_no_level_has():
     with pytest.raises(
         ValueError, match=r"projects 72 channels, but .* 32 at level 4, 48 at level 8, 136 at"
     ):
@@ -76,4 +79,4 @@ def test_channels_of_several_levels():
     cfg = lz.get_model_cfg(B0)
     cfg = replace(cfg, args={**cfg.args, "cnn": "vgg11", "cnn_level": 4})
     with pytest.raises(ValueError, match=r"at the levels \[8, 16\]: say which with cnn_level="):
-        hybrid_arguments(torch.empty(96, 512, 1, 1), cfg.args, {})
+        read(512, cfg.args)

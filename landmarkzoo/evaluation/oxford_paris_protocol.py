@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.evaluation.summary import evaluation_of_means, join_clauses
+from landmarkzoo.datasets import RevisitedOxford, RevisitedParis
+from landmarkzoo.evaluation.dataset_evaluation import EmbedFn, evaluate_dataset
+from landmarkzoo.evaluation.evaluation_result import (
+    Evaluation,
+    evaluation_of_means,
+    join_clauses,
+    with_provenance,
+)
 from landmarkzoo.metrics import revisited_values
 from landmarkzoo.metrics.ground_truth import FloatValues
 from landmarkzoo.metrics.revisited_protocol import as_kinds
-from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval import Ranking, search
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 
 _HOW = {
-    "easy": "easy images are looked for, hard and junk ones taken out",
-    "medium": "easy and hard images are looked for, junk ones taken out",
-    "hard": "hard images are looked for, easy and junk ones taken out",
+    "easy": "easy images are relevant, hard and junk images are taken out",
+    "medium": "easy and hard images are relevant, junk images are taken out",
+    "hard": "hard images are relevant, easy and junk images are taken out",
 }
 
 
@@ -35,18 +40,19 @@ def score_revisited(
     """Score a full ranking of any search or re-ranking by the Revisited protocol.
 
     The metrics are ``"easy mAP"``, ``"easy mP@1"`` and so on, as defined by
-    :func:`landmarkzoo.metrics.revisited`; a set-up for which no query has positives is left out.
+    [Radenovic et al. 2018](https://arxiv.org/abs/1803.11285) and :func:`landmarkzoo.metrics.revisited`. A
+    set-up for which no query has positives is left out.
 
     Args:
-        ranking: Its rows are the queries, its columns the whole index.
+        ranking: The whole index for each query, a row a query.
         gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``.
-        ks: Depths of the precisions.
+        ks: Depths k of the precisions mP@k.
         data: What was searched and how, for the protocol.
         resamples: Resamples of the bootstrap over queries.
         seed: Its seed.
 
     Raises:
-        TypeError: If an entry of ``gnd`` is no dictionary of integers.
+        TypeError: If an entry of ``gnd`` is not a dictionary of integers.
         ValueError: If shapes do not fit, the ranking does not hold the whole index, or no query has
             positives.
     """
@@ -85,20 +91,22 @@ def evaluate_revisited(
 ) -> Evaluation:
     """Rank the whole index by cosine, and score it by the Revisited protocol.
 
-    The queries must be embedded from photos cropped to ``bbx`` first.
+    The query photos must be cropped to ``bbx`` before they are embedded. See
+    [Radenovic et al. 2018](https://arxiv.org/abs/1803.11285).
 
     Args:
         queries: Descriptors or an array (Q, D).
-        index: Descriptors or an array (N, D), in the order that the rows of ``gnd`` count.
+        index: Descriptors or an array (N, D), in the order that ``gnd`` refers to.
         gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``.
-        ks: Depths of the precisions.
+        ks: Depths k of the precisions mP@k.
         data: Name of the data, for the protocol.
         resamples: Resamples of the bootstrap over queries.
         seed: Its seed.
 
     Raises:
-        TypeError: If an entry of ``gnd`` is no dictionary of integers.
-        ValueError: If shapes do not fit, ``gnd`` names rows beyond the index, or no query has positives.
+        TypeError: If an entry of ``gnd`` is not a dictionary of integers.
+        ValueError: If shapes do not fit, ``gnd`` names rows that the index does not have, or no query has
+            positives.
 
     Examples:
         >>> gnd = [{"easy": [0], "hard": [1], "junk": [2]}]
@@ -111,11 +119,30 @@ def evaluate_revisited(
         for kind, rows in kinds.items():
             if rows and max(rows) >= images:
                 raise ValueError(
-                    f"gnd[{query}] names the {kind} image {max(rows)}, the index has {images} images only: "
-                    "is it complete, and in the order of gnd?"
+                    f"gnd[{query}] names the {kind} image {max(rows)}, but the index has only {images} "
+                    "images: is it complete, and in the order of gnd?"
                 )
     ranking = search(queries, index, k=max(images, 1))
     data = join_clauses(data, f"exact cosine search among {images} images")
     result = score_revisited(ranking, gnd, ks=ks, data=data, resamples=resamples, seed=seed)
-    provenance = queries.provenance if isinstance(queries, Descriptors) else {}
-    return dataclasses.replace(result, provenance=provenance)
+    return with_provenance(result, queries)
+
+
+_OVERLAP = "the clean landmarks of GLDv2 overlap those of {} of the 70 queries"
+
+
+@evaluate_dataset.register(RevisitedOxford)
+def _oxford(dataset: RevisitedOxford, embed_fn: EmbedFn, *, resamples: int, seed: int) -> Evaluation:
+    return _revisited(dataset, embed_fn, f"Revisited Oxford, {_OVERLAP.format(36)}", resamples, seed)
+
+
+@evaluate_dataset.register(RevisitedParis)
+def _paris(dataset: RevisitedParis, embed_fn: EmbedFn, *, resamples: int, seed: int) -> Evaluation:
+    return _revisited(dataset, embed_fn, f"Revisited Paris, {_OVERLAP.format(38)}", resamples, seed)
+
+
+def _revisited(
+    dataset: RevisitedOxford | RevisitedParis, embed_fn: EmbedFn, data: str, resamples: int, seed: int
+) -> Evaluation:
+    queries, index = embed_fn(dataset.queries), embed_fn(dataset.index)
+    return evaluate_revisited(queries, index, dataset.gnd, data=data, resamples=resamples, seed=seed)
