@@ -160,6 +160,20 @@ def test_recognition_is_gap_of_the_vote():
     )
 
 
+def test_labels_may_be_names():
+    random = np.random.default_rng(0)
+    train, queries = random.standard_normal((40, 8)), random.standard_normal((10, 8))
+    labels, truth = np.arange(40) % 5 - 1, random.integers(-1, 4, 10)
+    names = np.array(["Tower", "Big Ben", "Old Town", "Dom", None], dtype=object)
+    one = lz.evaluation.evaluate_leave_one_out(train, labels)
+    assert lz.evaluation.evaluate_leave_one_out(train, names[labels]).to_dict() == one.to_dict()
+    one = lz.evaluation.evaluate_recognition(queries, train, labels, [[x] if x >= 0 else [] for x in truth])
+    by_name = [[names[x]] if x >= 0 else [] for x in truth]
+    assert (
+        lz.evaluation.evaluate_recognition(queries, train, names[labels], by_name).to_dict() == one.to_dict()
+    )
+
+
 def test_wrong_input():
     d = lz.Descriptors(["a", "b"], np.eye(2))
     with pytest.raises(
