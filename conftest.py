@@ -1,7 +1,13 @@
-"""What tests and doctests share: the names that every doctest may use, and a registry that stays as it is."""
+"""For tests and doctests: how many processes run them, names that every doctest may use, the registry."""
 
+import os
 from collections.abc import Iterator
 from unittest import mock
+
+# Where several processes share the cores each takes one thread, and so do the processes that tests start.
+# Set before torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -10,9 +16,16 @@ import torch
 import landmarkzoo as lz
 from landmarkzoo.models import descriptor_model, registry
 
-
 # A package to install, not tests: importing it would register its model.
 collect_ignore = ["tests/models/third_party"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The suite and its folders run on all cores, at most eight; a named file runs in this process."""
+    if any(".py" in argument for argument in config.args):
+        return 0
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 
 
 @pytest.fixture(autouse=True)

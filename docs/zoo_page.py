@@ -20,7 +20,7 @@ in billions for one image of the default size, size of the descriptor, and the s
 for its own weights (private / public leaderboard of the Google Landmark competitions 2021: GAP of
 recognition, mAP@100 of retrieval; a hidden test set, which nobody can re-run).
 
-**No landmark weights are published yet**, for any model.
+**No landmark weights can be loaded by name yet**, of any model.
 
 | name | image | parameters (M) | GMACs | descriptor | recognition | retrieval |
 |---|---|---|---|---|---|---|

@@ -197,10 +197,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, recipe = options_of(argv)
     data = lz.datasets.ImageFolder(options.photos)
     print(data)
-    if len(data.class_names) < 2:
-        raise ValueError(f"one landmark only, {data.class_names[0]!r}: each needs a folder of its own")
-    photos = Photos([options.photos / id_ for id_ in data.ids], data.labels)
-    test_rows = held_out(data.labels, options.held_out, recipe.seed)
+    if len(data.classes) < 2:
+        raise ValueError(f"one landmark only, {data.classes[0]!r}: each needs a folder of its own")
+    photos = Photos([options.photos / id_ for id_ in data.ids], data.targets)
+    test_rows = held_out(data.targets, options.held_out, recipe.seed)
     train = photos.rows(np.setdiff1d(np.arange(len(photos)), test_rows))
     test = photos.rows(test_rows)
     if not 0 < recipe.batch_size <= len(train) or recipe.epochs < 1:
@@ -216,11 +216,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\nwhitened ImageNet weights\n{before}\n\nfine-tuned\n{after}")
     source = f"{len(train)} photos of {options.photos.resolve().name}"
     model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
-    model.save_pretrained(options.out, head, data.class_names)
+    model.save_pretrained(options.out, head, data.classes)
     card = lz.hub.model_card(model.cfg, "org/name", classes=head.num_classes)
-    temporary = options.out / ".README.md.tmp"
-    temporary.write_text(card, encoding="utf-8")
-    temporary.replace(options.out / "README.md")
+    (options.out / "README.md").write_text(card, encoding="utf-8")
     push = f'push_to_hub("org/name", *lz.load_head("local-dir:{options.out}"))'
     print(f'\nsaved; to the Hub:\nlz.create_model("local-dir:{options.out}").{push}')
 

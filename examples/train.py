@@ -119,15 +119,15 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
         seed_everything(self.seed, self.epoch, row)
-        return self.transform(self.data[row]), int(self.data.labels[row])
+        image, label = self.data[row]
+        return self.transform(image), label
 
 
 def open_data(path: str, split: str | None = None) -> Any:
-    """A data set with photos, ids, labels and class_names, whose files are all there."""
+    """A data set with photos, ids, targets and classes, whose files are all there."""
     of_path = lz.datasets.CsvPhotos if path.endswith(".csv") else lz.datasets.ImageFolder
     data: Any = of_path(path) if split is None else lz.datasets.GLDv2(path, split)
-    missing = data.missing() if hasattr(data, "missing") else []
-    if missing:
+    if missing := data.missing():
         raise FileNotFoundError(f"{len(missing)} of {len(data)} photos are missing, such as {missing[0]}")
     return data
 
@@ -135,16 +135,16 @@ def open_data(path: str, split: str | None = None) -> Any:
 def open_photos(options: argparse.Namespace) -> tuple[Any, np.ndarray, Any, np.ndarray]:
     """Data and rows to train on, data and rows to validate on."""
     data = open_data(options.data, options.split)
-    rows = np.flatnonzero(data.labels >= 0)
+    rows = np.flatnonzero(data.targets >= 0)
     if options.val is not None:
         val = open_data(options.val)
         val_rows = np.arange(len(val))
     else:  # by hash of the id, so that what is held out from GLDv2c is held out from GLDv2x as well
         hashes = np.array([zlib.crc32(f"{options.seed}/{data.ids[row]}".encode()) for row in rows])
         kept = hashes / 2**32 >= options.val_share
-        kept |= ~np.isin(data.labels[rows], data.labels[rows[kept]])  # a landmark without any other photo
+        kept |= ~np.isin(data.targets[rows], data.targets[rows[kept]])  # a landmark without any other photo
         val, rows, val_rows = data, rows[kept], rows[~kept]
-    labels = val.labels[val_rows]
+    labels = val.targets[val_rows]
     if len(val_rows) < COUNT or np.bincount(labels[labels >= 0], minlength=1).max() < 2:
         raise ValueError(f"{len(val_rows)} photos to validate on are too few: use --val-share or --val")
     if options.batch_size % (COUNT * options.accumulate) or len(rows) < options.batch_size:
@@ -168,15 +168,16 @@ class Run:
         size = (options.image_size,) * 2 if options.image_size else self.model.cfg.input_size[1:]
         self.model.cfg = replace(self.model.cfg, input_size=(3, *size))
         self.photos = TrainPhotos(data, lz.create_transform(self.model, training=True), options.seed)
-        counts = np.bincount(data.labels[rows], minlength=len(data.class_names))
+        counts = np.bincount(data.targets[rows], minlength=len(data.classes))
         group = dist.group.WORLD if options.class_parallel and COUNT > 1 else None
         arguments: dict[str, Any] = {"class_counts": counts, "scale": options.scale, "process_group": group}
         self.head = lz.SubCenterArcFaceDynamic(self.model.embedding_dim, len(counts), **arguments)
-        self.spread, self.fixed["processes with classes"] = group is not None, self.head.ranks.count
+        self.spread = group is not None
+        self.fixed["processes with classes"] = COUNT if self.spread else 1
         if options.init is not None:
             report = lz.transfer_weights(lz.create_model(f"local-dir:{options.init}"), self.model)
             head, names = lz.load_head(f"local-dir:{options.init}", process_group=group)
-            same = names == data.class_names
+            same = names == data.classes
             if same:
                 self.head.load_state_dict(head.state_dict())
             if RANK == 0:
@@ -292,8 +293,8 @@ def evaluate(run: Run, data: Any, rows: np.ndarray) -> None:
     best = run.head.predict(torch.from_numpy(d.vectors).to(run.device), k=1)
     here = (d.vectors, best.classes[:, 0].cpu().numpy(), best.cosines[:, 0].cpu().numpy())
     vectors, classes, cosines = (np.concatenate(part) for part in zip(*of_all_processes(here)))
-    labels, class_of = data.labels[rows], {name: c for c, name in enumerate(run.photos.data.class_names)}
-    names = [data.class_names[label] if label >= 0 else None for label in labels]
+    labels, class_of = data.targets[rows], {name: c for c, name in enumerate(run.photos.data.classes)}
+    names = [data.classes[label] if label >= 0 else None for label in labels]
     truth = [[class_of[name]] if name in class_of else [] for name in names]
     of = f"{run.options.val_share:g} held out of all" if run.options.val is None else "a set of its own"
     data_of = f"validation, {of}, epoch {run.epoch + 1} of {run.options.epochs}"
@@ -325,7 +326,7 @@ def save_checkpoint(run: Run) -> None:
 
 
 def resume(run: Run) -> None:
-    path, ranks = run.options.out / "checkpoint.pt", run.head.ranks
+    path, own = run.options.out / "checkpoint.pt", RANK if run.spread else 0
     if not run.options.resume:
         raise ValueError(f"{path} is there already: --resume goes on with it, another --out starts anew")
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -334,8 +335,8 @@ def resume(run: Run) -> None:
     if other:
         raise ValueError(f"{path} is of another run, which --resume cannot go on with: {'; '.join(other)}")
     run.model.load_state_dict(state["model"])
-    run.head.load_state_dict(state["owns"][ranks.rank]["head"])
-    run.optimizer.load_state_dict(state["owns"][ranks.rank]["optimizer"])
+    run.head.load_state_dict(state["owns"][own]["head"])
+    run.optimizer.load_state_dict(state["owns"][own]["optimizer"])
     run.scaler.load_state_dict(state["scaler"])
     vars(run).update(state["place"])
 
@@ -357,13 +358,13 @@ def finish(run: Run) -> None:
     """Save the model with all that belongs to it, and say how it gets to the Hub."""
     data, folder, last = run.photos.data, run.options.out / "model", run.history[-1]
     scores = tuple(lz.Score(metric, last[metric], protocol) for metric, protocol in run.protocols.items())
-    of = f"{len(run.rows)} photos of {len(data.class_names)} landmarks, {type(data).__name__}"
+    of = f"{len(run.rows)} photos of {len(data.classes)} landmarks, {type(data).__name__}"
     run.model.cfg = replace(run.model.cfg, scores=scores, training_data=of)
     if run.spread or RANK == 0:
-        run.model.save_pretrained(folder, run.head, data.class_names)
+        run.model.save_pretrained(folder, run.head, data.classes)
     if RANK == 0:
         card = lz.hub.model_card(run.model.cfg, "org/name", classes=run.head.num_classes)
-        write_whole(folder / "README.md", lambda file: file.write(card.encode()))
+        (folder / "README.md").write_text(card, encoding="utf-8")
         push = f'push_to_hub("org/name", *lz.load_head("local-dir:{folder}"))'
         print(f'saved; to the Hub:\nlz.create_model("local-dir:{folder}").{push}')
 

@@ -4,9 +4,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 import landmarkzoo as lz
+
+# No test fails because a machine is slow. CI draws the same examples in each run, so that it says the same
+# twice; elsewhere they are new each time, and what failed is kept and tried again.
+settings.register_profile(
+    "landmarkzoo",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("landmarkzoo")
 
 # Real photos for tests lie beside the checkout where there are any; they are never part of it.
 REAL_PHOTOS = Path(os.environ.get("LANDMARKZOO_PHOTOS", Path(__file__).parents[2] / "shared" / "data"))

@@ -1,30 +1,34 @@
+import json
 import os
 import subprocess
 import sys
 
 SCRIPT = """
-import sys, time
+import json, sys, time
+start = time.process_time()
 import torch, torchvision, timm
+needed = time.process_time() - start
 import socket
 def refuse(*args, **kwargs): raise AssertionError("import touches the network")
 socket.socket.connect = refuse
 socket.getaddrinfo = refuse
 torch.manual_seed(7); state = torch.get_rng_state()
-start = time.perf_counter()
+start = time.process_time()
 import landmarkzoo
-seconds = time.perf_counter() - start
+ours = time.process_time() - start
 assert torch.equal(torch.get_rng_state(), state)
 for name in landmarkzoo.__all__:
     getattr(landmarkzoo, name)
-sys.stderr.write(str(seconds))
+print(json.dumps([ours, needed]))
 """
 
 
 def test_import_is_light_quiet_and_offline():
     run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout == ""
-    assert float(run.stderr) < 1.0  # nothing but the seconds: no warning either
+    assert (run.returncode, run.stderr) == (0, "")
+    ours, needed = json.loads(run.stdout)  # nothing else is printed
+    # Seconds of the processor, not of the clock, beside those of the imports that every user waits for.
+    assert ours < 0.25 * needed  # 0.1 and 2.7 on an AMD EPYC
 
 
 def test_functions_are_not_hidden_by_modules_of_the_same_name():

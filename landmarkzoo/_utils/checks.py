@@ -1,7 +1,8 @@
-"""Arguments at the border: labels, counts and devices, checked and in one type."""
+"""Checks of arguments: arrays, labels, counts and devices, each returned in one type."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,37 +12,114 @@ from torch import Tensor
 
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
-Labels: TypeAlias = "NDArray[Any] | Tensor | list[int]"
+Labels: TypeAlias = "NDArray[Any] | Tensor | Sequence[int] | Sequence[str | None]"
+
+
+def as_numpy(x: Any) -> NDArray[Any]:
+    """An array of what the user gave: numpy, torch on any device, or a sequence."""
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def as_array_protocol(
+    array: NDArray[Any], dtype: np.dtype[Any] | type | None, copy: bool | None
+) -> NDArray[Any]:
+    """What ``__array__(dtype, copy)`` of NumPy 2 returns for an object that holds one array.
+
+    Raises:
+        ValueError: If a copy is needed and ``copy`` is ``False``.
+    """
+    wanted = array.dtype if dtype is None else np.dtype(dtype)
+    if copy is False and wanted != array.dtype:
+        raise ValueError(f"{array.dtype} as {wanted} needs a copy: leave copy=False out")
+    return array.astype(wanted, copy=bool(copy))
 
 
 def as_labels(labels: Labels, length: int, name: str) -> IntArray:
-    """Integer labels (N,), -1 for no landmark or unknown.
+    """Labels (N,) as integers, -1 for no landmark or unknown; names are numbered in their order.
 
     Args:
-        labels: What the user gave.
+        labels: What the user gave: integers, or names with ``None`` for no landmark or unknown.
         length: The N that they must have.
         name: What they are called in error messages.
 
     Raises:
-        TypeError: If they are not integers.
+        TypeError: If they are neither integers nor names.
         ValueError: If there are not ``length`` of them.
+
+    Examples:
+        >>> as_labels(["Old Town", None, "Big Ben"], 3, "labels")
+        array([ 1, -1,  0])
     """
-    array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} must be integers, got dtype {array.dtype}; "
-            "np.unique(names, return_inverse=True) turns names into integers"
-        )
+    return encode_labels(labels, length, name)[0]
+
+
+def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDArray[np.object_] | None]:
+    """Labels (N,) as integers, and the name of each integer; no names where they were integers before.
+
+    ``names[integers]`` gives the labels back: the last name is ``None``, which -1 points to.
+
+    Args:
+        labels: What the user gave: integers, or names with ``None`` for no landmark or unknown.
+        length: The N that they must have.
+        name: What they are called in error messages.
+
+    Raises:
+        TypeError: If they are neither integers nor names.
+        ValueError: If there are not ``length`` of them.
+
+    Examples:
+        >>> encode_labels(["Old Town", None, "Big Ben"], 3, "labels")
+        (array([ 1, -1,  0]), array(['Big Ben', 'Old Town', None], dtype=object))
+    """
+    array = as_numpy(labels)
     if array.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), one label an image, got {array.shape}")
-    return array.astype(np.int64)
+    if array.size == 0 or array.dtype.kind in "iu":
+        return array.astype(np.int64), None
+    values = list(labels) if isinstance(labels, Sequence) else array.tolist()
+    for row, value in enumerate(values):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(
+                f"{name} must be integers (-1 for no landmark) or names (None for no landmark), got "
+                f"{value!r} at row {row} (dtype {array.dtype})"
+            )
+    known = sorted({str(value) for value in values if value is not None})
+    row_of: dict[Any, int] = {value: row for row, value in enumerate(known)}
+    integers = np.array([row_of.get(value, -1) for value in values], dtype=np.int64)
+    return integers, np.array([*known, None], dtype=object)
+
+
+def encode_known(labels: NDArray[Any], names: NDArray[np.object_] | None, name: str) -> IntArray:
+    """Labels (N,) as the integers that :func:`encode_labels` gave others before.
+
+    Args:
+        labels: Integers where there are no names, otherwise some of the names.
+        names: The names that :func:`encode_labels` gave.
+        name: What the labels are called in error messages.
+
+    Raises:
+        ValueError: If a label is not one of the names, or not an integer where there are no names.
+
+    Examples:
+        >>> encode_known(np.array(["b", None], dtype=object), np.array(["a", "b", None], dtype=object), "x")
+        array([ 1, -1])
+    """
+    if (names is None) != (labels.dtype.kind in "iu"):
+        raise ValueError(f"{name} must have labels of the same kind as train_labels, integers or names")
+    if names is None:
+        return labels.astype(np.int64, copy=False)
+    row_of: dict[Any, int] = {value: row for row, value in enumerate(names[:-1])} | {None: -1}
+    unknown = [value for value in labels if value not in row_of]
+    if unknown:
+        raise ValueError(f"{name} has the label {unknown[0]!r}, which train_labels do not have")
+    return np.array([row_of[value] for value in labels], dtype=np.int64)
 
 
 def check_count(value: int, name: str) -> int:
     """A positive integer, such as ``k``.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If ``value`` is anything else.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
@@ -49,22 +127,22 @@ def check_count(value: int, name: str) -> int:
 
 
 def as_device(device: str | torch.device | None) -> torch.device:
-    """The device to compute on; the CPU unless told otherwise.
+    """The device to compute on; ``None`` is the CPU.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If nothing can be computed on the device.
     """
     try:
         where = torch.device("cpu" if device is None else device)
         torch.empty(0, device=where).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # without CUDA, or of "meta"
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # no CUDA, or "meta"
         reason = str(error).partition("\n")[0]
         raise ValueError(f"cannot compute on the device {device!r}: {reason}. Use 'cpu'?") from error
     return where
 
 
 def unit(x: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Vectors (..., D) at length 1, in float64; zero vectors stay zero.
+    """Vectors (..., D) scaled to length 1, in float64; zero vectors stay zero.
 
     Examples:
         >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]]))

@@ -1,4 +1,4 @@
-"""The "did you mean" of every error about a name."""
+"""The "Did you mean ...?" of errors about names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Sentence that names the nearest candidates, with a leading space; empty where none is near.
+    """A sentence that names the nearest candidates, with a leading space; empty if nothing is near.
 
     Examples:
         >>> did_you_mean("dilation", ["dilations", "stem_stride"])

@@ -1,4 +1,4 @@
-"""``landmarkzoo convert``: a training checkpoint of the authors' code to a saved model."""
+"""``landmarkzoo convert``: a checkpoint of other code to a saved model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.hub.convert.checkpoint_files import read_checkpoint
+from landmarkzoo.hub.convert import read_checkpoint
 from landmarkzoo.models import convert_state_dict
 
 
@@ -16,11 +16,11 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "convert",
-        help="the authors' training checkpoints to saved models",
-        description="Convert a training checkpoint of the authors' code (DOLG or hybrid) to a folder that "
-        "'local-dir:OUT_DIR' loads, head included. The model computes what their code computes.",
+        help="checkpoints of other code to saved models",
+        description="Convert a training checkpoint by the code of Henkel 2021 (DOLG or hybrid) to a folder "
+        "that 'local-dir:OUT_DIR' loads, head included. The model computes what that code computes.",
     )
-    parser.add_argument("checkpoint", help="file of torch.save or safetensors; code in it is never run")
+    parser.add_argument("checkpoint", help="a file of torch.save, or safetensors; code in it is never run")
     parser.add_argument("model", help="the registered model that it is a checkpoint of")
     parser.add_argument("out_dir", help="folder to write; made if it is not there")
     parser.add_argument(
@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an argument of the architecture that is not the registered one, such as stem_stride=1 or "
+        help="an argument of the architecture in place of the registered one, such as stem_stride=1 or "
         "dilations=3,6,9; can be repeated",
     )
     parser.set_defaults(run=run)
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Convert, write the folder and print what became of the tensors.
 
     Raises:
-        ValueError: If an option is not as it should be, or the checkpoint does not fit the model.
+        ValueError: If an option has a wrong value, or the checkpoint does not fit the model.
         OSError: If a file cannot be read or the folder cannot be written.
     """
     if Path(arguments.out_dir).is_file():
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     except TypeError as error:
         raise ValueError(f"--set: an argument, or the type of its value, is wrong: {error}") from error
     if class_names is not None and head is None:
-        raise ValueError("--class-names: the checkpoint has no head, whose classes they could name")
+        raise ValueError("--class-names: the checkpoint has no head, so there are no classes to name")
     model.save_pretrained(arguments.out_dir, head=head, class_names=class_names)
     print(report)
     print(f"{arguments.model}{' and its head' if head is not None else ', no head'}: {arguments.out_dir}")

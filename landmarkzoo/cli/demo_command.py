@@ -9,7 +9,8 @@ from typing import Any
 
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.cli.printing import print_table
-from landmarkzoo.demo import Step, folder_album, picture_rows, rendered_album, run_steps
+from landmarkzoo.cli.shared_options import add_shared_options
+from landmarkzoo.demo import Step, folder_split, picture_rows, rendered_split, run_steps
 from landmarkzoo.reports import draw_rankings
 
 
@@ -19,15 +20,25 @@ def add_parser(commands: Any) -> None:
         "demo",
         help="embed, whiten, search, re-rank and measure, without network or data",
         description="Render landmarks (or take your own photos), embed them with ImageNet weights, whiten "
-        "the neck, search, re-rank, and print mAP@100 and GAP of each step.",
+        "the neck, search and rerank, and print mAP@100 and GAP of each step.",
     )
-    parser.add_argument("--photos", metavar="DIR", help="your own photos, one folder a landmark")
-    parser.add_argument("--out", default="landmarkzoo_demo.png", help="picture, default: %(default)s")
-    parser.add_argument("--landmarks", type=int, default=40, help="rendered, default: %(default)s")
-    parser.add_argument("--views", type=int, default=12, help="of each, default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="of the rendered landmarks")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read photos")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument("--photos", metavar="DIR", help="your own photos, one folder per landmark")
+    parser.add_argument(
+        "--out",
+        default="landmarkzoo_demo.png",
+        metavar="FILE",
+        help="picture to write (PNG), default: %(default)s",
+    )
+    parser.add_argument(
+        "--landmarks", type=int, default=40, metavar="N", help="landmarks to render, default: %(default)s"
+    )
+    parser.add_argument(
+        "--views", type=int, default=12, metavar="N", help="photos of each, default: %(default)s"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the rendered landmarks, default: %(default)s"
+    )
+    add_shared_options(parser, "--workers", "--quiet")
     parser.set_defaults(run=run)
 
 
@@ -36,24 +47,25 @@ def run(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
     out = Path(arguments.out)
     if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(f"cannot write {out}: no such folder")
+        raise FileNotFoundError(f"cannot write {out}: its folder does not exist")
     progress = not arguments.quiet
     if arguments.photos is not None:
-        album = folder_album(arguments.photos)
+        split = folder_split(arguments.photos)
     else:
-        album = rendered_album(arguments.landmarks, arguments.views, arguments.seed, progress=progress)
+        split = rendered_split(arguments.landmarks, arguments.views, arguments.seed, progress=progress)
     print(
-        f"{len(album.labels)} photos of {len(album.class_names)} landmarks: {len(album.train)} train, "
-        f"{len(album.index)} index, {len(album.query)} queries"
+        f"{len(split.targets)} photos of {len(split.classes)} landmarks: {len(split.train)} train, "
+        f"{len(split.index)} index, {len(split.query)} queries"
     )
-    steps = run_steps(album, progress=progress, num_workers=arguments.workers)
+    steps = run_steps(split, progress=progress, num_workers=arguments.workers)
     _print_steps(steps)
     last = steps[-1]
-    heading = f"{last.name[2:]}: mAP@100 {last.mean_average_precision:.3f}; in brackets, how many to find"
-    picture = draw_rankings(picture_rows(album, steps[-1].ranking), heading)
+    score = f"mAP@100 {last.mean_average_precision:.3f}"
+    heading = f"{last.name[2:]}: {score}; in brackets: relevant photos in the index"
+    picture = draw_rankings(picture_rows(split, last.ranking), heading)
     with atomic_write(out) as temporary:
         picture.save(temporary, format="PNG")
-    print(f"queries with their top results, right ones green, wrong ones red: {out}")
+    print(f"queries with their best results, right ones green, wrong ones red: {out}")
     print(f"{time.perf_counter() - start:.0f} s in all")
 
 

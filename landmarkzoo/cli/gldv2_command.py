@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from landmarkzoo.cli.printing import print_table
+from landmarkzoo.cli.shared_options import add_shared_options
 from landmarkzoo.datasets import build_gldv2_lists
 
 
@@ -15,12 +16,12 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "gldv2",
         help="build the lists GLDv2c and GLDv2x from the CSV files of Google Landmarks v2",
-        description="Read train.csv and train_clean.csv in ROOT or ROOT/metadata and write gldv2c.csv and "
+        description="Read train.csv and train_clean.csv in root or root/metadata and write gldv2c.csv and "
         "gldv2x.csv (id,landmark_id,class_id) and gldv2_classes.csv.",
     )
-    parser.add_argument("root", metavar="ROOT", help="folder of Google Landmarks v2")
+    parser.add_argument("root", help="folder of Google Landmarks v2")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_shared_options(parser, "--quiet")
     parser.set_defaults(run=run)
 
 
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Build the lists, write them and print their sizes."""
     out = Path(arguments.out)
     if not out.is_dir():
-        raise FileNotFoundError(f"cannot write to {out}: no such folder")
+        raise FileNotFoundError(f"cannot write to {out}: the folder does not exist")
     lists = build_gldv2_lists(arguments.root, progress=not arguments.quiet)
     lists.save(out)
     classes = f"{len(lists.landmark_ids):,}"

@@ -1,12 +1,9 @@
-"""Labels of photos on the command line: of a CSV file, or of the folders that the photos stand in."""
+"""Labels of photos on the command line: from a CSV file, or from the folders of the photos."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from landmarkzoo.datasets.csv_files import csv_error, csv_rows
 
@@ -16,11 +13,11 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
 
     Args:
         ids: Ids of the photos.
-        path: A CSV file with columns ``id`` and ``label``, empty for no landmark. Without one the name is the
-            first folder of an id, as in one folder a landmark.
+        path: A CSV file with columns ``id`` and ``label``, empty for no landmark; ``None``: the name is the
+            first folder of the id, as in a folder with one folder per landmark.
 
     Raises:
-        ValueError: If the file is not as it should be, a photo is not in it, or an id has no folder.
+        ValueError: If the file is wrong, a photo is missing in it, or an id has no folder.
 
     Examples:
         >>> label_names(["taj_mahal/1.jpg", "big_ben/day/2.jpg"], None)
@@ -30,14 +27,14 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
         loose = [id_ for id_ in ids if "/" not in id_]
         if loose:
             raise ValueError(
-                f"{len(loose)} photos stand in no folder that could name their landmark, the first is "
-                f"{loose[0]}: use one folder a landmark, or give a CSV file with columns id,label"
+                f"{len(loose)} photos are not in a folder that names their landmark, the first is "
+                f"{loose[0]}: use one folder per landmark, or give a CSV file with columns id,label"
             )
         return [id_.split("/", 1)[0] for id_ in ids]
     file, names = Path(path), dict[str, str | None]()
     for line, (id_, label) in csv_rows(file, ("id", "label")):
         if id_ in names:
-            raise csv_error(file, line, f"the id {id_!r} stands there twice")
+            raise csv_error(file, line, f"the id {id_!r} is there twice")
         names[id_] = label or None
     missing = [id_ for id_ in ids if id_ not in names]
     if missing:
@@ -46,10 +43,10 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
 
 
 def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
-    """The folder of each photo that is one of the known landmarks, wherever it stands in the path.
+    """The folder of each photo that is one of the known landmarks, at any level of its path.
 
     Raises:
-        ValueError: If a photo stands in none of them.
+        ValueError: If a photo is not in such a folder.
 
     Examples:
         >>> folders_among(["photos/taj_mahal/1.jpg"], {"taj_mahal", "big_ben"})
@@ -60,20 +57,8 @@ def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
         found = [part for part in id_.split("/")[:-1] if part in known]
         if not found:
             raise ValueError(
-                f"the query {id_!r} stands in no folder of a landmark of the index: give --labels, a CSV "
+                f"the query {id_!r} is not in a folder of a landmark of the index: give --labels, a CSV "
                 "file with columns id,label"
             )
         names.append(found[-1])
     return names
-
-
-def numbered(names: Sequence[str | None]) -> tuple[NDArray[np.int64], list[str]]:
-    """Names as labels (N,), -1 for ``None``, and the name of each label.
-
-    Examples:
-        >>> numbered(["b", None, "a", "b"])
-        (array([ 1, -1,  0,  1]), ['a', 'b'])
-    """
-    known = sorted({name for name in names if name is not None})
-    row: dict[str | None, int] = {name: label for label, name in enumerate(known)}
-    return np.array([row.get(name, -1) for name in names], dtype=np.int64), known

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from landmarkzoo.retrieval import Ranking
 
-_SHOWN = 10  # queries that are printed; all are written to the file
+_SHOWN = 10  # how many queries are printed; the file gets all
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -20,17 +20,16 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def show_ranking(ranking: Ranking, out: str | None, score: str) -> None:
-    """Write a ranking to a CSV file, if there is one, and print its first queries.
+    """Print the results of the first queries, and write all to a CSV file.
 
     Args:
-        ranking: Of Descriptors, so with ids.
-        out: The file.
-        score: What its scores are called.
+        ranking: A ranking with ids.
+        out: The file; ``None``: do not write one.
+        score: Heading of the scores.
     """
     if out is not None:
         ranking.to_csv(out)
     names, queries = ranking.ids, ranking.query_ids
-    assert names is not None
     assert queries is not None
     rows = [
         [queries[q], str(rank + 1), names[q, rank], f"{ranking.scores[q, rank]:.4f}"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import math
-from pathlib import Path
 from typing import Any
 
-from landmarkzoo._utils.atomic_writing import atomic_write
-from landmarkzoo.cli.photo_labels import label_names, numbered
+from landmarkzoo.cli.photo_labels import label_names
 from landmarkzoo.cli.printing import print_table
+from landmarkzoo.cli.shared_options import add_shared_options
 from landmarkzoo.recognition import recognize
 from landmarkzoo.retrieval import Descriptors
 
@@ -22,21 +20,27 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "recognize",
         help="the landmark in each photo, or none",
-        description="Name the landmark in each photo by its nearest labelled photos. Scores rank photos: the "
-        "lower, the likelier that there is no landmark; --threshold draws the line.",
+        description="Name the landmark in each photo by its nearest labelled photos. Photos "
+        "without a landmark have low scores; with --threshold they get no landmark.",
     )
-    parser.add_argument("queries", help="descriptors file that 'landmarkzoo embed' wrote")
+    add_shared_options(parser, "queries")
     parser.add_argument("train", help="descriptors file of labelled photos")
     parser.add_argument(
-        "--labels", metavar="CSV", help="labels of the train photos, columns id,label; default: their folders"
+        "--labels",
+        metavar="FILE",
+        help="CSV file with columns id,label: landmarks of the train photos; default: their folders",
     )
     parser.add_argument(
         "--non-landmark", metavar="FILE", help="descriptors file of photos that show no landmark"
     )
-    parser.add_argument("--neighbors", type=int, default=3, help="photos that vote, default: %(default)s")
-    parser.add_argument("--threshold", type=float, help="no landmark where the score is lower")
-    parser.add_argument("--out", help="CSV file to write: id,label,score,support1,...")
-    parser.add_argument("--device", help="such as cuda; default: cpu")
+    parser.add_argument(
+        "--neighbors", type=int, default=3, metavar="N", help="train photos that vote, default: %(default)s"
+    )
+    parser.add_argument(
+        "--threshold", type=float, metavar="X", help="photos of a lower score get no landmark"
+    )
+    parser.add_argument("--out", metavar="FILE", help="CSV file to write: id,label,score,support1,...")
+    add_shared_options(parser, "--device")
     parser.set_defaults(run=run)
 
 
@@ -44,12 +48,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Recognize, print the first photos and write the CSV file.
 
     Raises:
-        ValueError: If the threshold is no number.
+        ValueError: If the threshold is NaN.
     """
     if arguments.threshold is not None and math.isnan(arguments.threshold):
         raise ValueError("--threshold must be a number, got nan")
     queries, train = Descriptors.load(arguments.queries), Descriptors.load(arguments.train)
-    labels, names = numbered(label_names(train.ids, arguments.labels))
+    labels = label_names(train.ids, arguments.labels)
     others = None if arguments.non_landmark is None else Descriptors.load(arguments.non_landmark)
     found = recognize(
         queries,
@@ -59,29 +63,17 @@ def run(arguments: argparse.Namespace) -> None:
         neighbors=arguments.neighbors,
         device=arguments.device,
     )
-    answers = found.labels if arguments.threshold is None else found.above(arguments.threshold)
+    threshold = -math.inf if arguments.threshold is None else arguments.threshold
+    if arguments.out is not None:
+        found.to_csv(arguments.out, threshold=threshold)
+    answers = found.above(threshold)
     rows = [
-        [
-            id_,
-            "" if label < 0 else names[label],
-            f"{score:.4f}",
-            *(train.ids[row] if row >= 0 else "" for row in support),
-        ]
-        for id_, label, score, support in zip(queries.ids, answers, found.scores, found.support)
+        [id_, label or "", f"{score:.4f}", train.ids[support[0]]]
+        for id_, label, score, support in zip(queries.ids, answers, found.scores, found.support[:_SHOWN])
     ]
+    print_table(["id", "landmark", "score", "nearest"], rows)
+    if len(found) > _SHOWN:
+        print(f"... {len(found) - _SHOWN} more photos" + ("" if arguments.out else ": use --out"))
     if arguments.out is not None:
-        _write(Path(arguments.out), rows)
-    print_table(["id", "landmark", "score", "nearest"], [row[:4] for row in rows[:_SHOWN]])
-    if len(rows) > _SHOWN:
-        print(f"... {len(rows) - _SHOWN} more photos" + ("" if arguments.out else ": use --out"))
-    if arguments.out is not None:
-        print(f"{len(rows)} photos, {sum(bool(r[1]) for r in rows)} with a landmark: {arguments.out}")
-
-
-def _write(path: Path, rows: list[list[str]]) -> None:
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        support = [f"support{n}" for n in range(1, len(rows[0]) - 2)] if rows else []
-        csv.writer(file).writerows([["id", "label", "score", *support], *rows])
+        with_landmark = sum(label is not None for label in answers)
+        print(f"{len(found)} photos, {with_landmark} with a landmark: {arguments.out}")

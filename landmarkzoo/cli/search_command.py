@@ -1,4 +1,4 @@
-"""``landmarkzoo search``: best index images of each query."""
+"""``landmarkzoo search``: the most similar photos of an index for each query."""
 
 from __future__ import annotations
 
@@ -8,30 +8,41 @@ from typing import Any
 
 from landmarkzoo.cli.photo_labels import folders_among, label_names
 from landmarkzoo.cli.printing import show_ranking
-from landmarkzoo.reports.ranking_page import write_ranking_page
+from landmarkzoo.cli.shared_options import add_shared_options
+from landmarkzoo.reports import write_ranking_page
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("search", help="best index images of each query")
-    parser.add_argument("queries", help="descriptors file that 'landmarkzoo embed' wrote")
-    parser.add_argument("index", help="descriptors file; the queries' own file searches it in itself")
-    parser.add_argument("-k", type=int, default=10, help="results a query, default: %(default)s")
-    parser.add_argument("--out", help="CSV file to write: query,rank,id,score")
-    parser.add_argument("--device", help="such as cuda; default: cpu")
-    parser.add_argument("--report", metavar="HTML", help="one page with photos of queries and results")
-    parser.add_argument("--photos", metavar="DIR", help="where the photos of the report lie")
-    parser.add_argument("--query-photos", metavar="DIR", help="where those of the queries lie, if elsewhere")
-    parser.add_argument(
-        "--folder-labels", action="store_true", help="mark results: folders name the landmarks of photos"
+    parser = commands.add_parser(
+        "search",
+        help="the most similar photos of an index for each query",
+        description="Search an index by the cosine of descriptors: the best results for each query photo.",
     )
-    parser.add_argument("--labels", metavar="CSV", help="mark results: a file with columns id,label")
+    add_shared_options(parser, "queries")
+    parser.add_argument(
+        "index", help="descriptors file of the photos to search; the same file: each photo among the others"
+    )
+    add_shared_options(parser, "-k")
+    parser.add_argument("--out", metavar="FILE", help="CSV file to write: query,rank,id,score")
+    add_shared_options(parser, "--device")
+    parser.add_argument("--report", metavar="FILE", help="HTML page to write, with queries and their results")
+    parser.add_argument("--photos", metavar="DIR", help="folder of the photos, for the report")
+    parser.add_argument("--query-photos", metavar="DIR", help="folder of the query photos, if it is another")
+    parser.add_argument(
+        "--folder-labels",
+        action="store_true",
+        help="mark right and wrong results in the report by the folders of the photos",
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", help="mark them by a CSV file with columns id,label instead"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Search, print the first queries and write the CSV file."""
+    """Search, print the results of the first queries, and write the files."""
     queries, index = Descriptors.load(arguments.queries), Descriptors.load(arguments.index)
     ranking = search(
         queries,
@@ -49,7 +60,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str], index: list[str]) -> None:
     photos = arguments.photos or arguments.query_photos
     if photos is None:
-        raise ValueError("--report needs the photos: --photos DIR, and --query-photos DIR if they lie apart")
+        raise ValueError(
+            "--report needs the photos: --photos DIR, and --query-photos DIR if the queries are elsewhere"
+        )
     for folder in (photos, arguments.query_photos or photos):
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"--report: no such folder of photos: {folder}")

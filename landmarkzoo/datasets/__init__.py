@@ -1,4 +1,4 @@
-"""Labelled photos: data sets with ids, labels and, where they have one, a split."""
+"""Labelled photos: map-style data sets with ids, as in torchvision; and submissions to competitions."""
 
 from landmarkzoo.datasets.csv_photos import CsvPhotos
 from landmarkzoo.datasets.gldv2 import (
@@ -11,6 +11,7 @@ from landmarkzoo.datasets.gldv2 import (
 )
 from landmarkzoo.datasets.image_folder import ImageFolder
 from landmarkzoo.datasets.oxford_paris import RevisitedOxford, RevisitedParis, RevisitedPhotos
+from landmarkzoo.datasets.photo_dataset import PhotoDataset, PhotoFiles
 from landmarkzoo.datasets.submissions import (
     RecognitionSubmission,
     read_recognition_submission,
@@ -25,6 +26,8 @@ __all__ = [
     "GLDv2Lists",
     "ImageFolder",
     "ImageList",
+    "PhotoDataset",
+    "PhotoFiles",
     "RecognitionSubmission",
     "RevisitedOxford",
     "RevisitedParis",

@@ -20,7 +20,7 @@ def csv_rows(
 ) -> Iterator[tuple[int, list[str]]]:
     r"""Line number and cells of every row; columns are found by their names in the header.
 
-    Other columns are ignored, empty lines are left out. A row that spans lines counts from its first.
+    Other columns are ignored and empty lines left out. A row that spans lines has the number of its first.
 
     Args:
         path: A CSV file with a header, UTF-8.
@@ -30,7 +30,7 @@ def csv_rows(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If a column is missing, a row has more or fewer cells than the header, or the file is
-            no CSV; with file and line.
+            not CSV; with file and line.
 
     Examples:
         >>> import pathlib, tempfile
@@ -41,8 +41,8 @@ def csv_rows(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no CSV file {path}")
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # raised only: others may rely on theirs
+        raise FileNotFoundError(f"no such CSV file: {path}")
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # never lowered: others may rely on it
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         line = 1
@@ -57,7 +57,7 @@ def csv_rows(
                     raise csv_error(path, line, f"{len(row)} cells, but the header has {len(header)} columns")
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise csv_error(path, line, f"no CSV: {error}") from error
+            raise csv_error(path, line, f"not CSV: {error}") from error
         except UnicodeDecodeError as error:  # text is decoded in blocks, so the line is not known exactly
             raise csv_error(
                 path, line, f"at or after this line the file is not UTF-8: {error.reason}"
@@ -69,16 +69,16 @@ def csv_header(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the first line is no CSV in UTF-8.
+        ValueError: If the first line is not CSV in UTF-8.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no CSV file {path}")
+        raise FileNotFoundError(f"no such CSV file: {path}")
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
             return next(csv.reader(file, strict=True), [])
         except (csv.Error, UnicodeDecodeError) as error:
-            raise csv_error(path, 1, f"no CSV in UTF-8: {error}") from error
+            raise csv_error(path, 1, f"not CSV in UTF-8: {error}") from error
 
 
 def csv_error(path: str | Path, line: int, what: str) -> ValueError:
@@ -90,7 +90,7 @@ def whole_number(text: str, path: str | Path, line: int, name: str) -> int:
     """A non-negative integer of a CSV file.
 
     Raises:
-        ValueError: If it is none; with file and line.
+        ValueError: If the text is something else; with file and line.
     """
     if not (text.isascii() and text.isdigit()):
         raise csv_error(path, line, f"{name} must be a non-negative integer, got {text!r}")

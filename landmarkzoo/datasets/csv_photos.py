@@ -1,4 +1,4 @@
-"""A list of your own: a CSV file with a path and, if known, a label a photo."""
+"""A list of your own: a CSV file with the path of each photo and, if known, its label."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.datasets.csv_files import csv_error, csv_header, csv_rows
-from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
 
 
-class CsvPhotos(PhotosOnDisk):
+class CsvPhotos(PhotoFiles):
     r"""Photos that a CSV file lists, with or without labels.
 
     Args:
@@ -20,23 +20,27 @@ class CsvPhotos(PhotosOnDisk):
         path_column: Column of the paths.
         label_column: Column of the labels, any text. ``None``: ``label`` if there is such a column, otherwise
             the photos have no labels.
+        transform: From an RGB PIL image to what ``dataset[i]`` gives; ``None`` leaves it.
+        target_transform: The same for the label.
 
     Attributes:
         ids: Paths as they stand in the file, in its order.
-        labels: Label (N,) of each photo, the row of its name in ``class_names``; -1 where the cell is empty.
-        class_names: Labels as they stand in the file, sorted; by value where all are whole numbers.
+        targets: Label (N,) of each photo, int64, the row of its name in ``classes``; -1 where the cell is
+            empty.
+        classes: Labels as they stand in the file, sorted; by value where all are whole numbers.
+        class_to_idx: Label of each name.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, a row is too long or too short, a path is empty or stands there
-            twice (with file and line), or there are no photos.
+        ValueError: If a column is missing, a row is too long or too short, a path is empty or listed twice
+            (with file and line), or there are no photos.
 
     Examples:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "photos.csv"
         >>> _ = path.write_text("path,label\n1.jpg,Big Ben\n2.jpg,\n3.jpg,Altes Rathaus\n")
         >>> photos = lz.datasets.CsvPhotos(path)
-        >>> photos.ids, photos.labels, photos.class_names
+        >>> photos.ids, photos.targets, photos.classes
         (['1.jpg', '2.jpg', '3.jpg'], array([ 1, -1,  0]), ['Altes Rathaus', 'Big Ben'])
         >>> photos.missing()
         ['1.jpg', '2.jpg', '3.jpg']
@@ -49,18 +53,18 @@ class CsvPhotos(PhotosOnDisk):
         *,
         path_column: str = "path",
         label_column: str | None = None,
+        transform: PhotoTransform = None,
+        target_transform: TargetTransform = None,
     ) -> None:
+        super().__init__(transform, target_transform)
         self.csv = Path(path)
         self.root = self.csv.parent if root is None else Path(root)
         header = csv_header(path)
+        has = f"the columns are {', '.join(header)}" if header else "the file is empty"
         for column in (path_column, label_column):
             if column is not None and column not in header:
-                raise csv_error(
-                    path,
-                    1,
-                    f"no column {column!r}, the columns are {', '.join(header) or 'none'}; path_column and "
-                    f"label_column name others.{did_you_mean(column, header)}",
-                )
+                how = f"path_column and label_column name other columns.{did_you_mean(column, header)}"
+                raise csv_error(path, 1, f"no column {column!r}, {has}; {how}")
         if label_column is None and "label" in header:
             label_column = "label"
         columns = [path_column] if label_column is None else [path_column, label_column]
@@ -73,16 +77,17 @@ class CsvPhotos(PhotosOnDisk):
         if not label_of:
             raise ValueError(f"{path} lists no photos: it has a header only")
         self.ids = list(label_of)
-        self.class_names = _sorted_names(set(label_of.values()) - {""})
-        rows = {name: row for row, name in enumerate(self.class_names)} | {"": -1}
-        self.labels = np.array([rows[name] for name in label_of.values()], dtype=np.int64)
+        self.classes = _sorted_names(set(label_of.values()) - {""})
+        self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
+        labels = [self.class_to_idx.get(name, -1) for name in label_of.values()]
+        self.targets = np.array(labels, dtype=np.int64)
 
     def path(self, position: int) -> Path:
         """File of a photo, there or not."""
         return self.root / self.ids[position]
 
     def __repr__(self) -> str:
-        names = f"{len(self.class_names)} landmarks" if self.class_names else "without labels"
+        names = f"{len(self.classes)} landmarks" if self.classes else "without labels"
         return f"CsvPhotos({str(self.csv)!r}: {len(self)} photos, {names})"
 
 

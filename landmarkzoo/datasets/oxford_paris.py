@@ -1,4 +1,4 @@
-"""Revisited Oxford and Revisited Paris (Radenovic et al. 2018)."""
+"""Revisited Oxford and Revisited Paris."""
 
 from __future__ import annotations
 
@@ -10,44 +10,51 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
-from landmarkzoo.datasets.restricted_pickle import restricted_pickle_load
+from landmarkzoo.datasets import restricted_pickle
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform
 from landmarkzoo.photos import PhotoError
 
-# Boxes were drawn by hand and may pass the border by a little; by more, the photo is not the one they were
-# drawn on.
+# Boxes were drawn by hand, so they may pass the border by a few pixels. If one passes it by more, the photo
+# is not the one that it was drawn on.
 _BEYOND_BORDER = 16
 
 
-class RevisitedPhotos(PhotosOnDisk):
+class RevisitedPhotos(PhotoFiles):
     """The queries or the index of a Revisited data set.
 
     Attributes:
         ids: Names without suffix.
-        labels: -1 for each: the ground truth is lists, not labels.
-        boxes: The queries' boxes (Q, 4), pixels x1, y1, x2, y2, which are cut out of them already; ``None``
-            for the index, whose photos are whole.
+        targets: -1 for each: the ground truth is lists, not labels.
+        boxes: Box (Q, 4) of each query, pixels x1, y1, x2, y2, that the photo is cropped to; ``None`` for the
+            index, whose photos are whole.
     """
 
-    def __init__(self, folder: Path, ids: list[str], boxes: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ids: list[str],
+        boxes: NDArray[np.float64] | None = None,
+        transform: PhotoTransform = None,
+    ) -> None:
+        super().__init__(transform)
         self.folder = folder
         self.ids = ids
-        self.labels = np.full(len(ids), -1, dtype=np.int64)
-        self.class_names = []
+        self.targets = np.full(len(ids), -1, dtype=np.int64)
+        self.classes = []
         self.boxes = boxes
 
     def path(self, position: int) -> Path:
         """File of a photo, there or not."""
         return self.folder / f"{self.ids[position]}.jpg"
 
-    def __getitem__(self, position: int) -> Image.Image:
-        """Decode a photo; of a query only its box.
+    def photo(self, position: int) -> Image.Image:
+        """A photo alone, as RGB PIL image, not transformed; of a query only its box.
 
         Raises:
             FileNotFoundError: If its file is missing.
             PhotoError: If the file cannot be decoded, or is smaller than its box.
         """
-        photo = super().__getitem__(position)
+        photo = super().photo(position)
         if self.boxes is None:
             return photo
         x1, y1, x2, y2 = self.boxes[position].tolist()
@@ -66,11 +73,11 @@ class RevisitedPhotos(PhotosOnDisk):
 
 
 class _Revisited:
-    """What the two data sets share."""
+    """What the two data sets have in common."""
 
     _name: ClassVar[str]
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, transform: PhotoTransform = None) -> None:
         tried = [Path(root) / f"gnd_{self._name}.pkl", Path(root) / self._name / f"gnd_{self._name}.pkl"]
         path = next((path for path in tried if path.is_file()), None)
         if path is None:
@@ -78,7 +85,7 @@ class _Revisited:
                 f"no gnd_{self._name}.pkl: looked for {' and '.join(map(str, tried))}. It and the photos "
                 "(jpg/) are at http://cmp.felk.cvut.cz/revisitop/"
             )
-        content = restricted_pickle_load(path)
+        content = restricted_pickle.load(path)
         if not isinstance(content, dict) or not {"imlist", "qimlist", "gnd"} <= content.keys():
             has = list(content) if isinstance(content, dict) else type(content).__name__
             raise ValueError(f"{path} must be a dict with imlist, qimlist and gnd, got {has}")
@@ -91,34 +98,37 @@ class _Revisited:
             _entry(entry, len(index), f"{path}: gnd[{row}]") for row, entry in enumerate(entries)
         ]
         boxes = np.array([entry["bbx"] for entry in self.gnd], dtype=np.float64).reshape(-1, 4)
-        self.queries = RevisitedPhotos(self.root / "jpg", queries, boxes)
-        self.index = RevisitedPhotos(self.root / "jpg", index)
+        self.queries = RevisitedPhotos(self.root / "jpg", queries, boxes, transform)
+        self.index = RevisitedPhotos(self.root / "jpg", index, None, transform)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.queries)} queries, {len(self.index)} index photos)"
 
 
 class RevisitedOxford(_Revisited):
-    """Revisited Oxford: 70 queries, 4,993 index photos, three levels of difficulty.
+    """Revisited Oxford ([Radenovic et al. 2018](https://arxiv.org/abs/1803.11285)).
+
+    70 queries, 4,993 index photos, three levels of difficulty.
 
     The clean landmarks of Google Landmarks v2 overlap those of 36 of the 70 queries: say so beside scores of
     models that were trained on it.
 
     Args:
         root: Folder with ``gnd_roxford5k.pkl`` and the photos in ``jpg/``, or the folder above with both in
-            ``roxford5k/``. The pickle is read without running code of it.
+            ``roxford5k/``. The pickle is read without running any code of it.
+        transform: From an RGB PIL image to what ``queries[i]`` and ``index[i]`` give; ``None`` leaves it.
 
     Attributes:
-        queries: The queries, each cut to its box, as the protocol asks for: :class:`RevisitedPhotos`.
+        queries: The queries, each cropped to its box, as the protocol asks for: :class:`RevisitedPhotos`.
         index: The photos that are searched.
         gnd: For each query a dict of lists: rows of the index ``easy``, ``hard`` and ``junk``, and the box
             ``bbx``.
 
     Raises:
-        FileNotFoundError: If the pickle is not there; says where it was looked for. Photos are looked for
-            when they are asked for, ``queries.missing()`` and ``index.missing()`` list those that are not
-            there.
-        ValueError: If the pickle holds anything but plain containers and numbers, or not this ground truth.
+        FileNotFoundError: If the pickle is missing; the message says where it was looked for. Photos are
+            looked for when they are asked for; ``queries.missing()`` and ``index.missing()`` list the missing
+            ones.
+        ValueError: If the pickle holds anything but plain containers and numbers, or another content.
 
     Examples:
         >>> import pathlib, pickle, tempfile
@@ -135,7 +145,9 @@ class RevisitedOxford(_Revisited):
 
 
 class RevisitedParis(_Revisited):
-    """Revisited Paris: 70 queries, 6,322 index photos, three levels of difficulty.
+    """Revisited Paris ([Radenovic et al. 2018](https://arxiv.org/abs/1803.11285)).
+
+    70 queries, 6,322 index photos, three levels of difficulty.
 
     The clean landmarks of Google Landmarks v2 overlap those of 38 of the 70 queries: say so beside scores of
     models that were trained on it. It has what :class:`RevisitedOxford` has.
@@ -143,6 +155,7 @@ class RevisitedParis(_Revisited):
     Args:
         root: Folder with ``gnd_rparis6k.pkl`` and the photos in ``jpg/``, or the folder above with both in
             ``rparis6k/``.
+        transform: From an RGB PIL image to what ``queries[i]`` and ``index[i]`` give; ``None`` leaves it.
     """
 
     _name = "rparis6k"
@@ -162,8 +175,8 @@ def _entry(entry: Any, photos: int, what: str) -> dict[str, list[Any]]:
     missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
     if missing:
         raise ValueError(
-            f"{what} has no {', '.join(missing)}: the Revisited ground truth has {', '.join(needed)}; "
-            "that of the original Oxford and Paris, with ok and junk, is another"
+            f"{what} has no {', '.join(missing)}: the Revisited ground truth has {', '.join(needed)}; the "
+            "files of the original Oxford and Paris, with ok and junk, do not fit"
         )
     box = np.asarray(entry["bbx"], dtype=np.float64)
     if box.shape != (4,) or not np.isfinite(box).all() or not (box[0] < box[2] and box[1] < box[3]):

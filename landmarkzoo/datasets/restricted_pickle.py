@@ -1,4 +1,4 @@
-"""Pickles without code: plain containers and arrays of numbers, all else is refused."""
+"""Pickles without code: plain containers and arrays of numbers; everything else is refused."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def restricted_pickle_load(path: str | Path) -> Any:
+def load(path: str | Path) -> Any:
     """Read a pickle of dicts, lists, tuples, sets, strings, numbers, and numpy arrays and scalars of numbers.
 
-    A pickle may name any function to be called when it is read. This reader knows none: arrays are built by
-    code of its own, which is safe also for what numpy's own pickle functions trust, such as arrays of
-    pointers. Pickles of Python 2 are read too.
+    A pickle may name any function, which is called when the pickle is read. This reader calls none of them:
+    it builds arrays by code of its own, which also refuses what numpy's pickle functions trust, such as
+    arrays of pointers. Pickles of Python 2 are read too.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the pickle asks for anything else (names it), or is damaged.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {path}")
+        raise FileNotFoundError(f"no such file: {path}")
     with Path(path).open("rb") as file:
         try:
-            return _PlainUnpickler(file, encoding="latin1").load()
+            return _RestrictedUnpickler(file, encoding="latin1").load()
         except _RefusedError as error:
             raise ValueError(
                 f"{path} asks for {error}: refused, only plain containers, numbers, text and arrays of "
@@ -33,15 +33,15 @@ def restricted_pickle_load(path: str | Path) -> Any:
             ) from None
         except Exception as error:  # damaged pickles make the reader raise nearly anything
             raise ValueError(
-                f"{path} is no pickle or is damaged: {error} ({type(error).__name__})"
+                f"{path} is not a pickle, or is damaged: {error} ({type(error).__name__})"
             ) from error
 
 
 class _RefusedError(Exception):
-    """A class or function that a pickle must not have."""
+    """A class or function that a pickle must not name."""
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _RestrictedUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy._core", "numpy.core")  # as numpy < 2 calls it
         if (module, name) not in _ALLOWED:

@@ -24,7 +24,10 @@ class _Ranking(Protocol):
     def query_ids(self) -> list[str] | None: ...
 
     @property
-    def ids(self) -> NDArray[Any] | None: ...
+    def index_ids(self) -> list[str] | None: ...
+
+    @property
+    def ids(self) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,7 @@ def write_recognition_submission(
     labels: NDArray[Any] | Tensor | Sequence[int],
     scores: NDArray[Any] | Tensor | Sequence[float],
 ) -> None:
-    r"""Write ``id,landmarks``: of each test image "label score", or nothing where the label is -1.
+    r"""Write ``id,landmarks``: "label score" for each test image, or nothing if the label is -1.
 
     Args:
         path: The file to write; it appears whole or not at all.
@@ -60,7 +63,7 @@ def write_recognition_submission(
     Raises:
         FileNotFoundError: If the folder does not exist.
         TypeError: If labels are not integers.
-        ValueError: If lengths differ, an id has spaces, control characters, or stands there twice, a label is
+        ValueError: If lengths differ, an id has spaces or control characters or is given twice, a label is
             below -1, or a score is not finite.
 
     Examples:
@@ -96,8 +99,7 @@ def read_recognition_submission(path: str | Path) -> RecognitionSubmission:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column, an id or a prediction is wrong, or an id stands there twice; with file and
-            line.
+        ValueError: If a column, an id or a prediction is wrong, or an id is listed twice; with file and line.
     """
     ids: dict[str, None] = {}
     labels, scores = [], []
@@ -114,17 +116,16 @@ def read_recognition_submission(path: str | Path) -> RecognitionSubmission:
 def write_retrieval_submission(
     path: str | Path, results: _Ranking | Mapping[str, Iterable[str]], *, k: int = 100
 ) -> None:
-    r"""Write ``id,images``: of each test image its best index images, best first, separated by spaces.
+    r"""Write ``id,images``: the best index images for each test image, best first, separated by spaces.
 
     Args:
         path: The file to write; it appears whole or not at all.
-        results: A ``Ranking`` of ``Descriptors``, or the ids of the index images of each test id.
+        results: A ``Ranking`` of ``Descriptors``, or a dict from each test id to the ids of its index images.
         k: How many are written at most; the competition counts 100.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If the ranking has no ids, or an id has spaces or control characters or stands there
-            twice.
+        ValueError: If the ranking has no ids, or an id has spaces or control characters or is given twice.
 
     Examples:
         >>> import pathlib, tempfile
@@ -142,7 +143,7 @@ def write_retrieval_submission(
         if alone:
             raise TypeError(f"the images of {alone[0]!r} must be a list of ids, got {results[alone[0]]!r}")
         queries, images = list(results), [list(found) for found in results.values()]
-    elif results.query_ids is None or results.ids is None:
+    elif results.query_ids is None or results.index_ids is None:
         raise ValueError("the ranking has no ids: search with Descriptors on both sides, which have them")
     else:
         queries = results.query_ids
@@ -154,11 +155,11 @@ def write_retrieval_submission(
 def read_retrieval_submission(path: str | Path) -> dict[str, list[str]]:
     """Read what :func:`write_retrieval_submission` or anyone else wrote: index ids of each test id.
 
-    An image that stands there twice is kept: metrics decide what it counts.
+    An image that is listed twice is kept: metrics decide how it counts.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column or id is wrong, or an id stands there twice; with file and line.
+        ValueError: If a column or id is wrong, or an id is listed twice; with file and line.
     """
     ids: dict[str, None] = {}
     results = {}

@@ -1,6 +1,6 @@
-"""The whole way from photos to answers, on rendered landmarks or a folder of the user's."""
+"""The demo: from photos to answers, on rendered landmarks or on a folder of one's own."""
 
-from landmarkzoo.demo.albums import Album, folder_album, rendered_album
+from landmarkzoo.demo.demo_split import DemoSplit, folder_split, rendered_split
 from landmarkzoo.demo.steps import Step, picture_rows, run_steps
 
-__all__ = ["Album", "Step", "folder_album", "picture_rows", "rendered_album", "run_steps"]
+__all__ = ["DemoSplit", "Step", "folder_split", "picture_rows", "rendered_split", "run_steps"]

@@ -1,4 +1,4 @@
-"""The steps of the demo, each measured."""
+"""The steps of the demo, each with its scores and its time."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 from torch import nn
 from torch.utils.data import Dataset, Subset
 
-from landmarkzoo.demo.albums import Album
+from landmarkzoo.demo.demo_split import DemoSplit
 from landmarkzoo.embedding import embed, whiten_neck
 from landmarkzoo.metrics import gap, mean_average_precision
 from landmarkzoo.models import create_model
-from landmarkzoo.reports.ranking_picture import RankedPhotos
+from landmarkzoo.reports import RankedPhotos
 from landmarkzoo.rerank import soft_discriminative, vote
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 
 MODEL = "efficientnet_lite0_gem"
 
-# Ten times the default of `whiten_neck`: an album of some hundred photos spans fewer directions than a
-# descriptor has, and the weakest of them are noise. On a thousand photos the two come out alike.
+# Ten times the default of `whiten_neck`: some hundred photos span fewer directions than a descriptor has, and
+# the weakest of these are noise. On a thousand photos both values give the same scores.
 SHRINKAGE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one step brings and costs.
+    """Scores and time of one step.
 
     Attributes:
         name: What was done.
-        ranking: Index photos of each query.
-        mean_average_precision: mAP@100 of the queries that have a landmark.
-        gap: GAP of the queries' votes among the train photos.
+        ranking: Index photos for each query, best first.
+        mean_average_precision: mAP@100 over the queries that show a landmark.
+        gap: GAP of recognition by the vote of the train photos.
         seconds: Wall time.
     """
 
@@ -44,72 +44,72 @@ class Step:
     seconds: float
 
 
-def run_steps(album: Album, *, progress: bool = True, num_workers: int = 0) -> list[Step]:
-    """Frozen, whitened, re-ranked.
+def run_steps(split: DemoSplit, *, progress: bool = True, num_workers: int = 0) -> list[Step]:
+    """Search with frozen features, then with a whitened neck, then re-rank.
 
     Args:
-        album: Labelled photos with their parts.
+        split: Labelled photos.
         progress: Show progress bars on stderr.
         num_workers: Processes that read photos.
 
     Raises:
-        WeightsNotFoundError: If the ImageNet weights are not to be had.
+        WeightsNotFoundError: If the ImageNet weights cannot be found.
     """
     steps = []
 
     def embedded(model: nn.Module) -> Descriptors:
-        return embed(model, album.photos, num_workers=num_workers, progress=progress)
+        return embed(model, split.photos, num_workers=num_workers, progress=progress)
 
     start = time.perf_counter()
     frozen = embedded(create_model(MODEL, pretrained_backbone=True, neck="none"))
-    ranking = search(frozen[album.query], frozen[album.index])
+    ranking = search(frozen[split.query], frozen[split.index])
     name = f"ImageNet lite0, GeM ({frozen.vectors.shape[1]}-d)"
-    steps.append(_step(name, album, frozen, ranking, start))
+    steps.append(_step(name, split, frozen, ranking, start))
 
     start = time.perf_counter()
     model = create_model(MODEL, pretrained_backbone=True)
-    train_photos = Subset(cast("Dataset[Any]", album.photos), album.train.tolist())
+    train_photos = Subset(cast("Dataset[Any]", split.photos), split.train.tolist())
     whiten_neck(model, train_photos, shrinkage=SHRINKAGE, num_workers=num_workers, progress=progress)
     whitened = embedded(model)
-    query, index, train = (whitened[rows] for rows in (album.query, album.index, album.train))
+    query, index, train = (whitened[rows] for rows in (split.query, split.index, split.train))
     name = f"+ whitened neck ({model.embedding_dim}-d)"
-    steps.append(_step(name, album, whitened, search(query, index), start))
+    steps.append(_step(name, split, whitened, search(query, index), start))
 
     start = time.perf_counter()
-    ranking = soft_discriminative(query, index, train, album.labels[album.train])
-    steps.append(_step("+ soft discriminative re-ranking", album, whitened, ranking, start))
+    ranking = soft_discriminative(query, index, train, split.targets[split.train])
+    steps.append(_step("+ soft discriminative re-ranking", split, whitened, ranking, start))
     return steps
 
 
-def picture_rows(album: Album, ranking: Ranking, *, rows: int = 8, top: int = 5) -> list[RankedPhotos]:
-    """Queries with a landmark, spread over all of them, each with its first results."""
-    asked = np.flatnonzero(album.labels[album.query] >= 0)
-    chosen = asked[np.linspace(0, len(asked) - 1, min(rows, len(asked))).round().astype(int)]
-    return [_picture_row(album, ranking, int(q), top) for q in chosen]
+def picture_rows(split: DemoSplit, ranking: Ranking, *, rows: int = 8, top: int = 5) -> list[RankedPhotos]:
+    """Some queries that show a landmark, evenly spread, each with its first results."""
+    shown = np.flatnonzero(split.targets[split.query] >= 0)
+    chosen = shown[np.linspace(0, len(shown) - 1, min(rows, len(shown))).round().astype(int)]
+    return [_picture_row(split, ranking, int(q), top) for q in chosen]
 
 
-def _picture_row(album: Album, ranking: Ranking, query: int, top: int) -> RankedPhotos:
-    photos = cast("Dataset[Any]", album.photos)
-    row = int(album.query[query])
+def _picture_row(split: DemoSplit, ranking: Ranking, query: int, top: int) -> RankedPhotos:
+    photos = cast("Dataset[Any]", split.photos)
+    row = int(split.query[query])
     results = []
     for position, score in zip(ranking.indices[query, :top], ranking.scores[query, :top]):
-        found = int(album.index[position])
-        right = bool(album.labels[found] == album.labels[row])
-        results.append((photos[found], f"{score:.2f} {_name(album, found)}", right))
-    to_find = int((album.labels[album.index] == album.labels[row]).sum())
-    return RankedPhotos(photos[row], f"({to_find}) {_name(album, row)}", results)
+        found = int(split.index[position])
+        right = bool(split.targets[found] == split.targets[row])
+        results.append((photos[found][0], f"{score:.2f} {_name(split, found)}", right))
+    to_find = int((split.targets[split.index] == split.targets[row]).sum())
+    return RankedPhotos(photos[row][0], f"({to_find}) {_name(split, row)}", results)
 
 
-def _name(album: Album, row: int) -> str:
-    label = int(album.labels[row])
-    return album.class_names[label] if label >= 0 else "no landmark"
+def _name(split: DemoSplit, row: int) -> str:
+    label = int(split.targets[row])
+    return split.classes[label] if label >= 0 else "no landmark"
 
 
-def _step(name: str, album: Album, descriptors: Descriptors, ranking: Ranking, start: float) -> Step:
-    index_labels, query_labels = album.labels[album.index], album.labels[album.query]
+def _step(name: str, split: DemoSplit, descriptors: Descriptors, ranking: Ranking, start: float) -> Step:
+    index_labels, query_labels = split.targets[split.index], split.targets[split.query]
     relevant = [np.flatnonzero((index_labels == label) & (label >= 0)) for label in query_labels]
     precision = mean_average_precision(ranking.indices, relevant, skip_empty=True)
-    votes = vote(descriptors[album.query], descriptors[album.train], album.labels[album.train])
+    votes = vote(descriptors[split.query], descriptors[split.train], split.targets[split.train])
     truth = [[label] if label >= 0 else [] for label in query_labels.tolist()]
     score = gap(votes.labels, votes.confidence, truth)
     return Step(name, ranking, precision, score, time.perf_counter() - start)

@@ -46,11 +46,12 @@ def embed(
 
     Args:
         model: A landmarkzoo model, or any module (B, 3, H, W) -> (B, D) together with a ``transform``.
-        photos: A folder (all levels), paths, PIL images, uint8 arrays (H, W, 3), a map-style ``Dataset`` of
-            these, or a float tensor (N, 3, H, W) that is transformed already.
+        photos: A folder (all levels), paths, PIL images, uint8 arrays (H, W, 3), a map-style data set whose
+            items are these, ``(image, label)`` or ``{"image": ...}``, or a float tensor (N, 3, H, W) that is
+            transformed already.
         transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
         batch_size: Photos a forward pass.
-        num_workers: Processes that read photos; 0 reads in this one.
+        num_workers: Processes that read photos; 0: this process reads them.
         device: Where the model runs; where it is if ``None``. It is moved back afterwards.
         precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
         progress: Show a progress bar with photos/s on stderr.
@@ -58,16 +59,16 @@ def embed(
         out: Save to this file. If the photos are files, a killed job that is started again goes on where it
             was; a transform of your own then needs the same ``repr`` in both runs.
         scales: Sizes of the transformed image, whose descriptors of length 1 are averaged.
-        flip: Average with those of each in a mirror.
+        flip: Average also with the descriptors of the mirrored images.
         boxes: Crop each photo before anything else: (x1, y1, x2, y2) in pixels, or ``None`` for all of it.
 
     Returns:
-        Descriptors; ids are paths relative to the folder, paths as given, the ``ids`` of a data set, or
-        running numbers for images in memory.
+        Descriptors. Their ids are paths relative to the folder, paths as given, the ``ids`` of a data set (a
+        ``Subset`` has those of its data set), or running numbers for images in memory.
 
     Raises:
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
-        TypeError: If ``photos`` is none of these, or a transform is needed and not given.
+        TypeError: If ``photos`` is something else, or the model needs a ``transform`` and has none.
         ValueError: If no photo can be read, an option is wrong, or the model gives NaN.
 
     Examples:
@@ -75,14 +76,14 @@ def embed(
         >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
         (2, 512)
     """
-    source, views = _cropped_source(photos, boxes), TestTimeAugmentation.of(scales, flip)
+    source, views = _cropped_source(photos, boxes), TestTimeAugmentation(scales, flip)
     transform = transform or create_transform(model)
     origin = {**provenance_of(model, transform), **views.provenance}
     job = _Job(source, origin, out, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     with job, job.bar(progress) as bar, evaluating(model, device) as where:
         for batch in photo_batches(source, transform, start=job.seen, **options):
-            job.add(batch, views.describe(model, batch.images, where, precision))
+            job.add(batch, views.embed(model, batch.images, where, precision))
             bar.update(len(batch))
     return job.finish()
 
@@ -135,7 +136,7 @@ class _Job:
         """Take a batch and its vectors (B, D).
 
         Raises:
-            PhotoError: If a photo of it could not be read, and none is to be skipped.
+            PhotoError: If a photo of it could not be read and is not to be skipped.
             ValueError: If a vector is not finite.
         """
         if batch.errors and not self.skip:

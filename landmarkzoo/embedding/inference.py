@@ -1,4 +1,4 @@
-"""Run a model over batches and leave it as it was."""
+"""Run a model on batches of images, and leave it as it was."""
 
 from __future__ import annotations
 

@@ -29,15 +29,15 @@ def provenance_of(model: nn.Module, transform: object) -> dict[str, str]:
 def weights_fingerprint(model: nn.Module) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a model's arguments and state dict.
 
-    Names, types, shapes and values count. For landmarkzoo models nothing that changes with the version of a
-    library does.
+    Names, types, shapes and values count. For models of landmarkzoo it does not depend on versions of
+    libraries.
 
     Examples:
         >>> len(weights_fingerprint(nn.Linear(2, 2)))
         16
     """
     cfg = getattr(model, "cfg", None)
-    # What changes results without weights: the arguments; of a model that has none, all that it shows.
+    # Arguments change results too. A model without a cfg shows them, if at all, in its repr.
     options = repr(sorted(cfg.args.items()) if isinstance(cfg, ModelCfg) else model)
     digest = hashlib.sha256(options.encode())
     for name, value in model.state_dict().items():

@@ -16,8 +16,8 @@ PART_SIZE = 1024  # photos; what a killed job repeats at most
 def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
     """What makes two embedding jobs the same: every file in order, with its size and time, and the options.
 
-    ``None`` for photos that are no files: what a data set or an image in memory holds is not known before it
-    is read, so such a job cannot be told from another one and starts anew.
+    ``None`` for photos that are not files: what a data set or an image in memory holds is not known before
+    it is read, so such a job cannot be told from another one and starts anew.
     """
     if not all(isinstance(item, (str, Path)) for item in source.items):
         return None

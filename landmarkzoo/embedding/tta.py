@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,38 +19,38 @@ class TestTimeAugmentation:
     """Which views of a photo are embedded.
 
     Attributes:
-        scales: Factors on the sides of the transformed image.
-        flip: Whether each is also seen in a mirror.
+        scales: Factors on the sides of the transformed image, kept as a tuple of floats.
+        flip: Whether each scale is also seen in a mirror.
+
+    Raises:
+        ValueError: If there is no scale, or one is not positive.
     """
 
-    scales: tuple[float, ...] = (1.0,)
+    __test__: ClassVar[bool] = False  # pytest: not a test, whatever the name begins with
+
+    scales: Sequence[float] = (1.0,)
     flip: bool = False
 
-    @staticmethod
-    def of(scales: Sequence[float], flip: bool) -> TestTimeAugmentation:
-        """Checked views.
-
-        Raises:
-            ValueError: If there is no scale, or one is not positive.
-        """
-        values = tuple(float(s) for s in scales)
-        if not values or not all(0 < s < math.inf for s in values):
+    def __post_init__(self) -> None:
+        scales = tuple(float(scale) for scale in self.scales)
+        if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(
-                f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {scales!r}"
+                f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {self.scales!r}"
             )
-        return TestTimeAugmentation(values, bool(flip))
+        object.__setattr__(self, "scales", scales)
+        object.__setattr__(self, "flip", bool(self.flip))
 
     @property
     def provenance(self) -> dict[str, str]:
         """What travels with descriptors: nothing for the photo as it is."""
         return {} if self == TestTimeAugmentation() else {"views": f"scales {self.scales}, flip {self.flip}"}
 
-    def describe(
+    def embed(
         self, model: nn.Module, images: Tensor | None, device: torch.device, precision: Precision
     ) -> Tensor | None:
         """Descriptors of length 1, the mean of those of all views: (B, 3, H, W) -> (B, D), on the CPU.
 
-        ``None`` for a batch without images, of which none could be read.
+        ``None`` for ``None``, a batch in which no photo could be read.
         """
         if images is None:
             return None

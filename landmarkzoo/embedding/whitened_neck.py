@@ -36,25 +36,28 @@ def whiten_neck(
     """Turn the neck into the PCA whitening of the pooled features of some photos. No labels needed.
 
     The pooled features are L2-normalised, here and from now on in the model (``normalize_pooled`` in its
-    cfg). The Linear layer becomes ``(V / sqrt(e + shrinkage * e_max))^T (x - mean)`` with the largest
-    eigenvalues e of their covariance, BatchNorm and activation the identity. Directions that the photos do
-    not span get rows of zeros. Returns the model; training can go on from there.
+    cfg). The Linear layer becomes ``(V / sqrt(e + shrinkage * e_max))^T (x - mean)``, where e are the largest
+    eigenvalues of the features' covariance and V their eigenvectors. BatchNorm and activation become the
+    identity. Directions that the photos do not span get rows of zeros. Returns the model; training can go on
+    from there.
 
     Args:
         model: A model with a Linear neck; changed in place.
-        images: A thousand photos, as :func:`landmarkzoo.embed` takes them, and not those that are searched.
+        images: A thousand photos or more, as :func:`landmarkzoo.embed` takes them; not those that are
+            searched.
         shrinkage: Added to the eigenvalues, relative to the largest one; more of it damps weak directions.
         transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
         batch_size: Photos a forward pass.
-        num_workers: Processes that read photos.
+        num_workers: Processes that read photos; 0: this process reads them.
         device: Where the model runs meanwhile; where it is if ``None``.
         progress: Show a progress bar on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out.
 
     Raises:
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
-        TypeError: If the model is none of landmarkzoo.
-        ValueError: If the neck cannot be an affine map, or there are fewer than 2 different photos.
+        TypeError: If ``model`` is not a model of landmarkzoo.
+        ValueError: If the neck has no Linear layer or an activation that cannot be the identity, or there are
+            fewer than 2 different photos.
 
     Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)

@@ -1,10 +1,10 @@
-"""The result of every evaluation."""
+"""The result of every evaluation, and how the protocols make one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.suggestions import did_you_mean
-from landmarkzoo.metrics import Interval, Score
+from landmarkzoo.metrics import Interval, Score, bootstrap
+from landmarkzoo.metrics.ground_truth import FloatValues
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores with their protocol, how sure they are, and what each query gave.
+    """Scores with their protocol, their confidence intervals, and the value of each query.
 
     Args:
         scores: Each metric with its value and protocol.
         intervals: Confidence interval of each, by metric.
         per_query: Values (Q,) of each, by metric; NaN where the metric is not defined for a query.
-        query_ids: Ids of the queries; row numbers where they have none.
+        query_ids: Ids of the queries, or row numbers.
         provenance: Where the descriptors come from: model, weights fingerprint, transform.
 
     Raises:
-        ValueError: If a metric stands there twice, or the parts do not fit each other.
+        ValueError: If a metric is given twice, or the parts do not fit each other.
 
     Examples:
         >>> ranking = lz.search(np.eye(3), np.eye(3), k=2)
@@ -53,7 +55,7 @@ class Evaluation:
         names = self.metrics
         for metric in names:
             if names.count(metric) > 1:
-                raise ValueError(f"{metric} stands there twice: an evaluation has one score a metric")
+                raise ValueError(f"{metric} is given twice: an evaluation has one score for each metric")
         for part in ("intervals", "per_query"):
             if set(getattr(self, part)) != set(names):
                 raise ValueError(f"{part} must be of the metrics {names}, got {list(getattr(self, part))}")
@@ -72,19 +74,19 @@ class Evaluation:
         """Value of a metric.
 
         Raises:
-            KeyError: If there is none of that name.
+            KeyError: If the evaluation does not have this metric.
         """
         return self.scores[self._row(metric)].value
 
     def worst(self, metric: str, count: int = 10) -> list[tuple[str, float]]:
-        """Ids and values of the queries with the lowest values, worst first; where to look for errors.
+        """Ids and values of the queries with the lowest values, worst first: the errors to look at.
 
         Args:
             metric: Name of the metric.
-            count: How many; queries for which it is not defined are left out.
+            count: How many. Queries for which the metric is not defined are left out.
 
         Raises:
-            KeyError: If there is no metric of that name.
+            KeyError: If the evaluation does not have this metric.
         """
         self._row(metric)
         values = self.per_query[metric]
@@ -111,7 +113,7 @@ class Evaluation:
         return f"Evaluation({scores}; {len(self.query_ids)} queries)"
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as numbers, strings, lists and dictionaries, ready for JSON; NaN is ``None``."""
+        """All values as numbers, strings, lists and dictionaries, ready for JSON; NaN becomes ``None``."""
         return {
             "scores": [
                 {
@@ -144,15 +146,15 @@ class Evaluation:
     def _row(self, metric: str) -> int:
         if metric not in self.metrics:
             near = did_you_mean(metric, self.metrics)
-            raise KeyError(f"no metric {metric!r}, there are {', '.join(self.metrics)}.{near}")
+            raise KeyError(f"no metric {metric!r}; the metrics are {', '.join(self.metrics)}.{near}")
         return self.metrics.index(metric)
 
 
 def join(parts: Sequence[Evaluation]) -> Evaluation:
-    """One evaluation of several metrics of the same queries.
+    """Evaluations of the same queries by different metrics as one.
 
     Raises:
-        ValueError: If there are none, or the queries or the metrics do not fit each other.
+        ValueError: If ``parts`` is empty, the queries differ, or two have a metric in common.
     """
     if not parts or any(part.query_ids != parts[0].query_ids for part in parts):
         raise ValueError("only evaluations of the same queries, in the same order, can be joined")
@@ -163,3 +165,43 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
         parts[0].query_ids,
         parts[0].provenance,
     )
+
+
+def evaluation_of_means(
+    per_query: Mapping[str, FloatValues],
+    protocols: Mapping[str, str],
+    query_ids: list[str] | None,
+    *,
+    resamples: int,
+    seed: int,
+) -> Evaluation:
+    """Evaluation by metrics that are means over queries.
+
+    Args:
+        per_query: Values (Q,) by metric; NaN where it is not defined, which the mean leaves out.
+        protocols: Protocol by metric.
+        query_ids: Ids of the queries; ``None`` for row numbers.
+        resamples: Resamples of the bootstrap.
+        seed: Its seed.
+    """
+    intervals = {
+        metric: bootstrap(values, resamples=resamples, seed=seed) for metric, values in per_query.items()
+    }
+    scores = tuple(Score(metric, intervals[metric].value, protocols[metric]) for metric in per_query)
+    queries = len(next(iter(per_query.values())))
+    return Evaluation(scores, intervals, dict(per_query), query_ids or [str(row) for row in range(queries)])
+
+
+def with_provenance(result: Evaluation, queries: Vectors) -> Evaluation:
+    """The evaluation with the provenance of the descriptors of its queries; arrays have no provenance."""
+    return replace(result, provenance=queries.provenance if isinstance(queries, Descriptors) else {})
+
+
+def join_clauses(*parts: str) -> str:
+    """The protocol as one text; empty parts are left out.
+
+    Examples:
+        >>> join_clauses("GLDv2", "", "3 queries")
+        'GLDv2; 3 queries'
+    """
+    return "; ".join(part for part in parts if part)

@@ -1,17 +1,16 @@
-"""Labels with scores against the truth: GAP."""
+"""Recognition: predicted labels with scores against the true ones, GAP."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from landmarkzoo._utils.checks import Labels
-from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.evaluation.summary import join_clauses
+from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, with_provenance
 from landmarkzoo.metrics import Score, bootstrap, gap_statistic, per_image_gap
 from landmarkzoo.metrics.global_average_precision import Scores
+from landmarkzoo.metrics.ground_truth import Truth
 from landmarkzoo.rerank import vote
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.descriptors import Vectors
@@ -20,29 +19,34 @@ from landmarkzoo.retrieval.descriptors import Vectors
 def score_recognition(
     labels: Labels,
     scores: Scores,
-    truth: Sequence[Collection[int]],
+    truth: Truth,
     *,
     ids: Sequence[str] | None = None,
     data: str = "",
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Score the predictions of any recogniser: GAP, images without landmark counted.
+    """Score the predictions of any recogniser by GAP; images without landmark count.
 
-    The interval comes from resampling images and computing GAP anew. The values of the images are those of
+    GAP is the metric of Google Landmark Recognition
+    ([Weyand et al. 2020](https://arxiv.org/abs/2004.01804)), called micro-AP there. For the interval images
+    are resampled and GAP is computed anew. The values of the images are those of
     :func:`landmarkzoo.metrics.per_image_gap`.
 
     Args:
-        labels: Predicted label (N,) of each image; -1 for no prediction.
-        scores: Its score (N,).
-        truth: True labels of each image, empty for an image without landmark.
-        ids: Ids (N,) of the images, which also order predictions of equal score.
+        labels: Predicted label (N,) of each image: integers, -1 for no prediction, or names, ``None`` for no
+            prediction.
+        scores: Score (N,) of each prediction.
+        truth: True labels of each image, integers or names as the predictions are; empty for an image
+            without landmark.
+        ids: Ids (N,) of the images; predictions of equal score are sorted by them.
         data: What was recognised and how, for the protocol.
         resamples: Resamples of the bootstrap over images.
         seed: Its seed.
 
     Raises:
-        TypeError: If labels are not integers, or a truth is no collection.
+        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection of
+            the same.
         ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
     Examples:
@@ -65,7 +69,7 @@ def evaluate_recognition(
     queries: Vectors,
     train: Vectors,
     train_labels: Labels,
-    truth: Sequence[Collection[int]],
+    truth: Truth,
     *,
     neighbors: int = 3,
     data: str = "",
@@ -77,26 +81,28 @@ def evaluate_recognition(
     Args:
         queries: Descriptors or an array (Q, D).
         train: Descriptors or an array (T, D).
-        train_labels: Labels (T,) of the train photos; -1 for no landmark.
-        truth: True labels of each query, empty for a photo without landmark.
-        neighbors: Train photos that vote.
+        train_labels: Labels (T,) of the train photos: integers, -1 for no landmark, or names, ``None`` for no
+            landmark.
+        truth: True labels of each query, integers or names as the train labels are; empty for a photo
+            without landmark.
+        neighbors: How many train photos vote.
         data: Name of the data, for the protocol.
         resamples: Resamples of the bootstrap over queries.
         seed: Its seed.
 
     Raises:
-        TypeError: If labels are not integers, or a truth is no collection.
+        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection of
+            the same.
         ValueError: If shapes do not fit, the train set is empty, or no query has a landmark.
 
     Examples:
-        >>> result = lz.evaluation.evaluate_recognition(np.eye(2), np.eye(2), [7, 9], [[7], [9]])
+        >>> labels = ["Big Ben", "Old Town"]
+        >>> result = lz.evaluation.evaluate_recognition(np.eye(2), np.eye(2), labels, [["Big Ben"], []])
         >>> result["GAP"]
         1.0
     """
     votes = vote(queries, train, train_labels, neighbors)
-    ids, provenance = None, {}
-    if isinstance(queries, Descriptors):
-        ids, provenance = queries.ids, queries.provenance
+    ids = queries.ids if isinstance(queries, Descriptors) else None
     how = f"vote of the {neighbors} nearest of {len(train)} train photos"
     result = score_recognition(
         votes.labels,
@@ -107,4 +113,4 @@ def evaluate_recognition(
         resamples=resamples,
         seed=seed,
     )
-    return dataclasses.replace(result, provenance=provenance)
+    return with_provenance(result, queries)

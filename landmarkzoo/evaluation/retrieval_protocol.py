@@ -1,16 +1,19 @@
-"""Queries against an index: mAP@k, recall@k and the hit rate of the first result."""
+"""Retrieval: queries against an index; mAP@k, recall@k and hit rate@1."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from landmarkzoo._utils.checks import check_count
-from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.evaluation.summary import evaluation_of_means, join_clauses
+from landmarkzoo.evaluation.evaluation_result import (
+    Evaluation,
+    evaluation_of_means,
+    join_clauses,
+    with_provenance,
+)
 from landmarkzoo.metrics import average_precisions, hit_rate_at_k, recall_at_k
 from landmarkzoo.retrieval import Descriptors, Ranking, search
 
@@ -26,10 +29,10 @@ def score_retrieval(
 ) -> Evaluation:
     """Score a ranking of any search or re-ranking: mAP@k, recall@k, hit rate@1.
 
-    Queries without relevant image are left out; the protocol says how many.
+    Queries without relevant image are left out; the protocol counts them.
 
     Args:
-        ranking: Its rows are the queries.
+        ranking: Results of each query, a row a query.
         relevant: Index rows that are relevant for each query.
         k: Depth of mAP and recall.
         data: What was searched and how, for the protocol.
@@ -37,9 +40,9 @@ def score_retrieval(
         seed: Its seed.
 
     Raises:
-        TypeError: If an entry of ``relevant`` is no collection of integers.
-        ValueError: If shapes do not fit, the ranking is shorter than k though the index is not, or no query
-            has a relevant image.
+        TypeError: If an entry of ``relevant`` is not a collection of integers.
+        ValueError: If shapes do not fit, the ranking has fewer than k results although the index has more,
+            or no query has a relevant image.
     """
     depth = check_count(k, "k")
     width = ranking.indices.shape[1]
@@ -48,9 +51,9 @@ def score_retrieval(
             f"the ranking has {width} results a query, k={depth} needs more: search with k={depth}"
         )
     per_query = {
-        f"mAP@{depth}": average_precisions(ranking.indices, relevant, k=depth),
-        f"recall@{depth}": recall_at_k(ranking.indices, relevant, depth),
-        "hit rate@1": hit_rate_at_k(ranking.indices, relevant, 1),
+        f"mAP@{depth}": average_precisions(ranking, relevant, k=depth),
+        f"recall@{depth}": recall_at_k(ranking, relevant, depth),
+        "hit rate@1": hit_rate_at_k(ranking, relevant, 1),
     }
     empty = int(np.isnan(per_query["hit rate@1"]).sum())
     if empty == len(ranking):
@@ -76,8 +79,9 @@ def evaluate_retrieval(
 ) -> Evaluation:
     """Search the index by cosine, and score it: mAP@k, recall@k, hit rate@1.
 
-    mAP@100 is the metric of Google Landmark Retrieval. A query that stands in the index itself is a result
-    like any other; :func:`evaluate_leave_one_out` takes it out.
+    mAP@100 is the metric of Google Landmark Retrieval
+    ([Weyand et al. 2020](https://arxiv.org/abs/2004.01804)). A query that is in the index itself counts as
+    any other result; :func:`evaluate_leave_one_out` takes it out.
 
     Args:
         queries: Descriptors of the queries.
@@ -90,8 +94,8 @@ def evaluate_retrieval(
         seed: Its seed.
 
     Raises:
-        TypeError: If ``queries`` or ``index`` are no Descriptors.
-        ValueError: If lengths do not fit, an id is not in the index or stands there twice, or no query has a
+        TypeError: If ``queries`` or ``index`` are not Descriptors.
+        ValueError: If lengths do not fit, an id is not in the index or is in it twice, or no query has a
             relevant image.
 
     Examples:
@@ -112,7 +116,7 @@ def evaluate_retrieval(
     ranking = search(queries, index, k=check_count(k, "k"))
     data = join_clauses(data, f"exact cosine search among {len(index)} images")
     result = score_retrieval(ranking, rows, k=k, data=data, resamples=resamples, seed=seed)
-    return dataclasses.replace(result, provenance=queries.provenance)
+    return with_provenance(result, queries)
 
 
 def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) -> list[list[int]]:
@@ -133,7 +137,7 @@ def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) ->
     row_of = {id_: row for row, id_ in enumerate(index_ids)}
     if len(row_of) < len(index_ids):
         twice = next(id_ for id_, count in Counter(index_ids).items() if count > 1)
-        raise ValueError(f"the index has the id {twice!r} more than once: ids must tell its images apart")
+        raise ValueError(f"the index has the id {twice!r} more than once: each image needs an id of its own")
     for query, ids in enumerate(relevant):
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):
             raise TypeError(f"relevant[{query}] must be a collection of ids, got {ids!r}; one id is [id]")

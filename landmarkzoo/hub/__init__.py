@@ -1,4 +1,4 @@
-"""Weights that travel: into folders and from them, to the Hugging Face Hub and from it. Knows no model."""
+"""Saved models: folders, the Hugging Face Hub, model cards, export. This room knows no architecture."""
 
 from landmarkzoo.hub.loading import is_saved, load_head
 from landmarkzoo.hub.mixin import HubMixin

@@ -35,13 +35,13 @@ class HubOptions:
 
     Attributes:
         revision: Branch, tag or commit; ``None``: that of the name, else ``main``.
-        token: Access token; ``None``: that of ``hf auth login`` or ``HF_TOKEN``; ``False``: none at all.
+        token: Access token; ``None``: that of ``hf auth login`` or ``HF_TOKEN``; ``False``: send no token.
         cache_dir: Where downloads are kept; ``None``: the cache that all libraries of the Hub share.
-        local_files_only: Take what is cached and ask nobody, as with ``HF_HUB_OFFLINE=1``.
+        local_files_only: Use the cache and make no request, as with ``HF_HUB_OFFLINE=1``.
         force_download: Download again what is cached.
 
     Raises:
-        ValueError: If the last two contradict each other.
+        ValueError: If both ``local_files_only`` and ``force_download`` are set.
     """
 
     revision: str | None = None
@@ -53,12 +53,12 @@ class HubOptions:
     def __post_init__(self) -> None:
         if self.local_files_only and self.force_download:
             raise ValueError(
-                "force_download=True downloads, which local_files_only=True and HF_HUB_OFFLINE=1 forbid: "
+                "force_download=True cannot be combined with local_files_only=True or HF_HUB_OFFLINE=1: "
                 "leave one of them out"
             )
 
     def check_unused(self, name: object) -> None:
-        """Raise if something was given for a name that has nothing to do with the Hub.
+        """Raise if options were given with a name that is not on the Hub.
 
         Examples:
             >>> HubOptions(revision="v1").check_unused("dolg_efficientnet_b5")
@@ -97,10 +97,10 @@ def parse_hub_name(name: str, revision: str | None = None) -> tuple[str, str | N
 
     Args:
         name: The name.
-        revision: Revision that was given beside it.
+        revision: The ``revision`` argument that came with the name.
 
     Raises:
-        ValueError: If a part is empty, or name and ``revision`` contradict each other.
+        ValueError: If a part is empty, or the name and ``revision`` name different revisions.
 
     Examples:
         >>> parse_hub_name("hf-hub:org/repo@v1"), parse_hub_name("org/repo")
@@ -119,30 +119,31 @@ def parse_hub_name(name: str, revision: str | None = None) -> tuple[str, str | N
 def download(name: str, options: HubOptions, files: Sequence[str], optional: Sequence[str] = ()) -> Path:
     """Files of a repository, all of one commit, from the cache or the Hub.
 
-    Which commit a branch means is settled once, so a push in between mixes nothing. If the Hub does not
-    answer, what is cached of that branch is used, with a warning.
+    A branch is resolved to a commit once, so a push between two files cannot mix versions. If the Hub does
+    not answer, the cached files of that branch are used, with a warning.
 
     Args:
         name: ``"hf-hub:org/repo"`` or ``"hf-hub:org/repo@revision"``; the prefix may be left out.
-        options: How to ask.
-        files: What is needed beside ``config.json``.
-        optional: What is taken along where it is there.
+        options: Revision, token, cache and the like.
+        files: Files that must be there, in addition to ``config.json``.
+        optional: Files that are downloaded if the repository has them.
 
     Returns:
         The folder in the cache that holds them.
 
     Raises:
-        FileNotFoundError: If repository, revision or file is missing, or not cached when nobody may be asked.
+        FileNotFoundError: If repository, revision or file is missing, or is not cached and no request may be
+            made.
         PermissionError: If the repository is gated, or the token was refused.
         ConnectionError: If the Hub does not answer.
-        ValueError: If the name is none, or a file is damaged.
+        ValueError: If the name cannot be that of a repository, or a file is damaged.
     """
     repo, revision = parse_hub_name(name, options.revision)
     options = replace(options, revision=revision)
     if constants.HF_HUB_OFFLINE:
         options = replace(options, local_files_only=True)
     folder, options = _resolve_commit(repo, options, (CONFIG_FILE, *files))
-    for file in optional:  # before the others, so that a cache with those has these too
+    for file in optional:  # first, so that a cache that has the needed files has these too
         try:
             _check_intact(_fetch(repo, file, options), _where(repo, options))
         except EntryNotFoundError:
@@ -153,14 +154,14 @@ def download(name: str, options: HubOptions, files: Sequence[str], optional: Seq
 
 
 def _resolve_commit(repo: str, options: HubOptions, needed: Sequence[str]) -> tuple[Path, HubOptions]:
-    """The folder of one commit, its config in it, and the options for the rest of that commit."""
-    with translate_errors(_where(repo, options), repo, options.revision):  # a bad name is noticed here first
+    """The folder of one commit, with its config, and the options to get other files of that commit."""
+    with translate_errors(_where(repo, options), repo, options.revision):  # a malformed name raises here
         cached = None if options.force_download else _cached(repo, options, needed)
     if cached is not None and (options.local_files_only or cached.name == options.revision):
         folder = cached
     elif cached is None:
         if not options.force_download and _cached(repo, options, (CONFIG_FILE,)) is not None:
-            _commit(repo, options)  # of a dead Hub the cached config would tell nothing
+            _commit(repo, options)  # if the Hub is down, this fails at once
         folder = _config(repo, options).parent
     else:
         try:
@@ -173,7 +174,7 @@ def _resolve_commit(repo: str, options: HubOptions, needed: Sequence[str]) -> tu
 
 
 def _cached(repo: str, options: HubOptions, needed: Sequence[str]) -> Path | None:
-    """Folder in the cache that has all that is needed of the revision."""
+    """Folder in the cache that has all needed files of the revision, if there is one."""
     paths = [
         try_to_load_from_cache(repo, file, cache_dir=options.cache_dir, revision=options.revision)
         for file in needed
@@ -182,13 +183,13 @@ def _cached(repo: str, options: HubOptions, needed: Sequence[str]) -> Path | Non
 
 
 def _config(repo: str, options: HubOptions) -> Path:
-    """The config of the revision, downloaded by that name: so the cache remembers what commit it is."""
+    """The config, downloaded by the name of the revision, so that the cache records its commit."""
     with warn_if_slow(_where(repo, options)):
         return _required(repo, CONFIG_FILE, options)
 
 
 def _commit(repo: str, options: HubOptions) -> str:
-    """The commit that the revision means now: one request, not repeated."""
+    """The commit that the revision stands for now. One request, without retries."""
     where = _where(repo, options)
     url = hf_hub_url(repo, CONFIG_FILE, revision=options.revision)
     try:
@@ -202,7 +203,7 @@ def _commit(repo: str, options: HubOptions) -> str:
 
 
 def _fetch(repo: str, file: str, options: HubOptions) -> Path:
-    if options.local_files_only:  # by ourselves: some versions of the client report to the Hub even then
+    if options.local_files_only:  # not by the client: some versions of it make requests even then
         path = _cached(repo, options, (file,))
         if path is None:
             raise LocalEntryNotFoundError(f"{file} is not cached")
@@ -226,15 +227,15 @@ def _required(repo: str, file: str, options: HubOptions) -> Path:
         return _fetch(repo, file, options)
     except LocalEntryNotFoundError as error:
         raise FileNotFoundError(
-            f"{where}: {file} is not cached in {options.cache_dir or constants.HF_HUB_CACHE}, and "
-            "local_files_only=True or HF_HUB_OFFLINE=1 forbids to ask the Hub: load it once without them"
+            f"{where}: {file} is not cached in {options.cache_dir or constants.HF_HUB_CACHE}, and with "
+            "local_files_only=True or HF_HUB_OFFLINE=1 the Hub is not asked: load it once without them"
         ) from error
     except EntryNotFoundError as error:
         raise FileNotFoundError(missing_file(where, file, _files(repo, options))) from error
 
 
 def _files(repo: str, options: HubOptions) -> list[str]:
-    """What a repository holds, for a message: none where the Hub does not say."""
+    """Names of the files in a repository, for an error message; empty if the Hub does not answer."""
     try:
         with translate_errors(_where(repo, options), repo, options.revision):
             api = HfApi(token=options.token, library_name=_LIBRARY)
@@ -244,10 +245,10 @@ def _files(repo: str, options: HubOptions) -> list[str]:
 
 
 def _check_intact(path: Path, where: str) -> None:
-    """Raise if a file in the cache is not what was uploaded, or if a safetensors file is none."""
-    # The cache names contents by their hash, and links to them. Where links are impossible, no hash is known.
+    """Raise if a file in the cache does not have the content that was uploaded, or cannot be read."""
+    # The cache stores each file under its hash and links to it. On systems without links the hash is unknown.
     etag = path.readlink().name if path.is_symlink() else ""
-    problem = "" if _has_hash(path, etag) else f"its content is not that of its hash {etag}"
+    problem = "" if _has_hash(path, etag) else f"its content does not have the hash {etag}"
     if not problem and path.suffix == ".safetensors":
         try:
             with safe_open(str(path), framework="pt"):
@@ -256,13 +257,13 @@ def _check_intact(path: Path, where: str) -> None:
             problem = str(error)
     if problem:
         raise ValueError(
-            f"{where}: {path.name} is damaged: {problem}; force_download=True fetches it again, which helps "
-            "unless the repository itself holds it so"
+            f"{where}: {path.name} is damaged: {problem}; force_download=True downloads it again, which does "
+            "not help if the file in the repository is damaged too"
         )
 
 
 def _has_hash(path: Path, etag: str) -> bool:
-    """Large files have their SHA-256 as etag, small ones that of git or, on mirrors, the plain SHA-1."""
+    """The etag of a large file is its SHA-256, of a small one its git hash or, on mirrors, its SHA-1."""
     if len(etag) == 64:
         return etag == _digest(path, hashlib.sha256())
     if len(etag) == 40:
@@ -283,11 +284,11 @@ def _where(repo: str, options: HubOptions) -> str:
 
 
 def upload(folder: Path, target: Target, stale: Sequence[str]) -> str:
-    """Push the files of a folder as one commit; repository and branch are made where they are not there.
+    """Push the files of a folder as one commit; repository and branch are created if they do not exist.
 
     Args:
-        folder: Its files, not those of folders in it.
-        target: Where to; with a message for the commit.
+        folder: The folder; folders inside it are not pushed.
+        target: Where to, and the commit message.
         stale: Files that are deleted in the same commit unless the folder has them.
 
     Returns:
@@ -295,9 +296,9 @@ def upload(folder: Path, target: Target, stale: Sequence[str]) -> str:
 
     Raises:
         ConnectionError: If the Hub does not answer.
-        FileNotFoundError: If there is no such repository and it cannot be made.
+        FileNotFoundError: If there is no such repository and it cannot be created.
         PermissionError: If the token may not write there.
-        ValueError: If the name is none.
+        ValueError: If the name cannot be that of a repository.
     """
     repo, branch = target.repo, target.revision
     where = _where(repo, HubOptions(branch))
@@ -315,7 +316,7 @@ def upload(folder: Path, target: Target, stale: Sequence[str]) -> str:
         operations += [
             CommitOperationDelete(path_in_repo=name) for name in stale if name in theirs and name not in ours
         ]
-        commit = api.create_commit(  # not upload_folder, which may split into several commits
+        commit = api.create_commit(  # upload_folder may make several commits
             repo,
             operations,
             commit_message=target.commit_message or "",

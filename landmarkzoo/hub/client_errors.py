@@ -1,4 +1,4 @@
-"""What goes wrong with the Hub, in one sentence each that says what to do."""
+"""Errors of the Hub client as Python's own, each with one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ from huggingface_hub.errors import (
 
 _LOGGER = logging.getLogger(__name__)
 _LOG_IN = "give token=..., or log in with 'hf auth login'"
-_CACHED = "what was loaded before comes from the cache with local_files_only=True"
+_CACHED = "local_files_only=True uses what was downloaded before"
+_SLOW_SECONDS = 3.0  # after which a warning says what is waited for
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
-# Dead connections raise what the client's HTTP library raises: requests in some versions of huggingface_hub,
-# httpx in others. The root of its errors is the last base of HfHubHTTPError that is not Python's own.
+# Lost connections raise errors of the client's HTTP library: requests in some versions of huggingface_hub,
+# httpx in others. The root of these errors is the last base of HfHubHTTPError that is not built in.
 _TRANSPORT_ERROR: type[Exception] = [
     base for base in HfHubHTTPError.__mro__ if base.__module__ != "builtins"
 ][-1]
 
-_CLOSED = "client has been closed"  # versions that close their connection, and then try again on it
+_CLOSED = "client has been closed"  # some versions close their connection, then try again on it
 
 
 @contextmanager
 def translate_errors(where: str, repo: str, revision: str | None) -> Iterator[None]:
-    """Raise errors of the Hub client again as Python's own, each with what to do.
+    """Raise errors of the Hub client again as Python's own, each with advice.
 
-    A file that is not there stays ``EntryNotFoundError``: only the caller knows whether it must be.
+    A missing file stays ``EntryNotFoundError``: only the caller knows whether the file is optional.
 
     Args:
-        where: What was asked for, as the messages name it.
+        where: What was asked for, as it is named in the messages.
         repo: The repository.
         revision: Its revision.
 
     Raises:
         FileNotFoundError: If there is no such repository or revision.
         PermissionError: If it is gated or disabled, or the token was refused.
-        ConnectionError: If the Hub does not answer, or not as it should.
+        ConnectionError: If the Hub does not answer, or its answer makes no sense.
         ValueError: If the name cannot be that of a repository.
     """
     try:
@@ -122,42 +123,42 @@ def missing_file(where: str, file: str, there: list[str]) -> str:
     """The message for a file that a repository lacks.
 
     Args:
-        where: The repository, as the message names it.
+        where: The repository, as it is named in the message.
         file: The missing file.
-        there: The files it has; empty where that is not known.
+        there: The files it has; empty if that is not known.
 
     Examples:
         >>> missing_file("hf-hub:org/repo", "config.json", ["README.md"])
-        'hf-hub:org/repo is no landmarkzoo model, or not a whole one: it has no config.json; ...'
+        'hf-hub:org/repo is not a complete landmarkzoo model: it has no config.json; ...'
     """
     if file == "head.safetensors":
         return (
             f"{where} has no {file}: it was pushed without a head; model.push_to_hub(..., head=head) adds it"
         )
-    message = f"{where} is no landmarkzoo model, or not a whole one: it has no {file}"
+    message = f"{where} is not a complete landmarkzoo model: it has no {file}"
     pickles = [name for name in there if name.endswith(_PICKLES)]
     if not pickles:
         return f"{message}; model.push_to_hub(...) writes one"
     return (
-        f"{message}, only {', '.join(pickles[:3])}. Pickles can run code and are never read, only "
-        "safetensors: if you trust the file, load it yourself into a model of that architecture, "
-        "model.load_state_dict(torch.load(path, weights_only=True)), and model.push_to_hub(...) that"
+        f"{message}, only {', '.join(pickles[:3])}. Pickles can run code, so only safetensors are read: if "
+        "you trust the file, load it yourself into a model of that architecture with "
+        "model.load_state_dict(torch.load(path, weights_only=True)), then call model.push_to_hub(...)"
     )
 
 
 @contextmanager
-def warn_if_slow(where: str, *, seconds: float = 3.0) -> Iterator[None]:
-    """Log a warning if the block takes long: the client may try a dead network for half a minute in silence.
+def warn_if_slow(where: str) -> Iterator[None]:
+    """Log a warning if the block takes long: the client may retry for half a minute and say nothing.
 
     Args:
         where: What is waited for.
-        seconds: When.
     """
     message = (
-        "%s: no answer from %s for %.0f seconds, still trying. To stop, press Ctrl-C; to use only what was "
-        "loaded before, give local_files_only=True or set HF_HUB_OFFLINE=1"
+        "%s: no answer from %s for %g seconds, still trying. Press Ctrl-C to stop; to use only what was "
+        "downloaded before, give local_files_only=True or set HF_HUB_OFFLINE=1"
     )
-    timer = threading.Timer(seconds, _LOGGER.warning, (message, where, constants.ENDPOINT, seconds))
+    arguments = (message, where, constants.ENDPOINT, _SLOW_SECONDS)
+    timer = threading.Timer(_SLOW_SECONDS, _LOGGER.warning, arguments)
     timer.daemon = True
     timer.start()
     try:

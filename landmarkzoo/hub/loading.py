@@ -1,4 +1,4 @@
-"""What was saved, by name: which folder a name means, and the head in it."""
+"""Loading by name: the folder that a name stands for, and the head in it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from torch import distributed as dist
 
 from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HUB, HubOptions
-from landmarkzoo.losses import SubCenterArcFaceDynamic, read_head
+from landmarkzoo.losses import Head, read_head
 from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
 
 LOCAL = "local-dir:"
 
 
 def is_saved(name: str | Path) -> bool:
-    """Whether a name means something that was saved, not a registered model.
+    """Whether a name stands for a saved model (a folder or a repository), not for a registered one.
+
+    Args:
+        name: What :func:`create_model` takes.
 
     Examples:
         >>> is_saved("local-dir:my-model"), is_saved("dolg_efficientnet_b5")
@@ -29,13 +32,13 @@ def is_saved(name: str | Path) -> bool:
 def saved_folder(
     name: str | Path, options: HubOptions, files: Sequence[str], optional: Sequence[str] = ()
 ) -> Path:
-    """The folder that a name means, with what is needed of the Hub downloaded into it.
+    """The folder that a name stands for; files of a repository are downloaded first.
 
     Args:
         name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
-        options: How to ask the Hub.
-        files: What is needed from there.
-        optional: What is taken along from there if it is there.
+        options: Revision, token, cache and the like, for repositories.
+        files: Files to download, in addition to ``config.json``.
+        optional: Files that are downloaded if the repository has them.
 
     Raises:
         ConnectionError: If the Hub does not answer.
@@ -50,7 +53,7 @@ def saved_folder(
     if not name.startswith(LOCAL):
         right = f"{LOCAL}{name}" if Path(name).is_dir() else "local-dir:path"
         raise ValueError(
-            f"{name!r} is no name of something saved: a folder is {right!r}, a repository '{HUB}org/repo'"
+            f"{name!r} does not name a saved model: a folder is {right!r}, a repository '{HUB}org/repo'"
         )
     folder = Path(name.removeprefix(LOCAL)).expanduser()
     if folder.is_file():
@@ -70,27 +73,38 @@ def load_head(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-) -> tuple[SubCenterArcFaceDynamic, list[str] | None]:
+) -> tuple[Head, list[str] | None]:
     """Load a head and the names of its classes, as ``save_pretrained`` or ``push_to_hub`` wrote them.
 
     Args:
         name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
-        process_group: Spread the classes over these processes; each reads its part of the file only.
+        process_group: Spread the classes over these processes, if the head can be; each reads its part of
+            the file only.
         device: Where the head goes.
         revision: As in :func:`create_model`, like all that follow.
         token: Access token for the Hub.
         cache_dir: Where downloads are kept.
-        local_files_only: Take what is cached and ask nobody.
+        local_files_only: Use the cache and make no request.
         force_download: Download again what is cached.
 
     Returns:
-        The head, in training mode, and the class names, or ``None`` if none were saved.
+        The head, in training mode, and the class names, or ``None`` if no names were saved.
 
     Raises:
         ConnectionError: If the Hub does not answer.
         FileNotFoundError: If the folder, the repository, the revision or the head is missing.
         PermissionError: If the repository is gated, or the token was refused.
-        ValueError: If the name or a file is not as it should be.
+        ValueError: If the name is of another kind, or a file is damaged.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
+        >>> head = lz.SubCenterArcFaceDynamic(8, 2, margins=0.3)
+        >>> model.save_pretrained(folder, head, class_names=["Taj Mahal", "Charminar"])
+        >>> head, class_names = lz.load_head(f"local-dir:{folder}")
+        >>> head.num_classes, class_names
+        (2, ['Taj Mahal', 'Charminar'])
     """
     options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
     folder = saved_folder(name, options, (HEAD_FILE,), (CLASSES_FILE,))

@@ -1,7 +1,4 @@
-"""``save_pretrained`` and ``push_to_hub`` of every model.
-
-Of a model they know that it is a module with a ``cfg``, a frozen dataclass.
-"""
+"""``save_pretrained`` and ``push_to_hub`` for every module with a ``cfg``, a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -17,17 +14,24 @@ from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HUB, Target
 from landmarkzoo.hub.model_cards import CARD_FILE, model_card
 from landmarkzoo.hub.model_files import write_cfg, write_model
-from landmarkzoo.losses import SubCenterArcFaceDynamic, save_head
+from landmarkzoo.losses import Head, save_head
 from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
 from landmarkzoo.metrics import Score
 
 
 class HubMixin(nn.Module):
-    """Adds saving into a folder and pushing to the Hugging Face Hub to a module.
+    """A module that can be saved into a folder and pushed to the Hugging Face Hub.
 
     Attributes:
-        cfg: The model as data: a frozen dataclass, which goes into ``config.json``; its ``embedding_dim``
-            is the size of the vectors that the model gives.
+        cfg: The model as data: a frozen dataclass, written to ``config.json``. Its ``embedding_dim`` is the
+            size of the descriptors.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> lz.create_model("efficientnet_lite0_gem", embedding_dim=8).save_pretrained(folder)
+        >>> lz.create_model(f"local-dir:{folder}").embedding_dim
+        8
     """
 
     cfg: Any
@@ -35,22 +39,22 @@ class HubMixin(nn.Module):
     def save_pretrained(
         self,
         folder: str | Path,
-        head: SubCenterArcFaceDynamic | None = None,
+        head: Head | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
         """Write ``config.json`` and ``model.safetensors``, and for a head ``head.safetensors``.
 
         Each file is written whole or not at all; the head of an earlier model in that folder is removed. If
-        the classes of the head are spread over processes, all of them must call this; the first one writes.
+        the classes of the head are split over processes, all of them must call this; the first one writes.
 
         Args:
-            folder: Where to; made if it is not there.
+            folder: The folder to write; created if it does not exist.
             head: The head that the model was trained with.
             class_names: Name of each class of the head, for ``classes.json``.
 
         Raises:
-            OSError: If the folder cannot be made or written.
-            TypeError: If the head is none.
+            OSError: If the folder cannot be created or written.
+            TypeError: If ``head`` is not a registered head.
             ValueError: If head, names and model do not fit each other.
         """
         self.check_saveable()
@@ -63,13 +67,13 @@ class HubMixin(nn.Module):
             for stale in (HEAD_FILE, CLASSES_FILE):
                 (folder / stale).unlink(missing_ok=True)
             return
-        if isinstance(head, SubCenterArcFaceDynamic) and head.embedding_dim != self.cfg.embedding_dim:
+        if isinstance(head, Head) and head.embedding_dim != self.cfg.embedding_dim:
             raise ValueError(
                 f"the model gives vectors of size {self.cfg.embedding_dim}, the head takes "
                 f"{head.embedding_dim}"
             )
         save_head(head, folder, class_names)
-        if head.ranks.rank == 0:
+        if head.writes_files:
             write_model(self, self.cfg, folder)
 
     def check_saveable(self) -> None:
@@ -78,7 +82,7 @@ class HubMixin(nn.Module):
     def push_to_hub(
         self,
         repo_id: str,
-        head: SubCenterArcFaceDynamic | None = None,
+        head: Head | None = None,
         class_names: Sequence[str] | None = None,
         *,
         private: bool | None = None,
@@ -93,8 +97,9 @@ class HubMixin(nn.Module):
     ) -> str:
         """Push what :meth:`save_pretrained` writes, and a model card, to the Hugging Face Hub as one commit.
 
-        The repository is made if it is not there; the head of an earlier model in it is removed. Of scores,
-        training data and licence it says what ``cfg`` or the arguments say, and nothing else.
+        The repository is created if it does not exist; the head of an earlier model in it is removed. The
+        card states scores, training data and licence as ``cfg`` or the arguments give them, and assumes
+        nothing.
 
         Args:
             repo_id: ``"org/repo"``.
@@ -102,23 +107,23 @@ class HubMixin(nn.Module):
             class_names: Name of each class of the head.
             private: Whether a new repository is private; ``None``: as its owner has set it.
             token: Access token that may write; ``None``: that of ``hf auth login`` or ``HF_TOKEN``.
-            revision: Branch to push to, made if it is not there; ``None``: ``main``.
+            revision: Branch to push to, created if it does not exist; ``None``: ``main``.
             commit_message: First line of the commit.
             create_pr: Open a pull request instead.
-            scores: What these weights reach, instead of ``cfg.scores``.
+            scores: Scores of these weights, instead of ``cfg.scores``.
             training_data: What they were trained on, instead of ``cfg.training_data``.
             license: Their licence, instead of ``cfg.license``.
             card: ``False`` leaves the ``README.md`` of the repository as it is.
 
         Returns:
-            Address of the commit, or of the pull request. With a head that is spread over processes the first
-            one pushes, and the others get ``""``.
+            Address of the commit, or of the pull request. If the head is split over processes, the first one
+            pushes, and the others get ``""``.
 
         Raises:
             OSError: ``ConnectionError`` if the Hub does not answer, ``PermissionError`` if the token may not
-                write there, ``FileNotFoundError`` if there is no such repository and it cannot be made.
-            TypeError: If head or scores are none.
-            ValueError: If head, names and model do not fit each other, or the name is none.
+                write there, ``FileNotFoundError`` if there is no such repository and it cannot be created.
+            TypeError: If ``head`` is not a registered head, or a score is not a ``Score``.
+            ValueError: If head, names and model do not fit each other, or ``repo_id`` cannot be a repository.
         """
         target = Target(repo_id, revision, token, private, create_pr, commit_message)
         cfg_overrides = {"scores": scores, "training_data": training_data, "license": license}
@@ -127,7 +132,7 @@ class HubMixin(nn.Module):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             self.save_pretrained(folder, head, class_names)
-            if head is not None and head.ranks.rank > 0:
+            if head is not None and not head.writes_files:
                 return ""
             write_cfg(cfg, folder)
             if card:
@@ -148,12 +153,12 @@ class HubMixin(nn.Module):
 def _check_target(target: Target) -> None:
     if target.repo.startswith(HUB) or "@" in target.repo:
         raise ValueError(f"{target.repo!r}: push_to_hub takes 'org/repo', and the branch as revision=...")
-    if "/" not in target.repo:  # the Hub would make one below the user, and then not find it by this name
+    if "/" not in target.repo:  # the Hub would create user/repo and then not find it as 'repo'
         raise ValueError(f"{target.repo!r} has no owner: push_to_hub takes 'org/repo' or 'user/repo'")
 
 
 def _with_overrides(cfg: Any, cfg_overrides: Mapping[str, Any]) -> Any:
-    """The cfg with what was stated of the weights."""
+    """The cfg with the values that the caller gave."""
     given = {name: value for name, value in cfg_overrides.items() if value is not None and value != ""}
     if "scores" in given:
         given["scores"] = tuple(given["scores"])

@@ -1,4 +1,4 @@
-"""The model card, README.md of a repository on the Hub, from the cfg of its model."""
+"""The model card (README.md) of a repository on the Hub, made from the cfg of its model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from landmarkzoo.metrics import Score
 
 CARD_FILE = "README.md"
-# Licences that the Hub knows by an id of its own. It takes others as "other" with a name.
+# Ids of licences on the Hub. Any other licence is "other" there, with a name.
 _LICENSE_ID = re.compile(
     r"apache-2\.0|mit|bsd-[23]-clause|[al]?gpl-3\.0|mpl-2\.0|unlicense|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-4\.0"
 )
@@ -24,14 +24,19 @@ def model_card(
     classes: int | None = None,
     revision: str | None = None,
 ) -> str:
-    """Markdown with YAML front matter; what the cfg does not say is not assumed, the licence least of all.
+    """Make a model card: Markdown with YAML front matter.
+
+    The card states only what the cfg states; in particular, no licence is assumed.
 
     Args:
-        cfg: The cfg of the model. Scores of the paper's own weights are shown apart from those of these.
-        repo: Where the card will stand, for the code that loads the model.
-        parameters: How many the model has.
-        classes: Classes of the head, if there is one.
-        revision: Branch that the code names.
+        cfg: The cfg of the model. Scores that the paper reports for its own weights are listed apart.
+        repo: ``"org/repo"``, for the example that loads the model.
+        parameters: Number of parameters of the model.
+        classes: Number of classes of the head, if there is one.
+        revision: Branch, for the example that loads the model.
+
+    Returns:
+        The text of ``README.md``.
 
     Examples:
         >>> card = model_card(lz.get_model_cfg("efficientnet_lite0_gem"), "org/repo", parameters=4_000_000)
@@ -109,11 +114,13 @@ def _training(cfg: Any) -> str:
 def _scores(cfg: Any) -> str:
     of_paper = [score for score in cfg.scores if score.of_paper]
     own = [score for score in cfg.scores if not score.of_paper]
-    text = "## Scores\n\nNone are stated for these weights."
+    text = "## Scores\n\nNo scores are stated for these weights."
     if own:
         text = _score_table("Scores", own)
     if of_paper:
-        text += "\n\n" + _score_table("Scores of the paper, for weights of its own, not these", of_paper)
+        text += "\n\n" + _score_table(
+            "Scores in the paper, for the authors' weights, not for these", of_paper
+        )
     return text
 
 

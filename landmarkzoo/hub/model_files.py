@@ -23,7 +23,7 @@ _FORMAT = "landmarkzoo.model.v1"
 
 def write_model(model: nn.Module, cfg: DataclassInstance, folder: Path) -> None:
     """Write weights and cfg into a folder; each file whole or not at all."""
-    _config(cfg)  # what cannot be written is noticed before the weights are
+    _config(cfg)  # raises before any file is written, if the cfg cannot be JSON
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, str(temporary), {"format": "pt"})
@@ -44,8 +44,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The fields of the cfg that :func:`write_model` wrote, with tuples for lists.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged, something else, or of a newer version.
+        FileNotFoundError: If the folder has no ``config.json``.
+        ValueError: If it is damaged, of another library, or of a newer version.
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
@@ -66,8 +66,8 @@ def read_weights(model: nn.Module, folder: Path) -> None:
     """Load what :func:`write_model` wrote into a model of the same shape.
 
     Raises:
-        FileNotFoundError: If there are no weights.
-        ValueError: If they are damaged, or not those of this model.
+        FileNotFoundError: If the folder has no ``model.safetensors``.
+        ValueError: If it is damaged, or does not fit the model.
     """
     path = folder / WEIGHTS_FILE
     if not path.is_file():
@@ -75,7 +75,7 @@ def read_weights(model: nn.Module, folder: Path) -> None:
     try:
         tensors = load_file(str(path))
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
     problems = _differences(tensors, model.state_dict())
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -95,7 +95,7 @@ def _differences(found: dict[str, Tensor], needed: dict[str, Tensor]) -> list[st
 
 
 def _tuples(value: Any) -> Any:
-    """JSON knows lists only."""
+    """Lists become tuples again: JSON has lists only."""
     if isinstance(value, list):
         return tuple(_tuples(v) for v in value)
     return {k: _tuples(v) for k, v in value.items()} if isinstance(value, dict) else value

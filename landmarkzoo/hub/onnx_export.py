@@ -1,4 +1,4 @@
-"""Models for runtimes without PyTorch."""
+"""Export to ONNX, for runtimes without PyTorch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _NEEDED = ("onnx", "onnxscript")
 def export_onnx(model: HubMixin, path: str | Path) -> None:
     """Write a model as one ONNX file: images (B, 3, H, W), any B, to descriptors (B, D), not normalised.
 
-    Height and width are those of ``model.cfg.input_size``. Feed it what ``lz.create_transform(model)`` gives,
-    in float32. The model is exported in eval mode and gets its mode back.
+    Height and width are those of ``model.cfg.input_size``. Its inputs are the outputs of
+    ``lz.create_transform(model)``, in float32. The model is exported in eval mode and gets its mode back.
 
     Args:
         model: A model of landmarkzoo.
@@ -25,15 +25,15 @@ def export_onnx(model: HubMixin, path: str | Path) -> None:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ModuleNotFoundError: If the extra ``onnx`` is not installed.
-        TypeError: If the model is none of landmarkzoo.
+        ModuleNotFoundError: If onnx or onnxscript is not installed.
+        TypeError: If ``model`` is not a landmarkzoo model.
     """
     if not isinstance(model, HubMixin):
         raise TypeError(f"export_onnx takes a landmarkzoo model, got {type(model).__name__}")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"ONNX export needs {' and '.join(missing)}: pip install 'landmarkzoo[onnx]'"
+            f"ONNX export needs {' and '.join(missing)}: pip install {' '.join(missing)}"
         )
     parameter = next(model.parameters())
     images = torch.zeros(2, *model.cfg.input_size, device=parameter.device, dtype=parameter.dtype)

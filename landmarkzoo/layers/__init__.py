@@ -1,4 +1,4 @@
-"""Building blocks: each stands alone and works in any PyTorch model."""
+"""Building blocks that work in any PyTorch model: pooling, fusion, local branch, neck, mixed precision."""
 
 from landmarkzoo.layers.local_branch import MultiAtrous, SpatialAttention
 from landmarkzoo.layers.neck import Neck

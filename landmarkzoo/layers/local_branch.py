@@ -1,4 +1,4 @@
-"""The local branch of DOLG: multi-atrous convolutions, then spatial attention (section 2.2.1)."""
+"""The local branch of DOLG: multi-atrous convolutions, then spatial attention."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from torch.nn import functional as F
 class MultiAtrous(nn.Module):
     """Parallel dilated 3x3 convolutions, concatenated and projected: local context at several scales.
 
+    The first part of the local branch of DOLG ([Yang et al. 2021](https://arxiv.org/abs/2108.02927)).
+
     Args:
         in_channels: Channels of the input map.
         out_channels: Channels of the output map.
-        dilations: One branch each.
-        branch_channels: Channels of a branch; 512 in the paper.
+        dilations: Dilation of each branch.
+        branch_channels: Channels of each branch; 512 in [Henkel 2021](https://arxiv.org/abs/2110.03786).
 
     Shape:
         (B, in_channels, H, W) -> (B, out_channels, H, W)
+
+    Examples:
+        >>> lz.layers.MultiAtrous(16, 8, dilations=(1, 2), branch_channels=4)(torch.randn(2, 16, 7, 7)).shape
+        torch.Size([2, 8, 7, 7])
     """
 
     def __init__(
@@ -42,15 +48,22 @@ class MultiAtrous(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Unit-length local features, each weighted by one positive attention value.
+    """Local features of length 1, each multiplied by a positive attention weight.
 
-    ``z = BN(conv(x))``; the values are ``z / |z|``, the weights ``softplus(conv(ReLU(z)))``.
+    With ``z = BN(conv(x))`` the features are ``z / |z|`` and the weights ``softplus(conv(ReLU(z)))``. The
+    second part of the local branch of DOLG ([Yang et al. 2021](https://arxiv.org/abs/2108.02927)).
 
     Args:
         channels: Channels of the map, in and out.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W); :meth:`weights` gives (B, 1, H, W).
+
+    Examples:
+        >>> attention = lz.layers.SpatialAttention(8)
+        >>> maps = torch.randn(2, 8, 7, 7)
+        >>> attention(maps).shape, attention.weights(maps).shape
+        (torch.Size([2, 8, 7, 7]), torch.Size([2, 1, 7, 7]))
     """
 
     def __init__(self, channels: int) -> None:
@@ -60,10 +73,10 @@ class SpatialAttention(nn.Module):
         self.score = nn.Conv2d(channels, 1, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh the normalised features of a map."""
+        """Weight the normalised features of a map."""
         z = self.norm(self.project(x))
         wide = z.to(torch.promote_types(z.dtype, torch.float32))
-        value = F.normalize(wide, dim=1).to(z.dtype)  # float16 would lose the norm's epsilon
+        value = F.normalize(wide, dim=1).to(z.dtype)  # float16 would lose the epsilon of the norm
         return value * self._weights(z)
 
     def weights(self, x: Tensor) -> Tensor:

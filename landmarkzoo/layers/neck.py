@@ -12,11 +12,12 @@ NeckKind = Literal["fc-bn-prelu", "fc-bn", "fc-silu", "none"]
 
 
 class Neck(nn.Sequential):
-    """Linear layer with what follows it, as the winning solutions of the landmark competitions use it.
+    """A linear layer, with or without batch norm and activation, from pooled features to the descriptor.
 
-    ``"fc-bn-prelu"``: Henkel 2021, "option D". ``"fc-bn"``: 2nd place retrieval 2020. ``"fc-silu"``:
-    3rd place recognition 2020. ``"none"``: the pooled features themselves. The layers are the children
-    0, 1, 2, so the keys are those of a plain ``nn.Sequential``.
+    ``"fc-bn-prelu"``: "option D" of [Henkel 2021](https://arxiv.org/abs/2110.03786). ``"fc-bn"``: second
+    place of Google Landmark Retrieval 2020. ``"fc-silu"``: third place of Google Landmark Recognition 2020
+    ([Ha et al. 2020](https://arxiv.org/abs/2010.05350)). ``"none"``: the pooled features themselves. The
+    layers are the children 0, 1, 2, so the keys are those of a plain ``nn.Sequential``.
 
     Args:
         in_features: Size of the pooled features.
@@ -31,8 +32,9 @@ class Neck(nn.Sequential):
         (B, in_features) -> (B, out_features)
 
     Examples:
-        >>> Neck(1280, 512, "fc-bn").out_features
-        512
+        >>> neck = lz.layers.Neck(1280, 512, "fc-bn")
+        >>> neck.out_features, neck(torch.randn(4, 1280)).shape
+        (512, torch.Size([4, 512]))
     """
 
     def __init__(
@@ -70,5 +72,5 @@ class Neck(nn.Sequential):
         return x
 
     def extra_repr(self) -> str:
-        """Show the one option that is no layer."""
+        """Show the option that no layer shows."""
         return "normalize_input=True" if self.normalize_input else ""

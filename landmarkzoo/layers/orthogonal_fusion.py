@@ -1,4 +1,4 @@
-"""Orthogonal fusion of local and global features (Yang et al. 2021, DOLG; Henkel 2021, section 2.2.1)."""
+"""Orthogonal fusion of local and global features."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ Projection = Literal["exact", "reference"]
 def orthogonal_part(local: Tensor, global_: Tensor, projection: Projection = "exact") -> Tensor:
     """Subtract from local features their projection on the global feature.
 
-    ``exact``: ``l - (l . g / |g|^2) g``. ``reference`` divides by ``|g|`` where a projection divides by
-    ``|g|^2``; only it reproduces weights trained with the authors' code. Where ``g`` is zero nothing is
-    subtracted. Computed in float32 at least, as ``|g|^2`` leaves the range of float16.
+    ``exact``: ``l - (l . g / |g|^2) g``, as in DOLG ([Yang et al. 2021](https://arxiv.org/abs/2108.02927)).
+    ``reference`` divides by ``|g|`` instead of ``|g|^2``, as the code of [Henkel
+    2021](https://arxiv.org/abs/2110.03786) does; weights trained with that code need it. If ``g`` is zero,
+    nothing is subtracted. Computed in float32 at least, as ``|g|^2`` is often too large for float16.
 
     Args:
         local: Features (B, C, ...): vectors (B, C) or maps (B, C, H, W).
         global_: Global features (B, C).
-        projection: Which divisor.
+        projection: ``"exact"`` or ``"reference"``.
 
     Returns:
         A tensor of the shape and dtype of ``local``.
@@ -43,15 +44,18 @@ def orthogonal_part(local: Tensor, global_: Tensor, projection: Projection = "ex
 
 
 class OrthogonalFusion(nn.Module):
-    """Concatenate the part of the local features orthogonal to the global feature with the global one.
+    """Concatenate the part of the local features that is orthogonal to the global feature with the latter.
+
+    The fusion of DOLG ([Yang et al. 2021](https://arxiv.org/abs/2108.02927)).
 
     Args:
-        projection: ``"exact"`` (paper) or ``"reference"`` (authors' code), see :func:`orthogonal_part`.
-        pool: Whether to average over positions. The orthogonal part is linear in the local features,
-            so the mean map goes in and the (2C, H, W) map never exists.
+        projection: ``"exact"`` (paper) or ``"reference"`` (code of [Henkel
+            2021](https://arxiv.org/abs/2110.03786)), see :func:`orthogonal_part`.
+        pool: Whether to average over positions. The orthogonal part is linear in the local features, so the
+            local map is averaged first, and no map (B, 2C, H, W) is made.
 
     Raises:
-        ValueError: For an unknown projection, or when the two inputs do not fit each other.
+        ValueError: For an unknown projection, or if the two inputs do not fit each other.
 
     Shape:
         (B, C, H, W), (B, C) -> (B, 2C, H, W), or (B, 2C) with ``pool=True``: local first, then global.

@@ -1,4 +1,4 @@
-"""Generalised-mean pooling (Radenović et al. 2018, "Fine-tuning CNN image retrieval", eq. 3)."""
+"""Generalised-mean pooling."""
 
 from __future__ import annotations
 
@@ -9,32 +9,43 @@ from torch import Tensor, nn
 def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
     """Generalised mean over the positions of a map: ``mean(max(x, eps)^p)^(1/p)``.
 
-    ``p = 1`` is average pooling, ``p -> inf`` max pooling. Computed in float32 at least, as a
-    power of 3 leaves the range of float16 at 40; the result has the dtype of ``x``.
+    Equation 3 of [Radenović et al. 2018](https://arxiv.org/abs/1711.02512). ``p = 1`` is average pooling,
+    ``p -> inf`` max pooling. Computed in float32 at least, as the cube of 41 is already too large for
+    float16; the result has the dtype of ``x``.
 
     Args:
         x: Feature maps (B, C, H, W).
-        p: Power, a positive number or a tensor of one.
-        eps: Smallest value that enters the power.
+        p: Power, a positive number or a tensor with one element.
+        eps: Lower bound of the values before the power is taken.
 
     Returns:
         Pooled features (B, C).
+
+    Raises:
+        TypeError: If ``x`` is not a floating-point tensor.
+        ValueError: If ``x`` is not of shape (B, C, H, W), or has no positions.
 
     Examples:
         >>> gem(torch.tensor([[[[1.0, 2.0]]]]), p=2.0)
         tensor([[1.5811]])
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"GeM pools torch tensors, got {type(x).__name__}: torch.as_tensor(x) makes one")
+    if not x.is_floating_point():
+        raise TypeError(f"GeM pools floating-point maps, got {x.dtype}: x.float() converts them")
+    if x.ndim != 4 or 0 in x.shape[-2:]:
+        raise ValueError(f"GeM pools maps of shape (B, C, H, W), H and W at least 1, got {tuple(x.shape)}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    powers = wide.clamp(min=eps).pow(p)
-    return powers.mean(dim=(-2, -1)).pow(1.0 / p).to(x.dtype)  # (B, C, H, W) -> (B, C)
+    power = p.to(wide.dtype) if isinstance(p, Tensor) else p
+    return wide.clamp(min=eps).pow(power).mean(dim=(-2, -1)).pow(1.0 / power).to(x.dtype)  # -> (B, C)
 
 
 class GeM(nn.Module):
-    """Generalised-mean pooling with a power that can be learned.
+    """Generalised-mean pooling, see :func:`gem`, with a power that can be learned.
 
     Args:
-        p: Power at the start; 3 in the paper (section 2.2.1).
-        eps: Smallest value that enters the power.
+        p: Power at the start; 3 in [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.2.1.
+        eps: Lower bound of the values before the power is taken.
         trainable: Whether ``p`` is a parameter; otherwise it is a buffer.
 
     Raises:
@@ -63,11 +74,9 @@ class GeM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool maps (B, C, H, W) to features (B, C)."""
-        if x.ndim != 4:
-            raise ValueError(f"GeM pools maps of shape (B, C, H, W), got {tuple(x.shape)}")
-        return gem(x, self.p.to(torch.promote_types(x.dtype, torch.float32)), self.eps)
+        return gem(x, self.p, self.eps)
 
     def extra_repr(self) -> str:
-        """Show the power as it stands."""
-        trainable = isinstance(self.p, nn.Parameter)
-        return f"p={self.p.item():.4g}, eps={self.eps:g}, trainable={trainable}"
+        """Show the present power; on the meta device it has no value."""
+        power = "?" if self.p.is_meta else f"{self.p.item():.4g}"
+        return f"p={power}, eps={self.eps:g}, trainable={isinstance(self.p, nn.Parameter)}"

@@ -1,4 +1,4 @@
-"""Autocast for training, without the kernels that are slower in bfloat16 than in float32."""
+"""Autocast for training, without those kernels of CPUs that are slower in bfloat16 than in float32."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
-_conv2d = torch.conv2d  # the one function that nn.Conv2d and timm's padded convolutions call
+_conv2d = torch.conv2d  # what nn.Conv2d and timm's padded convolutions call
 
 
 @contextmanager
 def mixed_precision(device: torch.device | str, dtype: torch.dtype | None = None) -> Iterator[None]:
     """``torch.autocast`` for the forward pass of a training step, with gradients that are fast on CPUs too.
 
-    On CPUs the gradients of some depthwise convolutions in channels_last layout, those larger than 3 x 3 or
-    with a stride, are computed in float32 from what autocast keeps for them, as PyTorch's kernel for them in
-    bfloat16 is slower (``benchmarks/train_step.py`` measures a whole step with and without). All else,
-    values included, is ``torch.autocast``.
+    On CPUs, PyTorch's bfloat16 kernel for the gradients of some depthwise convolutions in channels_last
+    layout (larger than 3 x 3, or with a stride) is slower than the one in float32. These gradients are
+    computed in float32 here, from the bfloat16 tensors that autocast keeps
+    (``benchmarks/train_step.py`` measures a training step with and without this). Everything else is as in
+    ``torch.autocast``, outputs of these convolutions included.
 
     Args:
-        device: Where the model is.
-        dtype: ``torch.bfloat16``, ``torch.float16``, or ``torch.float32`` for no autocast. If ``None``,
-            bfloat16 where the device has it in hardware, otherwise float32.
+        device: The device of the model.
+        dtype: ``torch.bfloat16``, ``torch.float16``, or ``torch.float32`` for no autocast. ``None``:
+            bfloat16 if the device computes with it in hardware, otherwise float32.
 
     Examples:
         >>> conv = torch.nn.Conv2d(4, 4, kernel_size=5, groups=4).to(memory_format=torch.channels_last)
         >>> images = torch.ones(2, 4, 8, 8).contiguous(memory_format=torch.channels_last)
         >>> with lz.layers.mixed_precision("cpu", torch.bfloat16):
         ...     maps = conv(images)
-        >>> maps.dtype, type(maps.grad_fn).__name__
-        (torch.bfloat16, '_DepthwiseConvolutionBackward')
+        ...     loss = torch.nn.functional.mse_loss(maps, torch.zeros_like(maps))
+        >>> loss.backward()
+        >>> maps.dtype, loss.dtype, conv.weight.grad.dtype
+        (torch.bfloat16, torch.float32, torch.float32)
     """
     device = torch.device(device)
     if dtype is None:
@@ -48,7 +51,7 @@ def mixed_precision(device: torch.device | str, dtype: torch.dtype | None = None
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 in hardware; elsewhere it would be slower than float32."""
+    """Whether a device multiplies bfloat16 in hardware; without that it is slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
@@ -58,7 +61,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Switch autocast off for a block; does nothing where it is off, as in exported programs.
+    """Switch autocast off for a block; does nothing if it is off already, as in exported programs.
 
     Examples:
         >>> with torch.autocast("cpu", dtype=torch.bfloat16), without_autocast(torch.device("cpu")):
@@ -72,7 +75,7 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 class _FastDepthwiseGradients(TorchFunctionMode):
-    """Takes another way to the gradients of some convolutions, where autocast is on."""
+    """Replaces the gradients of some convolutions while autocast is on."""
 
     def __torch_function__(
         self,
@@ -103,7 +106,7 @@ def _convolution(
         not slow
         or input.ndim != 4
         or isinstance(padding, str)
-        or input.dtype == torch.float64  # which autocast leaves as it is
+        or input.dtype == torch.float64  # autocast does not change it
         or not input.is_contiguous(memory_format=torch.channels_last)
     ):
         return _conv2d(input, weight, bias, stride, padding, dilation, groups)

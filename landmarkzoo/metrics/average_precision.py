@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 import numpy as np
 
-from landmarkzoo.metrics.ground_truth import Rankings
-from landmarkzoo.metrics.hits import FloatValues, relevant_hits, shares
+from landmarkzoo.metrics.ground_truth import FloatValues, Rankings, Relevant, relevant_hits, shares
 
 
-def average_precisions(
-    indices: Rankings, relevant: Sequence[Collection[int]], *, k: int = 100
-) -> FloatValues:
-    """Average precision at k of each query: what :func:`mean_average_precision` is the mean of.
+def average_precisions(indices: Rankings, relevant: Relevant, *, k: int = 100) -> FloatValues:
+    """Average precision at k of each query: the values whose mean is :func:`mean_average_precision`.
 
-    ``AP = 1/min(m, k) sum_{i<=k} P(i) rel(i)`` with ``m`` the number of relevant images of the query, found
-    or not, and ``P(i)`` the precision among the first i.
-
-    Args:
-        indices: Ranked index rows (Q, K), best first; -1 is padding.
-        relevant: Relevant index rows of each query.
-        k: Depth.
+    That function has the definition and the arguments.
 
     Returns:
         Values (Q,) in [0, 1]; NaN for a query without relevant image.
 
     Raises:
-        TypeError: If an entry of ``relevant`` is no collection of integers.
+        TypeError: If an entry of ``relevant`` is not a collection of integers.
         ValueError: If shapes do not fit, a relevant row is negative, or k is not positive.
 
     Examples:
@@ -41,19 +30,21 @@ def average_precisions(
 
 def mean_average_precision(
     indices: Rankings,
-    relevant: Sequence[Collection[int]],
+    relevant: Relevant,
     *,
     k: int = 100,
     skip_empty: bool = False,
 ) -> float:
-    """Mean average precision at k, the metric of Google Landmark Retrieval (GLDv2 paper, section 5.2).
+    """Mean average precision at k, the metric of Google Landmark Retrieval.
 
+    Section 5.2 of [Weyand et al. 2020](https://arxiv.org/abs/2004.01804):
     ``AP = 1/min(m, k) sum_{i<=k} P(i) rel(i)`` with ``m`` the number of relevant images of the query, found
-    or not: dividing by the number found, as some libraries do, rewards short lists. An image that is listed
-    again keeps its place but counts once. :func:`average_precisions` has the value of each query.
+    or not, and ``P(i)`` the precision among the first i. Dividing by the number found, as some libraries do,
+    rewards short lists. An image that is listed again keeps its place but counts once.
+    :func:`average_precisions` gives the value of each query.
 
     Args:
-        indices: Ranked index rows (Q, K), best first; -1 is padding.
+        indices: A ``Ranking``, or ranked index rows (Q, K), best first; -1 is padding.
         relevant: Relevant index rows of each query.
         k: Depth.
         skip_empty: Leave out queries without relevant images instead of refusing them.
@@ -62,13 +53,16 @@ def mean_average_precision(
         The mean over queries, in [0, 1].
 
     Raises:
-        TypeError: If a truth is no collection of integers.
+        TypeError: If an entry of ``relevant`` is not a collection of integers.
         ValueError: If shapes do not fit, or a query has no relevant image and ``skip_empty`` is off, or
             no query is left.
 
     Examples:
         >>> lz.metrics.mean_average_precision([[5, 0], [0, -1]], [[0, 1], [0]], k=100)
         0.625
+        >>> ranking = lz.search(np.eye(3)[:2], np.eye(3))
+        >>> lz.metrics.mean_average_precision(ranking, [[0], [1]])
+        1.0
     """
     values = average_precisions(indices, relevant, k=k)
     empty = np.flatnonzero(np.isnan(values))

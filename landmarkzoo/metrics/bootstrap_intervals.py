@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, overload
 
 import numpy as np
@@ -11,34 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo._utils.checks import IntArray, check_count
-from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo.metrics.ground_truth import FloatValues
+from landmarkzoo.metrics.scores import Interval
 
 Values: TypeAlias = "NDArray[np.floating] | Tensor | Sequence[float]"
 Statistic: TypeAlias = Callable[[IntArray], float]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A score with its confidence interval.
-
-    Attributes:
-        value: The score on all queries.
-        low: Lower end.
-        high: Upper end.
-        level: Share of the resamples between the ends, such as 0.95.
-
-    Examples:
-        >>> print(lz.metrics.Interval(0.563, 0.512, 0.611))
-        0.563 [0.512, 0.611]
-    """
-
-    value: float
-    low: float
-    high: float
-    level: float = 0.95
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @overload
@@ -69,7 +45,7 @@ def bootstrap(
     statistic over the resamples. It answers what other queries of the same kind would have given; the index
     and the model stay as they are.
 
-    Of two models on the same queries, look at the interval of the difference,
+    To compare two models on the same queries, look at the interval of the difference,
     ``bootstrap(values_a - values_b)``: what is hard for both cancels out.
 
     Args:
@@ -116,7 +92,7 @@ def _as_statistic(values: Values | Statistic, n: int | None) -> tuple[Statistic,
             raise TypeError("bootstrap of a function needs the number of rows: bootstrap(statistic, n)")
         return values, check_count(n, "n")
     if n is not None:
-        raise TypeError("n is for a function of rows; the values say themselves how many they are")
+        raise TypeError("n is for a function of rows; values (Q,) need no n")
     if isinstance(values, Tensor):
         values = values.detach().double().cpu().numpy()
     array = np.asarray(values, np.float64)

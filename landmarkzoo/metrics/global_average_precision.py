@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo._utils.checks import IntArray, Labels, as_labels
-from landmarkzoo.metrics.ground_truth import as_label_sets
-from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo._utils.checks import IntArray, Labels
+from landmarkzoo.metrics.ground_truth import FloatValues, Truth, right_predictions
 
 Scores: TypeAlias = "NDArray[np.floating] | Tensor | Sequence[float]"
 
@@ -20,22 +19,24 @@ Scores: TypeAlias = "NDArray[np.floating] | Tensor | Sequence[float]"
 def gap(
     labels: Labels,
     scores: Scores,
-    truth: Sequence[Collection[int]],
+    truth: Truth,
     *,
     ids: Sequence[str] | None = None,
     ignore_non_landmarks: bool = False,
 ) -> float:
-    """Global average precision, the metric of Google Landmark Recognition (GLDv2 paper, section 5.1).
+    """Global average precision, the metric of Google Landmark Recognition.
 
-    All predictions of all images are sorted by score; ``GAP = 1/M sum_i P(i) rel(i)`` with ``M`` the number
-    of images with a landmark, predicted or not, and ``P(i)`` the precision among the first i. A prediction
-    on an image without landmark counts in i and so lowers the precision of all that stand below it.
+    Section 5.1 of [Weyand et al. 2020](https://arxiv.org/abs/2004.01804): all predictions of all images are
+    sorted by score; ``GAP = 1/M sum_i P(i) rel(i)`` with ``M`` the number of images with a landmark,
+    predicted or not, and ``P(i)`` the precision among the first i. A prediction on an image without landmark
+    counts in i, and so lowers the precision of all that stand below it.
 
     Args:
-        labels: Predicted label (N,) of each image; -1 for no prediction.
+        labels: Predicted label (N,) of each image: integers, -1 for no prediction, or names, ``None`` for no
+            prediction.
         scores: Its score (N,).
-        truth: True labels of each image: a collection, empty for an image without landmark. A prediction
-            is right if it is any of them.
+        truth: True labels of each image, integers or names as the predictions are: a collection, empty for
+            an image without landmark. A prediction is right if it is any of them.
         ids: Ids (N,) that order predictions of equal score, ascending; otherwise their position does.
         ignore_non_landmarks: Leave out predictions on images without landmark.
 
@@ -43,12 +44,15 @@ def gap(
         A value in [0, 1].
 
     Raises:
-        TypeError: If labels are not integers, or a truth is no collection.
+        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection of
+            the same.
         ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
     Examples:
         >>> lz.metrics.gap([0, 1, 150], [0.01, 10.0, 15.0], [[100, 200], [1], []])
         0.25
+        >>> lz.metrics.gap(["Big Ben", None], [0.9, 0.1], [["Big Ben"], []])
+        1.0
     """
     statistic = gap_statistic(labels, scores, truth, ids=ids, ignore_non_landmarks=ignore_non_landmarks)
     return statistic(np.arange(len(truth)))
@@ -57,29 +61,19 @@ def gap(
 def per_image_gap(
     labels: Labels,
     scores: Scores,
-    truth: Sequence[Collection[int]],
+    truth: Truth,
     *,
     ids: Sequence[str] | None = None,
     ignore_non_landmarks: bool = False,
 ) -> FloatValues:
     """What each image adds to GAP: ``P(i) rel(i)``, the values whose mean is :func:`gap`.
 
-    0 for a wrong or missing prediction; below 1 for a right one that stands behind wrong ones. The term of an
-    image depends on the others, so a confidence interval needs :func:`gap_statistic`, not these values.
-
-    Args:
-        labels: Predicted label (N,) of each image; -1 for no prediction.
-        scores: Its score (N,).
-        truth: True labels of each image.
-        ids: Ids (N,) that order predictions of equal score.
-        ignore_non_landmarks: Leave out predictions on images without landmark.
+    0 for a wrong or missing prediction; below 1 for a right one that stands behind wrong ones. The value of
+    an image depends on the others, so a confidence interval needs :func:`gap_statistic`, not these values.
+    Arguments and errors are those of :func:`gap`.
 
     Returns:
         Values (N,) in [0, 1]; NaN for an image without landmark.
-
-    Raises:
-        TypeError: If labels are not integers, or a truth is no collection.
-        ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
     Examples:
         >>> lz.metrics.per_image_gap([0, 1, 150], [0.01, 10.0, 15.0], [[100, 200], [1], []])
@@ -95,29 +89,19 @@ def per_image_gap(
 def gap_statistic(
     labels: Labels,
     scores: Scores,
-    truth: Sequence[Collection[int]],
+    truth: Truth,
     *,
     ids: Sequence[str] | None = None,
     ignore_non_landmarks: bool = False,
 ) -> Callable[[IntArray], float]:
     """GAP as a function of rows of images, for :func:`bootstrap`.
 
-    Everything is checked and sorted once, so that a call takes one sort of integers.
-
-    Args:
-        labels: Predicted label (N,) of each image; -1 for no prediction.
-        scores: Its score (N,).
-        truth: True labels of each image.
-        ids: Ids (N,) that order predictions of equal score.
-        ignore_non_landmarks: Leave out predictions on images without landmark.
+    Everything is checked and sorted once, so that a call takes one sort of integers. Arguments and errors are
+    those of :func:`gap`.
 
     Returns:
-        A function from rows (n,), each any number of times, to the GAP of these images; NaN if none of them
-        has a landmark.
-
-    Raises:
-        TypeError: If labels are not integers, or a truth is no collection.
-        ValueError: If lengths differ, a score is NaN, or no image has a landmark.
+        A function from rows (n,), each any number of times, to the GAP of these images; NaN if no image among
+        them has a landmark.
 
     Examples:
         >>> statistic = lz.metrics.gap_statistic([3, 3, 5], [0.9, 0.8, 0.7], [[3], [4], [5]])
@@ -148,37 +132,28 @@ class _SortedImages:
 
 
 def _sorted_images(
-    labels: Labels,
-    scores: Scores,
-    truth: Sequence[Collection[int]],
-    ids: Sequence[str] | None,
-    ignore_non_landmarks: bool,
+    labels: Labels, scores: Scores, truth: Truth, ids: Sequence[str] | None, ignore_non_landmarks: bool
 ) -> _SortedImages:
-    sets = as_label_sets(truth, "truth")
-    negative = [row for row, labels_ in enumerate(sets) if labels_ and min(labels_) < 0]
-    if negative:
-        raise ValueError(f"truth[{negative[0]}] has a negative label: an image without landmark is empty, []")
-    predicted = as_labels(labels, len(sets), "labels")
+    right, predicted, has_landmark = right_predictions(labels, truth)
     if isinstance(scores, Tensor):
         scores = scores.detach().double().cpu().numpy()
     values = np.asarray(scores, np.float64)
-    if values.shape != predicted.shape:
-        raise ValueError(f"scores must have shape {predicted.shape}, got {values.shape}")
+    if values.shape != right.shape:
+        raise ValueError(f"scores must have shape {right.shape}, got {values.shape}")
     if np.isnan(values).any():
         row = int(np.flatnonzero(np.isnan(values))[0])
         raise ValueError(f"the score of image {row} is NaN: give a number, any number for no prediction")
-    if ids is not None and len(ids) != len(sets):
-        raise ValueError(f"got {len(ids)} ids for {len(sets)} images")
-    has_landmark = np.array([bool(s) for s in sets], dtype=bool)
+    if ids is not None and len(ids) != len(right):
+        raise ValueError(f"got {len(ids)} ids for {len(right)} images")
     if not has_landmark.any():
         raise ValueError("GAP is not defined: no image has a landmark, all truths are empty")
-    right = np.array([label in s for label, s in zip(predicted.tolist(), sets)], dtype=bool)
-    counted = (predicted != -1) & (has_landmark | (not ignore_non_landmarks))
+    counted = predicted & (has_landmark | (not ignore_non_landmarks))
     # Both sorts are stable: where scores and ids are equal, the position decides.
-    by_id = np.arange(len(sets)) if ids is None else np.array(sorted(range(len(sets)), key=ids.__getitem__))
+    rows = range(len(right))
+    by_id = np.arange(len(right)) if ids is None else np.array(sorted(rows, key=ids.__getitem__))
     order = by_id[np.argsort(-values[by_id], kind="stable")]
-    place = np.empty(len(sets), dtype=np.int64)
-    place[order] = np.arange(len(sets))
+    place = np.empty(len(right), dtype=np.int64)
+    place[order] = np.arange(len(right))
     return _SortedImages(place, right[order], counted[order], has_landmark[order])
 
 

@@ -1,4 +1,4 @@
-"""Ground truth and rankings at the border of the metrics."""
+"""Rankings and predictions beside their ground truth: checked, and what of them is right."""
 
 from __future__ import annotations
 
@@ -9,51 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo._utils.checks import IntArray
+from landmarkzoo._utils.checks import IntArray, Labels, as_numpy, check_count, encode_labels
+from landmarkzoo.retrieval.ranking import Ranking
 
-Rankings: TypeAlias = "NDArray[Any] | Tensor | Sequence[Sequence[int]]"
-
-
-def as_label_sets(truth: Sequence[Collection[int]], name: str) -> list[set[int]]:
-    """One set of integers an image or query.
-
-    Args:
-        truth: A collection of integers for each.
-        name: What it is called in error messages.
-
-    Raises:
-        TypeError: If an entry is no collection of integers.
-    """
-    sets = []
-    for row, entry in enumerate(truth):
-        if isinstance(entry, (np.ndarray, Tensor)):
-            entry = entry.tolist()
-        if isinstance(entry, (str, bytes)) or not isinstance(entry, Collection):
-            raise TypeError(
-                f"{name}[{row}] must be a collection of integers, got {entry!r}; one label is [label]"
-            )
-        if not all(isinstance(label, (int, np.integer)) for label in entry):
-            raise TypeError(f"{name}[{row}] must hold integers only, got {entry!r}")
-        sets.append({int(label) for label in entry})
-    return sets
-
-
-def as_index_sets(truth: Sequence[Collection[int]], name: str) -> list[set[int]]:
-    """One set of index rows a query.
-
-    Args:
-        truth: A collection of rows for each.
-        name: What it is called in error messages.
-
-    Raises:
-        TypeError: If an entry is no collection of integers.
-        ValueError: If a row is negative.
-    """
-    sets = as_label_sets(truth, name)
-    negative = [row for row, entry in enumerate(sets) if entry and min(entry) < 0]
-    if negative:
-        raise ValueError(f"{name}[{negative[0]}] has a negative index row; -1 is the padding of rankings")
-    return sets
+FloatValues: TypeAlias = NDArray[np.float64]
+Rankings: TypeAlias = "Ranking | NDArray[Any] | Tensor | Sequence[Sequence[int]]"
+Relevant: TypeAlias = Sequence[Collection[int]]
+Truth: TypeAlias = "Sequence[Collection[int] | Collection[str]]"
 
 
 def as_rankings(rankings: Rankings, queries: int, name: str, truth_name: str) -> IntArray:
@@ -66,10 +28,10 @@ def as_rankings(rankings: Rankings, queries: int, name: str, truth_name: str) ->
         truth_name: What their ground truth is called.
 
     Raises:
-        ValueError: If they are no integers of that shape.
+        ValueError: If they are not integers of that shape.
     """
     try:
-        rows = rankings.detach().cpu().numpy() if isinstance(rankings, Tensor) else np.asarray(rankings)
+        rows = as_numpy(rankings)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"the rows of {name} have different lengths: pad short ones with -1") from error
     if rows.ndim != 2 or len(rows) != queries or (rows.size and rows.dtype.kind not in "iu"):
@@ -80,3 +42,112 @@ def as_rankings(rankings: Rankings, queries: int, name: str, truth_name: str) ->
             f"{rows.dtype} {rows.shape}; {hint}"
         )
     return rows.astype(np.int64)
+
+
+def as_index_sets(relevant: Relevant, name: str) -> list[set[int]]:
+    """The index rows of each query as a set.
+
+    Args:
+        relevant: A collection of rows for each.
+        name: What it is called in error messages.
+
+    Raises:
+        TypeError: If an entry is not a collection of integers.
+        ValueError: If a row is negative.
+    """
+    sets = _as_sets(relevant, name, "integers", (int, np.integer))
+    negative = [row for row, entry in enumerate(sets) if entry and min(entry) < 0]
+    if negative:
+        raise ValueError(f"{name}[{negative[0]}] has a negative index row; -1 is the padding of rankings")
+    return sets
+
+
+def _as_sets(truth: Sequence[Any], name: str, what: str, types: tuple[type, ...]) -> list[set[Any]]:
+    sets = []
+    for row, entry in enumerate(truth):
+        if isinstance(entry, (np.ndarray, Tensor)):
+            entry = entry.tolist()
+        if isinstance(entry, (str, bytes)) or not isinstance(entry, Collection):
+            raise TypeError(
+                f"{name}[{row}] must be a collection of {what}, got {entry!r}; one label is [label]"
+            )
+        if not all(isinstance(label, types) for label in entry):
+            raise TypeError(f"{name}[{row}] must hold {what} only, got {entry!r}")
+        sets.append({label if isinstance(label, str) else int(label) for label in entry})
+    return sets
+
+
+def relevant_hits(indices: Rankings, relevant: Relevant, k: int) -> tuple[NDArray[np.bool_], IntArray]:
+    """Which of the first ``k`` results are relevant, and how many images are relevant at all.
+
+    An image that is listed again keeps its place but does not count again; padding never counts.
+
+    Args:
+        indices: Ranked index rows (Q, K), best first; -1 is padding.
+        relevant: Relevant index rows of each query; duplicates count once.
+        k: Depth.
+
+    Returns:
+        Hits (Q, min(k, K)) and the number of relevant images (Q,).
+
+    Raises:
+        TypeError: If an entry of ``relevant`` is not a collection of integers.
+        ValueError: If shapes do not fit, a relevant row is negative, or k is not positive.
+
+    Examples:
+        >>> hits, counts = relevant_hits([[5, 5, 0]], [[0, 5, 9]], k=10)
+        >>> hits, counts
+        (array([[ True, False,  True]]), array([3]))
+    """
+    sets = as_index_sets(relevant, "relevant")
+    ranked = as_rankings(indices, len(sets), "indices", "relevant")[:, : check_count(k, "k")]
+    hits = np.zeros(ranked.shape, dtype=bool)
+    for query, truth in enumerate(sets):
+        missing = set(truth)
+        for place, image in enumerate(ranked[query].tolist() if missing else ()):
+            if image in missing:
+                missing.remove(image)
+                hits[query, place] = True
+    return hits, np.array([len(truth) for truth in sets], dtype=np.int64)
+
+
+def shares(found: FloatValues | IntArray, of: IntArray) -> FloatValues:
+    """``found / of`` (Q,), NaN where ``of`` is 0: for such a query the metric is not defined.
+
+    Examples:
+        >>> shares(np.array([1, 0]), np.array([2, 0]))
+        array([0.5, nan])
+    """
+    values = np.full(len(of), np.nan)
+    np.divide(found, of, out=values, where=of > 0)
+    return values
+
+
+def right_predictions(
+    labels: Labels, truth: Truth
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which images (N,) are labelled rightly, which are labelled at all, and which show a landmark.
+
+    Args:
+        labels: Predicted labels (N,): integers, -1 for no prediction, or names, ``None`` for no prediction.
+        truth: True labels of each image, of the same kind; empty for an image without landmark.
+
+    Raises:
+        TypeError: If an entry of the truth is not a collection, or one side has integers and the other names.
+        ValueError: If there are not as many labels as entries, or a true label is negative.
+
+    Examples:
+        >>> right_predictions(["Big Ben", None], [["Big Ben", "Westminster"], []])
+        (array([ True, False]), array([ True, False]), array([ True, False]))
+    """
+    sets = _as_sets(truth, "truth", "integers or names", (int, np.integer, str))
+    integers, names = encode_labels(labels, len(sets), "labels")
+    for row, entry in enumerate(sets):
+        if any(isinstance(label, str) == (names is None) for label in entry):
+            kind = "integers" if names is None else "names"
+            raise TypeError(f"labels are {kind}, but truth[{row}] has {entry}: use one kind for both")
+        if names is None and entry and min(entry) < 0:
+            raise ValueError(f"truth[{row}] has a negative label: an image without landmark is empty, []")
+    predicted = integers.tolist() if names is None else names[integers].tolist()
+    right = np.array([label in entry for label, entry in zip(predicted, sets)], dtype=bool)
+    return right, integers != -1, np.array([bool(entry) for entry in sets], dtype=bool)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 import numpy as np
 
-from landmarkzoo.metrics.ground_truth import Rankings
-from landmarkzoo.metrics.hits import FloatValues, relevant_hits, shares
+from landmarkzoo.metrics.ground_truth import FloatValues, Rankings, Relevant, relevant_hits, shares
 
 
-def recall_at_k(indices: Rankings, relevant: Sequence[Collection[int]], k: int) -> FloatValues:
+def recall_at_k(indices: Rankings, relevant: Relevant, k: int) -> FloatValues:
     """Recall at k of each query: ``found among the first k / relevant``.
 
     The share of the relevant images that is found, as in information retrieval. A query with more than k
@@ -18,15 +15,16 @@ def recall_at_k(indices: Rankings, relevant: Sequence[Collection[int]], k: int) 
     relevant image is among the first k, which is :func:`hit_rate_at_k` here.
 
     Args:
-        indices: Ranked index rows (Q, K), best first; -1 is padding; an image listed again counts once.
+        indices: A ``Ranking``, or ranked index rows (Q, K), best first; -1 is padding. An image that is
+            listed again counts once.
         relevant: Relevant index rows of each query.
-        k: Depth; a row that is shorter has found nothing more.
+        k: Depth. Rows with fewer results are not refused: what they do not list is not found.
 
     Returns:
         Values (Q,) in [0, 1]; NaN for a query without relevant image.
 
     Raises:
-        TypeError: If an entry of ``relevant`` is no collection of integers.
+        TypeError: If an entry of ``relevant`` is not a collection of integers.
         ValueError: If shapes do not fit, a relevant row is negative, or k is not positive.
 
     Examples:
@@ -37,25 +35,12 @@ def recall_at_k(indices: Rankings, relevant: Sequence[Collection[int]], k: int) 
     return shares(hits.sum(axis=1), counts)
 
 
-def precision_at_k(indices: Rankings, relevant: Sequence[Collection[int]], k: int) -> FloatValues:
+def precision_at_k(indices: Rankings, relevant: Relevant, k: int) -> FloatValues:
     """Precision at k of each query: ``found among the first k / k``.
 
-    Divided by k also where fewer results are listed or fewer images are relevant, so a query with less than
+    Divided by k also where fewer results are listed or fewer images are relevant, so a query with fewer than
     k relevant images cannot reach 1. The Revisited protocol stops at the last relevant image instead: see
-    :func:`revisited`.
-
-    Args:
-        indices: Ranked index rows (Q, K), best first; -1 is padding; an image listed again counts once.
-        relevant: Relevant index rows of each query.
-        k: Depth.
-
-    Returns:
-        Values (Q,) in [0, 1]; NaN for a query without relevant image, where no ranking is better than
-        another.
-
-    Raises:
-        TypeError: If an entry of ``relevant`` is no collection of integers.
-        ValueError: If shapes do not fit, a relevant row is negative, or k is not positive.
+    :func:`revisited`. Arguments, result and errors are those of :func:`recall_at_k`.
 
     Examples:
         >>> lz.metrics.precision_at_k([[5, 0, 1], [2, 3, 4]], [[0, 1, 9], []], 2)
@@ -65,22 +50,11 @@ def precision_at_k(indices: Rankings, relevant: Sequence[Collection[int]], k: in
     return shares(hits.sum(axis=1), np.where(counts > 0, k, 0))
 
 
-def hit_rate_at_k(indices: Rankings, relevant: Sequence[Collection[int]], k: int) -> FloatValues:
+def hit_rate_at_k(indices: Rankings, relevant: Relevant, k: int) -> FloatValues:
     """Hit at k of each query: 1 if any relevant image is among the first k, otherwise 0.
 
-    The mean is the hit rate at k, which papers on metric learning call recall@k.
-
-    Args:
-        indices: Ranked index rows (Q, K), best first; -1 is padding.
-        relevant: Relevant index rows of each query.
-        k: Depth.
-
-    Returns:
-        Values (Q,), 0 or 1; NaN for a query without relevant image.
-
-    Raises:
-        TypeError: If an entry of ``relevant`` is no collection of integers.
-        ValueError: If shapes do not fit, a relevant row is negative, or k is not positive.
+    The mean is the hit rate at k, which papers on metric learning call recall@k. Arguments, result and errors
+    are those of :func:`recall_at_k`.
 
     Examples:
         >>> lz.metrics.hit_rate_at_k([[5, 0, 1], [2, 3, 4]], [[0, 1, 9], []], 2)

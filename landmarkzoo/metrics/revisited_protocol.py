@@ -1,4 +1,4 @@
-"""Revisited Oxford and Paris (Radenovic et al. 2018): easy, medium and hard."""
+"""Revisited Oxford and Paris: easy, medium and hard."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from landmarkzoo._utils.checks import IntArray, check_count
-from landmarkzoo.metrics.ground_truth import Rankings, as_index_sets, as_rankings
-from landmarkzoo.metrics.hits import FloatValues
+from landmarkzoo.metrics.ground_truth import FloatValues, Rankings, as_index_sets, as_rankings
 
 _KINDS = ("easy", "hard", "junk")
 # Which images a set-up looks for; those of the other kinds are taken out of the ranking.
@@ -21,19 +20,20 @@ def revisited(
 ) -> dict[str, dict[str, float]]:
     """MAP and mP@k of Revisited Oxford and Paris, each for easy, medium and hard.
 
-    Easy looks for the easy images, medium for easy and hard ones, hard for the hard ones; the others of easy,
-    hard and junk are taken out of the ranking. With ``r_j`` the rank, from 0, of the j-th positive (j from 0)
-    in what is left, and ``n`` the number of positives, AP is the area under the precision-recall curve by
-    trapezoids: ``AP = 1/(2n) sum_j (j / r_j + (j + 1) / (r_j + 1))``, where ``j / r_j`` is 1 for ``r_j = 0``.
-    Precision at k is that at ``min(rank of the last positive, k)``, so that few positives do not bound it.
+    The protocol of [Radenovic et al. 2018](https://arxiv.org/abs/1803.11285). Easy looks for the easy images,
+    medium for easy and hard ones, hard for the hard ones; the others of easy, hard and junk are taken out of
+    the ranking. With ``r_j`` the rank, from 0, of the j-th positive (j from 0) in what is left, and ``n`` the
+    number of positives, AP is the area under the precision-recall curve by trapezoids:
+    ``AP = 1/(2n) sum_j (j / r_j + (j + 1) / (r_j + 1))``, where ``j / r_j`` is 1 for ``r_j = 0``. Precision
+    at k is that at ``min(rank of the last positive, k)``, so that few positives do not bound it.
 
     Both differ from :func:`mean_average_precision` and :func:`precision_at_k`. On full rankings the values
     are those of the official code; on shorter ones, a positive that is not listed counts as ranked behind all
     others and beyond k, where the official code would stop at the last one found.
 
     Args:
-        ranks: Ranked index rows (Q, N), best first, a query a row (the official code has a query a column);
-            -1 is padding. An image that is listed again keeps its place but counts once.
+        ranks: A ``Ranking``, or ranked index rows (Q, N), best first, a query a row (the official code has a
+            query a column); -1 is padding. An image that is listed again keeps its place but counts once.
         gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``; other keys, such as
             ``bbx``, are not read.
         ks: Depths of the precisions.
@@ -43,7 +43,7 @@ def revisited(
         positives in that set-up; NaN where no query has.
 
     Raises:
-        TypeError: If an entry of ``gnd`` is no dictionary of integers.
+        TypeError: If an entry of ``gnd`` is not a dictionary of integers.
         ValueError: If shapes do not fit, a list is missing or has negative rows, an image is in two lists, or
             a depth is not positive.
 
@@ -62,20 +62,13 @@ def revisited(
 def revisited_values(
     ranks: Rankings, gnd: Sequence[Mapping[str, Any]], *, ks: Sequence[int] = (1, 5, 10)
 ) -> dict[str, dict[str, FloatValues]]:
-    """Average precision and precisions at k of each query: what :func:`revisited` has the means of.
+    """Average precision and precisions at k of each query: the values whose means :func:`revisited` gives.
 
-    Args:
-        ranks: Ranked index rows (Q, N), best first; -1 is padding.
-        gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``.
-        ks: Depths of the precisions.
+    Arguments and errors are those of :func:`revisited`.
 
     Returns:
         ``{"easy": {"ap": (Q,), "p@1": (Q,), ...}, "medium": ..., "hard": ...}``; NaN for a query without
         positives in that set-up.
-
-    Raises:
-        TypeError: If an entry of ``gnd`` is no dictionary of integers.
-        ValueError: If the input does not fit, as for :func:`revisited`.
 
     Examples:
         >>> gnd = [{"easy": [1], "hard": [], "junk": [0]}, {"easy": [2], "hard": [0], "junk": []}]
@@ -117,7 +110,7 @@ def as_kinds(gnd: Sequence[Mapping[str, Any]]) -> list[dict[str, set[int]]]:
         gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``.
 
     Raises:
-        TypeError: If an entry is no dictionary of collections of integers.
+        TypeError: If an entry is not a dictionary of collections of integers.
         ValueError: If a list is missing or has negative rows, or an image is in two lists.
 
     Examples:

@@ -1,28 +1,17 @@
-"""The authors' training checkpoints (Henkel 2021) as models and heads of this package."""
+"""Checkpoints of other code as models and heads of this package, whatever their layout."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from landmarkzoo.backbones.pyramid import uncut_pyramid_names
-from landmarkzoo.hub.convert.checkpoint_files import read_checkpoint
-from landmarkzoo.hub.convert.hybrid_level import hybrid_arguments
-from landmarkzoo.hub.convert.reference_names import (
-    HEAD,
-    PATCH_PROJECTION,
-    REFERENCE_NAMES,
-    ReferenceNames,
-    our_name,
-    their_name,
-)
+from landmarkzoo.hub.convert import LAYOUTS, Layout, read_checkpoint
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.factory import create_model
@@ -37,48 +26,50 @@ _SHOWN = 3  # problems and names in an error
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What became of every tensor of a checkpoint. As text it is a summary of a few lines.
+    """What became of every tensor of a checkpoint. ``print`` shows a summary of a few lines.
 
     Attributes:
-        copied: Pairs of (name in the checkpoint, name in our model); that of the head is ``"head.weight"``.
-        unused: Pairs of (name in the checkpoint, why nothing needs it).
-        missing: Names in our model that the checkpoint lacks: counters of batches, which stay as they are.
+        matched: {name in our model: name in the checkpoint}; the weight of the head is ``"head.weight"``.
+        missing_keys: Names in our model that the checkpoint lacks: counters of batches, which stay as made.
+        unused: {name in the checkpoint: why no model needs it}.
         notes: What was read from the checkpoint, or chosen because it does not tell.
 
     Examples:
-        >>> print(ConversionReport(copied=(("conv_g.bias", "global_project.bias"),)))
-        1 tensor copied
+        >>> print(ConversionReport(matched={"global_project.bias": "conv_g.bias"}))
+        matched: 1 tensor
     """
 
-    copied: tuple[tuple[str, str], ...] = ()
-    unused: tuple[tuple[str, str], ...] = ()
-    missing: tuple[str, ...] = ()
+    matched: Mapping[str, str] = field(default_factory=dict)
+    missing_keys: tuple[str, ...] = ()
+    unused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{_count(self.copied)} copied"]
-        for reason in dict.fromkeys(reason for _, reason in self.unused):
-            names = [name for name, why in self.unused if why == reason]
-            lines.append(f"{_count(names)} unused, {reason}: {_preview(names, 1)}")
-        if self.missing:
+        lines = [f"matched: {_count(self.matched)}"]
+        if self.missing_keys:
             lines.append(
-                f"{_count(self.missing)} not in the checkpoint, left as made: {_preview(self.missing, 1)}"
+                f"missing: {_count(self.missing_keys)}, left as made: {_preview(self.missing_keys, 1)}"
             )
+        for reason in dict.fromkeys(self.unused.values()):
+            names = [name for name, why in self.unused.items() if why == reason]
+            lines.append(f"unused: {_count(names)}, {reason}: {_preview(names, 1)}")
         return "\n".join([*lines, *self.notes])
 
 
 def convert_checkpoint(
     path: str | Path, name: str, *, sub_centers: int = 3, **overrides: Any
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None]:
-    """Convert a training checkpoint of the authors' code to a model that computes what that code computes.
+    """Convert a checkpoint of other code to a model of ours that computes what that code computes.
 
-    So DOLG gets ``projection="reference"`` and the hybrids ``aggregation="avg"``. The level of a hybrid is
-    read from the checkpoint. What a checkpoint does not tell is that of the registered model: dilations, the
-    stride of the first convolution, the image size. A summary of what became of every tensor is logged
-    (``logging``, level INFO); :func:`convert_state_dict` returns it.
+    Known are training checkpoints by the authors' code of [Henkel
+    2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model with ``projection="reference"``, a hybrid
+    one with ``aggregation="avg"``, whose level is read from the checkpoint. What a checkpoint does not tell
+    is taken from the registered model: dilations, the stride of the first convolution, the image size. A
+    summary of what became of every tensor is logged (``logging``, level INFO); :func:`convert_state_dict`
+    returns it.
 
     Args:
-        path: A file of ``torch.save``, the weights wrapped in ``{"model": ...}`` or plain, with or without
+        path: A file written by ``torch.save``, the weights under ``"model"`` or at the top, with or without
             the prefix ``module.``; or a safetensors file. Code in it is never run.
         name: The registered model that it is a checkpoint of.
         sub_centers: Centers of each class in the checkpoint's head.
@@ -86,13 +77,13 @@ def convert_checkpoint(
             or ``stem_stride``.
 
     Returns:
-        The model, and its head, or ``None`` where the checkpoint has none. Both are in training mode and in
-        float32. The head has no margins, as a checkpoint has none.
+        The model, and its head, or ``None`` if the checkpoint has no head. Both are in training mode and in
+        float32. The head has no margins, as a checkpoint does not hold them.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be read safely; if the model is unknown or the authors published no
-            code for it; or if a tensor is missing, fits nothing or has another shape.
+        ValueError: If the file cannot be read safely; if the model is unknown, or no layout is known for its
+            architecture; or if a tensor is missing, fits nothing or has another shape.
     """
     model, head, report = convert_state_dict(
         read_checkpoint(path), name, sub_centers=sub_centers, **overrides
@@ -104,16 +95,16 @@ def convert_checkpoint(
 def convert_state_dict(
     state_dict: Mapping[str, Any], name: str, *, sub_centers: int = 3, **overrides: Any
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None, ConversionReport]:
-    """Convert a state dict of the authors' code, see :func:`convert_checkpoint`.
+    """Convert a state dict of other code, see :func:`convert_checkpoint`.
 
     Args:
-        state_dict: Names and tensors, or ``{"model": those}``.
+        state_dict: Names and tensors, or ``{"model": names and tensors}``.
         name: The registered model that it is a state dict of.
         sub_centers: Centers of each class in its head.
         **overrides: Arguments of the architecture that replace the registered ones.
 
     Returns:
-        The model, its head or ``None``, and what became of every tensor.
+        The model, its head or ``None``, and a report of what became of every tensor.
 
     Raises:
         ValueError: As :func:`convert_checkpoint`.
@@ -123,31 +114,25 @@ def convert_state_dict(
         if argument in overrides:
             raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
     tensors, original = _tensors(state_dict)
-    names = _names_for(cfg, tensors)
-    weight = tensors.pop(HEAD, None)
-    head = None if weight is None else _head(weight, sub_centers)
-    arguments, notes = {**names.arguments, **overrides}, []
-    if cfg.architecture == "HybridSwin":
-        geometry, note = hybrid_arguments(tensors[PATCH_PROJECTION], cfg.args, overrides)
-        arguments |= geometry
-        notes.append(note)
+    layout = _layout_of(tensors, cfg)
+    weight = tensors.pop(layout.head, None)
+    head = None if weight is None else _head(weight, layout.head, sub_centers)
+    arguments, note = layout.arguments(tensors, cfg.args, overrides)
+    notes = [note]
     model = create_model(name, **arguments)
-    if cfg.architecture == "DOLG":
-        told = ", ".join(f"{a}={model.cfg.args[a]}" for a in ("dilations", "stem_stride"))
-        notes.append(f"{told}: registered or as given, a checkpoint does not tell")
     if head is not None and head.embedding_dim != model.embedding_dim:
         raise ValueError(
-            f"{HEAD} is for descriptors of size {head.embedding_dim}, the model gives "
+            f"{layout.head} is for descriptors of size {head.embedding_dim}, the model gives "
             f"{model.embedding_dim}: say embedding_dim={head.embedding_dim}"
         )
-    copied, unused, missing = _load(model, tensors, names)
+    matched, missing, unused = _load(model, tensors, layout)
     if head is not None:
-        copied[HEAD] = HEAD
+        matched["head.weight"] = layout.head
         notes.append(f"head: {head.num_classes} classes, {sub_centers} centers each")
     report = ConversionReport(
-        copied=tuple((original[theirs], ours) for ours, theirs in copied.items()),
-        unused=tuple((original[theirs], reason) for theirs, reason in unused.items()),
-        missing=tuple(missing),
+        matched={ours: original[theirs] for ours, theirs in matched.items()},
+        missing_keys=tuple(missing),
+        unused={original[theirs]: reason for theirs, reason in unused.items()},
         notes=tuple(notes),
     )
     return model, head, report
@@ -169,9 +154,8 @@ def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     ]
     if others:
         raise ValueError(
-            f"a checkpoint is a state dict, or {{'model': state dict}}; in this one {_preview(others)} "
-            f"{'is no tensor' if len(others) == 1 else 'are no tensors'}. Give convert_state_dict the part "
-            "that is the state dict"
+            "a checkpoint is a state dict, or {'model': state dict}; in this one not all values are tensors: "
+            f"{_preview(others)}. Give convert_state_dict the part that is the state dict"
         )
     original = {name.removeprefix("module."): name for name in found}
     if len(original) < len(found):
@@ -180,30 +164,33 @@ def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {name: found[came] for name, came in original.items()}, original
 
 
-def _names_for(cfg: ModelCfg, tensors: dict[str, Tensor]) -> ReferenceNames:
-    if cfg.architecture not in REFERENCE_NAMES:
+def _layout_of(tensors: Mapping[str, Tensor], cfg: ModelCfg) -> Layout:
+    """The layout of a checkpoint that must be one of this model."""
+    candidates = [layout for layout in LAYOUTS if layout.architecture == cfg.architecture]
+    if not candidates:
+        known = dict.fromkeys(layout.architecture for layout in LAYOUTS)
         raise ValueError(
-            f"{cfg.name!r} is a {cfg.architecture}; the authors published code, and so names of parameters, "
-            f"for {' and '.join(REFERENCE_NAMES)} only: see lz.list_models()"
+            f"{cfg.name!r} is a {cfg.architecture}; checkpoints of other code are known for "
+            f"{' and '.join(known)} only: see lz.list_models()"
         )
-    names = REFERENCE_NAMES[cfg.architecture]
-    if names.signature in tensors:
-        return names
-    for architecture, others in REFERENCE_NAMES.items():
-        if others.signature in tensors:
+    for layout in LAYOUTS:
+        if layout.signature in tensors:
+            if layout in candidates:
+                return layout
             raise ValueError(
-                f"this is a checkpoint of a {architecture}, but {cfg.name!r} is a {cfg.architecture}"
+                f"this is a checkpoint of a {layout.architecture}, but {cfg.name!r} is a {cfg.architecture}"
             )
+    needed = " or ".join(layout.signature for layout in candidates)
     raise ValueError(
-        f"no checkpoint of a {cfg.architecture} of the authors' code: it has no {names.signature}, but "
+        f"this is not a checkpoint of a {cfg.architecture} in a known layout: it has no {needed}, but "
         f"{_preview(list(tensors))}"
     )
 
 
-def _head(weight: Tensor, sub_centers: int) -> SubCenterArcFaceDynamic:
+def _head(weight: Tensor, name: str, sub_centers: int) -> SubCenterArcFaceDynamic:
     if weight.ndim != 2 or sub_centers < 1 or weight.shape[0] % sub_centers or not weight.is_floating_point():
         raise ValueError(
-            f"{HEAD} has shape {tuple(weight.shape)} and dtype {weight.dtype}; (classes * sub_centers, "
+            f"{name} has shape {tuple(weight.shape)} and dtype {weight.dtype}; (classes * sub_centers, "
             f"embedding_dim) in floating point is right, with sub_centers={sub_centers}: give the number "
             "that the head was trained with"
         )
@@ -218,25 +205,24 @@ def _head(weight: Tensor, sub_centers: int) -> SubCenterArcFaceDynamic:
 
 
 def _load(
-    model: DescriptorModel, tensors: dict[str, Tensor], names: ReferenceNames
-) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    """Copy all tensors into a model: {ours: theirs}, {theirs: why unused}, ours that are not in it."""
-    needed, cut = model.state_dict(), _cut_names(model, names)
-    copied: dict[str, str] = {}
+    model: DescriptorModel, tensors: Mapping[str, Tensor], layout: Layout
+) -> tuple[dict[str, str], list[str], dict[str, str]]:
+    """Copy all tensors into a model. Returns {ours: theirs}, ours that are missing, {theirs: why unused}."""
+    needed, reasons = model.state_dict(), layout.unused(tensors.keys(), model.cfg.args)
+    matched: dict[str, str] = {}
     unused: dict[str, str] = {}
     problems = []
     for theirs, tensor in tensors.items():
-        ours = our_name(theirs, names)
-        reason = cut.get(theirs) or _skip_reason(theirs, names)
-        if ours in needed and ours not in copied:
-            copied[ours] = theirs
+        ours = layout.our_name(theirs)
+        if ours in needed and ours not in matched:
+            matched[ours] = theirs
             problems += _misfit(theirs, tensor, needed[ours])
-        elif reason is not None:
-            unused[theirs] = reason
+        elif theirs in reasons:
+            unused[theirs] = reasons[theirs]
         else:
             problems.append(f"{theirs} fits nothing")
-    missing = [name for name in needed if name not in copied]
-    lacking = [their_name(name, names) for name in missing if not name.endswith(_COUNTER)]
+    missing = [name for name in needed if name not in matched]
+    lacking = [layout.their_name(name) for name in missing if not name.endswith(_COUNTER)]
     problems += [f"{name} is missing" for name in lacking]
     if problems:
         more = f", and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
@@ -244,36 +230,23 @@ def _load(
             f"the checkpoint does not fit {model.cfg.name!r}: {', '.join(problems[:_SHOWN])}{more}. Is it "
             "one of another model, or trained with other arguments? These can be given by their names"
         )
-    found = {ours: tensors[theirs] for ours, theirs in copied.items()}
+    found = {ours: tensors[theirs] for ours, theirs in matched.items()}
     # state_dict.half() also casts num_batches_tracked, which may have become infinite.
     found |= {name: tensor.nan_to_num() for name, tensor in found.items() if name.endswith(_COUNTER)}
-    model.load_state_dict(found, strict=False)  # all but counters is there: checked above
-    return copied, unused, missing
+    model.load_state_dict(found, strict=False)  # only counters may be missing: checked above
+    return matched, missing, unused
 
 
 def _misfit(theirs: str, tensor: Tensor, ours: Tensor) -> list[str]:
     if tensor.shape != ours.shape:
         return [f"{theirs} has shape {tuple(tensor.shape)}, not {tuple(ours.shape)}"]
-    # Who halves a whole state dict halves counters as well.
+    # Counters are whole numbers here, but not in a state dict that was halved as a whole.
     if tensor.is_floating_point() != ours.is_floating_point() and not theirs.endswith(_COUNTER):
         return [f"{theirs} has dtype {tensor.dtype}, not {ours.dtype}"]
     return []
 
 
-def _cut_names(model: DescriptorModel, names: ReferenceNames) -> dict[str, str]:
-    """Their names of what stands in the CNN behind the map that a hybrid reads, with that as the reason."""
-    if "cnn" not in model.cfg.args:
-        return {}
-    reason = f"the CNN behind its map at level {model.cfg.args['cnn_level']}"
-    whole = [f"cnn.{name}" for name in uncut_pyramid_names(model.cfg.args["cnn"])]
-    return {their_name(name, names): reason for name in whole}
-
-
-def _skip_reason(theirs: str, names: ReferenceNames) -> str | None:
-    return next((reason for pattern, reason in names.unneeded if re.fullmatch(pattern, theirs)), None)
-
-
-def _count(names: Sequence[Any]) -> str:
+def _count(names: Collection[str]) -> str:
     return f"{len(names)} tensor{'' if len(names) == 1 else 's'}"
 
 

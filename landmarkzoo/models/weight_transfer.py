@@ -1,10 +1,10 @@
-"""Staged growth: the weights of a trained model go on in a larger one."""
+"""Training in stages: the weights of a trained model go on in a larger one."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,23 +23,21 @@ class TransferReport:
     """What :func:`transfer_weights` did, by names of the state dicts. ``print`` shows it by module.
 
     Attributes:
-        copied: Names in the target that got a value.
-        origins: Where each of them comes from: names in the source, in the same order.
-        kept: Names in the target that got none. They are as they were: fresh, or ImageNet weights where the
-            target was made with ``pretrained_backbone=True``.
-        dropped: Names in the source that found no place.
+        matched: {name in the target: name in the source} of all tensors that were copied.
+        missing_keys: Names in the target that got nothing. They are as they were: fresh, or ImageNet weights
+            if the target was made with ``pretrained_backbone=True``.
+        unexpected_keys: Names in the source that found no place.
     """
 
-    copied: tuple[str, ...]
-    origins: tuple[str, ...]
-    kept: tuple[str, ...]
-    dropped: tuple[str, ...]
+    matched: Mapping[str, str]
+    missing_keys: tuple[str, ...]
+    unexpected_keys: tuple[str, ...]
 
     def __str__(self) -> str:
         lines = (
-            ("copied", self.copied, self.kept),
-            ("kept as they were in the target", self.kept, self.copied),
-            ("dropped from the source", self.dropped, self.origins),
+            ("matched", self.matched, self.missing_keys),
+            ("missing", self.missing_keys, self.matched),
+            ("unexpected", self.unexpected_keys, self.matched.values()),
         )
         return "\n".join(
             f"{title}: {_by_module(names, others) if names else 'nothing'}" for title, names, others in lines
@@ -47,34 +45,34 @@ class TransferReport:
 
 
 def transfer_weights(source: DescriptorModel, target: DescriptorModel) -> TransferReport:
-    """Copy all weights that still fit from one model into another, in place, and say which.
+    """Copy all weights that fit from one model into another, in place, and say which.
 
-    A layer is carried whole or not at all: its weight, bias and batch-norm statistics must fit in name and
-    shape; the neck is one layer. Parameters that stand alone (tokens, position embeddings, bias tables,
-    powers) are carried each by itself. The timm parts have different names in different architectures
-    (``backbone``, ``cnn``, ``transformer``); between them the names inside count, so a Swin alone becomes
-    the transformer of a hybrid, and an EfficientNet its ``cnn``. Nothing is resized: a bias table of another
-    window, for instance, stays as it is in the target. Only weights go over, neither ``cfg`` nor what is
-    frozen.
+    A layer is copied whole or not at all: its weight, bias and batch-norm statistics must fit in name and
+    shape; the neck counts as one layer. Parameters that belong to no layer (tokens, position embeddings,
+    bias tables, the power of GeM) are copied one by one. The timm parts have different names in different
+    architectures (``backbone``, ``cnn``, ``transformer``); between them the names inside count, so a Swin
+    alone becomes the transformer of a hybrid, and an EfficientNet its ``cnn``. Nothing is resized: the bias
+    table of another window size, for instance, stays as it is in the target. Only weights are copied,
+    neither ``cfg`` nor which parts are frozen.
 
     Args:
         source: The trained model; not changed.
         target: The model to go on with, on any device and in any dtype.
 
     Returns:
-        What was copied, what was kept in the target, and what was dropped.
+        Which names matched, and which were missing or unexpected.
 
     Raises:
-        TypeError: If one of them is no landmarkzoo model.
+        TypeError: If one of them is not a landmarkzoo model.
         ValueError: If nothing fits.
 
     Examples:
         >>> swin = lz.GlobalDescriptor("swin_tiny_patch4_window7_224", pool="avg")
         >>> hybrid = lz.create_model("hybrid_efficientnet_b0_swin_tiny_224")
         >>> print(lz.transfer_weights(swin, hybrid))
-        copied: transformer 167, neck 8
-        kept as they were in the target: position 1, token 1, cnn 110, project 2, token_key_bias 11
-        dropped from the source: backbone.patch_embed 4
+        matched: transformer 167, neck 8
+        missing: position 1, token 1, cnn 110, project 2, token_key_bias 11
+        unexpected: backbone.patch_embed 4
     """
     for model in (source, target):
         if not isinstance(model, DescriptorModel):
@@ -83,31 +81,30 @@ def transfer_weights(source: DescriptorModel, target: DescriptorModel) -> Transf
     same_place = defaultdict(list)
     for layer in theirs:
         same_place[_place(source, layer)].append(layer)
-    origins: dict[str, str] = {}  # name in the target -> name in the source
+    matched: dict[str, str] = {}  # name in the target -> name in the source
     for layer, tensors in ours.items():
         for candidate in (layer, *same_place[_place(target, layer)]):
             if candidate in theirs and _shapes(theirs[candidate]) == _shapes(tensors):
                 for leaf, tensor in tensors.items():
                     with torch.no_grad():
                         tensor.copy_(theirs[candidate][leaf])
-                    origins[layer + leaf] = candidate + leaf
+                    matched[layer + leaf] = candidate + leaf
                 break
-    if not origins:
+    if not matched:
         raise ValueError(
             f"no weight of the {type(source).__name__} {dict(source.cfg.args)} fits the "
             f"{type(target).__name__} {dict(target.cfg.args)}: their timm parts must be of one family"
         )
-    used = set(origins.values())
+    used = set(matched.values())
     return TransferReport(
-        copied=tuple(origins),
-        origins=tuple(origins.values()),
-        kept=tuple(name for name in target.state_dict() if name not in origins),
-        dropped=tuple(name for name in source.state_dict() if name not in used),
+        matched=matched,
+        missing_keys=tuple(name for name in target.state_dict() if name not in matched),
+        unexpected_keys=tuple(name for name in source.state_dict() if name not in used),
     )
 
 
 def _layers(model: DescriptorModel) -> dict[str, dict[str, Tensor]]:
-    """Tensors of the state dict by layer; the name of a tensor is that of its layer and its key."""
+    """Tensors of the state dict by layer: layer + key is the name of a tensor."""
     layers: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in model.state_dict().items():
         owner, dot, leaf = name.rpartition(".")
@@ -130,7 +127,7 @@ def _place(model: DescriptorModel, layer: str) -> str:
 
 
 def _by_module(names: Iterable[str], others: Iterable[str]) -> str:
-    """Counts by the largest modules of which all names are there, and none of the others."""
+    """Counts by the largest modules that hold ``names`` only, and not any of ``others``."""
     taken = {prefix for name in others for prefix in _prefixes(name)}
     groups = Counter(next(p for p in _prefixes(name) if p not in taken) for name in names)
     alike = Counter(_NUMBER.sub("*", group) for group in groups)
@@ -142,6 +139,6 @@ def _by_module(names: Iterable[str], others: Iterable[str]) -> str:
 
 
 def _prefixes(name: str) -> list[str]:
-    """Names of the modules that a tensor stands in, from outside, and its own."""
+    """Names of the modules that hold a tensor, the outermost first, and its own."""
     parts = name.split(".")
     return [".".join(parts[: i + 1]) for i in range(len(parts))]

@@ -1,4 +1,9 @@
-"""Photos in: files and images, decoded, listed and transformed."""
+"""Photos in: files and images in memory, decoded, listed and transformed.
+
+Public are :func:`open_photo` and :func:`to_rgb`, which decode as :func:`landmarkzoo.embed` does;
+:func:`photo_files` and :func:`photo_source`, which list what a user calls "my photos"; and
+:func:`create_transform` and :class:`PhotoError`, which stand in ``landmarkzoo`` too.
+"""
 
 from landmarkzoo.photos.decoding import PhotoError, open_photo, to_rgb
 from landmarkzoo.photos.sources import PhotoSource, photo_files, photo_source

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from landmarkzoo.photos import PhotoError, PhotoSource
+from landmarkzoo.photos.decoding import PhotoError
+from landmarkzoo.photos.sources import PhotoSource
 
 Transform: TypeAlias = Callable[[Any], Tensor]
 OnError = Literal["raise", "skip"]
@@ -21,9 +22,9 @@ class PhotoBatch:
     """One batch.
 
     Attributes:
-        positions: Where the photos that were read stand in the source.
-        images: Their stacked tensors (B, 3, H, W); ``None`` where none could be read.
-        errors: Why the others could not be read.
+        positions: Positions, in the source, of the photos that were read.
+        images: Their stacked tensors (B, 3, H, W); ``None`` if no photo could be read.
+        errors: Why the other photos could not be read.
     """
 
     positions: list[int]
@@ -48,11 +49,11 @@ def photo_batches(
         source: The photos.
         transform: From an RGB PIL image to a tensor; not applied to tensors, which are ready already.
         batch_size: Photos a batch.
-        num_workers: Processes that read; 0 reads in this one.
+        num_workers: Processes that read photos; 0: this process reads them.
         start: Position of the first photo.
 
     Raises:
-        TypeError: If the transform gives no tensor.
+        TypeError: If the transform does not give a tensor.
         ValueError: If it gives tensors of different shapes.
     """
     loader = DataLoader(
@@ -61,7 +62,7 @@ def photo_batches(
         sampler=range(start, len(source)),
         num_workers=num_workers,
         collate_fn=_collate,
-        generator=torch.Generator(),  # or else the loader would draw from the user's global one
+        generator=torch.Generator(),  # else the loader would draw from the user's global generator
     )
     yield from loader
 
@@ -77,7 +78,7 @@ class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
     def __getitem__(self, position: int) -> tuple[int, Tensor | PhotoError]:
         try:
             photo = self.source.load(position)
-        except PhotoError as error:  # whether it ends the job is not the reader's decision
+        except PhotoError as error:  # the caller decides whether it ends the job
             return position, error
         image = photo if isinstance(photo, Tensor) else self.transform(photo)
         if not isinstance(image, Tensor):

@@ -1,4 +1,4 @@
-"""Parts of photos by boxes in pixels."""
+"""Crops of photos: boxes in pixels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ def check_boxes(boxes: Sequence[Sequence[float] | None], photos: int) -> list[Bo
     """One box (x1, y1, x2, y2) a photo, or ``None`` for the whole of it.
 
     Raises:
-        ValueError: If there are not as many as photos, or one is no box.
+        ValueError: If there are more or fewer boxes than photos, or one is not a box.
     """
     if len(boxes) != photos:
-        raise ValueError(f"got {len(boxes)} boxes for {photos} photos: one each, None for a whole photo")
+        raise ValueError(
+            f"got {len(boxes)} boxes for {photos} photos: give one for each, None for a whole photo"
+        )
     checked: list[Box | None] = []
     for row, box in enumerate(boxes):
         numbers = None if box is None else tuple(float(side) for side in box)

@@ -35,7 +35,7 @@ def open_photo(path: str | Path) -> Image.Image:
         An RGB image, fully loaded; the file is closed.
 
     Raises:
-        PhotoError: If the file is missing, empty, truncated, no image, or larger than
+        PhotoError: If the file is missing, empty, truncated, not an image, or larger than
             ``2 * PIL.Image.MAX_IMAGE_PIXELS``.
     """
     path = Path(path)
@@ -56,7 +56,7 @@ def photo_errors(photo: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError as error:
         raise PhotoError(photo, "not an image, or of a format that Pillow cannot read") from error
-    except Exception as error:  # decoders raise nearly anything on damaged files; it goes on, named
+    except Exception as error:  # decoders raise nearly anything on damaged files
         raise PhotoError(photo, f"{error} ({type(error).__name__})") from error
 
 
@@ -113,7 +113,7 @@ def from_array(pixels: np.ndarray) -> Image.Image:
 
     Raises:
         TypeError: If the dtype is not uint8.
-        ValueError: If the shape is another.
+        ValueError: If it has another shape.
     """
     if pixels.dtype != np.uint8:
         raise TypeError(

@@ -1,23 +1,32 @@
-"""Whatever a user calls "my photos", as a sequence of images with ids."""
+"""Whatever a user calls "my photos", as images with ids."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
 from landmarkzoo.photos.crops import Box, crop
 from landmarkzoo.photos.decoding import PhotoError, from_array, open_photo, photo_errors, to_rgb
 
+
+class MapStyle(Protocol):
+    """What has a length and items by number: data sets of PyTorch and of Hugging Face, and lists."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Any: ...
+
+
 Photos: TypeAlias = (
-    "str | Path | Image.Image | np.ndarray | Tensor | Dataset[Any] | Iterable[Any] | PhotoSource"
+    "str | Path | Image.Image | np.ndarray | Tensor | Dataset[Any] | MapStyle | Iterable[Any] | PhotoSource"
 )
 
 PHOTO_SUFFIXES = frozenset(
@@ -52,8 +61,8 @@ class PhotoSource:
     Attributes:
         ids: One a photo.
         items: Paths, images in memory, or a data set of either.
-        root: Folder that relative paths start from; ``None`` where paths stand as given.
-        boxes: The part of each photo that counts; ``None`` for all of it.
+        root: Folder that relative paths start from; ``None`` for paths as given.
+        boxes: The box that each photo is cropped to, ``None`` for a whole photo; ``None`` for no crops.
     """
 
     ids: list[str]
@@ -69,7 +78,7 @@ class PhotoSource:
 
         Raises:
             PhotoError: If the photo cannot be read.
-            TypeError: If the item is no photo.
+            TypeError: If the item is not a photo.
         """
         try:
             return self._cropped(self._load(self.items[position]), position)
@@ -90,8 +99,7 @@ class PhotoSource:
             raise PhotoError(self.ids[position], str(error)) from error
 
     def _load(self, item: Any) -> Image.Image | Tensor:
-        if isinstance(item, (tuple, list)):  # a data set of (image, label, ...)
-            item = item[0]
+        item = _image_of(item)
         if isinstance(item, (str, Path)):
             return open_photo(item if self.root is None else self.root / item)
         if isinstance(item, Image.Image):
@@ -109,19 +117,45 @@ class PhotoSource:
         )
 
 
+def _image_of(item: Any) -> Any:
+    """The photo in an item of a data set: of ``(image, label)`` or ``{"image": ..., "label": ...}``."""
+    if isinstance(item, (tuple, list)):
+        return item[0]
+    if not isinstance(item, Mapping):
+        return item
+    if "image" not in item:
+        raise TypeError(
+            f"an item that is a dict must have its photo under the key 'image', got {list(item)}; a data set "
+            "of Hugging Face is renamed by dataset.rename_column(old, 'image')"
+        )
+    return item["image"]
+
+
 def photo_source(photos: Photos) -> PhotoSource:
     """Photos of any kind as a :class:`PhotoSource`.
 
     Args:
-        photos: A folder (searched through all levels, in sorted order, hidden files left out), a file, a
-            list of paths, PIL images or uint8 arrays (H, W, 3), one of these alone, an array
-            (N, H, W, 3), a map-style ``Dataset`` that gives any of these (first, if it gives tuples), or
-            a float tensor (N, 3, H, W) that is transformed already.
+        photos: One of
+
+            - a folder, searched through all levels in sorted order, hidden files left out; or a file;
+            - a list of paths, PIL images or uint8 arrays (H, W, 3); or one of these alone;
+            - a uint8 array (N, H, W, 3) or tensor (N, 3, H, W);
+            - a float tensor (N, 3, H, W) that is transformed already;
+            - a map-style data set, of PyTorch or of Hugging Face, whose items are any of these, or
+              ``(image, label)``, or ``{"image": ..., "label": ...}``. Its ids are its attribute ``ids``, or
+              else running numbers; a ``torch.utils.data.Subset`` has those of its data set.
 
     Raises:
         FileNotFoundError: If a folder or file does not exist.
-        TypeError: If it is none of these.
-        ValueError: If a folder has no photos, or there are none.
+        TypeError: If ``photos`` is something else.
+        ValueError: If there are no photos.
+
+    Examples:
+        >>> from torch.utils.data import Subset
+        >>> landmarks = lz.rendered.RenderedLandmarks(2, 4, 0, image_size=32)
+        >>> source = lz.photos.photo_source(Subset(landmarks, [0, 5]))
+        >>> source.ids, source.load(1).size
+        (['building_00/view_00', 'building_01/view_01'], (32, 22))
     """
     if isinstance(photos, PhotoSource):
         return photos
@@ -136,11 +170,13 @@ def photo_source(photos: Photos) -> PhotoSource:
         return PhotoSource(_numbers(len(photos)), photos)
     if isinstance(photos, IterableDataset):
         raise TypeError("an IterableDataset has no order to rely on: pass a map-style Dataset")
-    if isinstance(photos, Dataset):
+    if isinstance(photos, Mapping):  # also the DatasetDict of Hugging Face, with its splits
+        raise TypeError(f"photos must not be a dict: pass one of its values, by one of {list(photos)}")
+    if _is_dataset(photos):
         return _dataset_source(photos)
     if not isinstance(photos, Iterable):
         raise TypeError(
-            "photos must be a folder, paths, PIL images, uint8 arrays or a Dataset, got "
+            "photos must be a folder, paths, PIL images, uint8 arrays or a data set, got "
             f"{type(photos).__name__}"
         )
     items = photos if isinstance(photos, Sequence) else list(photos)
@@ -187,14 +223,29 @@ def _path_source(path: str | Path) -> PhotoSource:
     return PhotoSource(files, files, Path(path))
 
 
-def _dataset_source(dataset: Dataset[Any]) -> PhotoSource:
-    length = len(dataset)  # type: ignore[arg-type]
-    if length == 0:
+def _is_dataset(photos: object) -> TypeGuard[MapStyle]:
+    """Whether items are to be read one by one, by number: lists and columns of a table hold them already."""
+    holds_them = isinstance(photos, Sequence) or hasattr(photos, "__array__")
+    map_style = hasattr(photos, "__len__") and hasattr(photos, "__getitem__")
+    return map_style and (isinstance(photos, Dataset) or not holds_them)
+
+
+def _dataset_source(dataset: MapStyle) -> PhotoSource:
+    if len(dataset) == 0:
         raise ValueError("there are no photos: the data set is empty")
-    ids = [str(id_) for id_ in getattr(dataset, "ids", _numbers(length))]
-    if len(ids) != length:
-        raise ValueError(f"the data set has {length} photos but {len(ids)} ids")
+    ids = _ids_of(dataset)
+    if len(ids) != len(dataset):
+        raise ValueError(f"the data set has {len(dataset)} photos but {len(ids)} ids")
     return PhotoSource(ids, dataset)
+
+
+def _ids_of(dataset: Any) -> list[str]:
+    if hasattr(dataset, "ids"):
+        return [str(id_) for id_ in dataset.ids]
+    if isinstance(dataset, Subset):
+        ids = _ids_of(dataset.dataset)
+        return [ids[row] for row in dataset.indices]
+    return _numbers(len(dataset))
 
 
 def _numbers(length: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""From a photo to what a model takes (resize and augmentations of Henkel 2021)."""
+"""From a photo to what a model takes: resizing, normalising, and augmentations for training."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def create_transform(
     """Transform of a model: an RGB photo to a normalised float32 tensor (3, H, W).
 
     Evaluation squashes the photo to the model's input size (bicubic with antialias, no crop) and
-    normalises. Training adds the paper's augmentations: horizontal flip (p .5), JPEG quality 99 to 100,
-    shift, scale and rotation (.2, .2, 10 degrees, black border, p .7), and one black square of .4 of the
-    side (p .5).
+    normalises. Training adds the augmentations of [Henkel 2021](https://arxiv.org/abs/2110.03786):
+    horizontal flip (p .5), JPEG quality 99 to 100, shift, scale and rotation (.2, .2, 10 degrees, black
+    border, p .7), and one black square of .4 of the side (p .5).
 
     Args:
         model_or_cfg: A model of landmarkzoo, or a ``ModelCfg``.
@@ -35,7 +35,7 @@ def create_transform(
 
     Raises:
         TypeError: If the first argument has no cfg.
-        ValueError: If the size is not positive, or the cfg asks for a resize that is not known.
+        ValueError: If the size is not positive, or the cfg has an unknown ``resize``.
 
     Examples:
         >>> from PIL import Image
@@ -77,7 +77,7 @@ def create_transform(
 class RandomJpeg(nn.Module):
     """JPEG compression of a random quality.
 
-    Written with Pillow, as torchvision announces the end of its encoders that ``v2.JPEG`` stands on.
+    It uses Pillow, because torchvision announces the end of the encoders that its ``v2.JPEG`` uses.
 
     Args:
         quality: Lowest and highest quality, both included.

@@ -1,4 +1,4 @@
-"""From descriptors to labels, and to "no landmark". Knows no model."""
+"""From descriptors to labels, and to "no landmark". Knows no models."""
 
 from landmarkzoo.recognition.recognizer import Recognition, recognize
 from landmarkzoo.recognition.thresholds import threshold_at_precision

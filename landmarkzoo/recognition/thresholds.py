@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 import numpy as np
 
-from landmarkzoo.metrics.ground_truth import as_label_sets
+from landmarkzoo.metrics.ground_truth import Truth, right_predictions
 from landmarkzoo.recognition.recognizer import Recognition
 
 
-def threshold_at_precision(
-    recognition: Recognition, truth: Sequence[Collection[int]], precision: float = 0.95
-) -> float:
+def threshold_at_precision(recognition: Recognition, truth: Truth, precision: float = 0.95) -> float:
     """The lowest score above which the share of right answers is at least as wanted.
 
     Fit it on a validation set that looks like what comes later, photos without landmark among them, and give
@@ -20,29 +16,30 @@ def threshold_at_precision(
 
     Args:
         recognition: Answers for the validation set (Q,).
-        truth: True labels of each photo: a collection, empty for a photo without landmark.
+        truth: True labels of each photo, integers or names as the answers are: a collection, empty for a
+            photo without landmark.
         precision: Share wanted, in (0, 1].
 
     Returns:
         The threshold; answers with this score and higher ones count.
 
     Raises:
+        TypeError: If an entry of ``truth`` is not a collection of integers or names.
         ValueError: If lengths differ, or no threshold gives that precision.
 
     Examples:
-        >>> r = lz.Recognition(np.array([1, 2, 3]), np.array([0.9, 0.8, 0.1]), np.zeros((3, 1), int))
+        >>> r = lz.Recognition([1, 2, 3], [0.9, 0.8, 0.1], [[0], [1], [2]])
         >>> lz.recognition.threshold_at_precision(r, [[1], [2], []], precision=1.0)
         0.8
     """
     if not 0 < precision <= 1:
         raise ValueError(f"precision must be in (0, 1], got {precision}")
-    sets = as_label_sets(truth, "truth")
-    if len(sets) != len(recognition):
-        raise ValueError(f"got truth of {len(sets)} photos for {len(recognition)} answers")
+    if len(truth) != len(recognition):
+        raise ValueError(f"got truth of {len(truth)} photos for {len(recognition)} answers")
     if np.isnan(recognition.scores).any():
         raise ValueError(f"the score of photo {int(np.isnan(recognition.scores).argmax())} is NaN")
-    right = np.array([label in t for label, t in zip(recognition.labels.tolist(), sets)], dtype=bool)
-    answered = np.flatnonzero(recognition.labels != -1)  # -1 is no answer, neither right nor wrong
+    right, is_answer, _ = right_predictions(recognition.labels, truth)
+    answered = np.flatnonzero(is_answer)  # a photo without answer is neither right nor wrong
     order = answered[np.argsort(-recognition.scores[answered], kind="stable")]
     scores = recognition.scores[order]
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from torch.utils.data import Dataset
 
+from landmarkzoo.datasets.photo_dataset import PhotoDataset, PhotoTransform, TargetTransform
 from landmarkzoo.rendered.buildings import FAMILIES, draw_names, make_building
 from landmarkzoo.rendered.photographs import Subject, photograph, photograph_anywhere
 from landmarkzoo.rendered.rendering import make_mesh
@@ -22,11 +22,11 @@ _FAMILIES, _NAMES, _BUILDINGS, _VIEWS, _SPLITS, _DISTRACTORS = range(6)
 @lru_cache(maxsize=256)
 def _subject(seed: int, label: int, family: str) -> Subject:
     """Build a landmark once per process: its many views share it."""
-    building = make_building(family, [seed, _BUILDINGS, label])
+    solids = make_building(family, [seed, _BUILDINGS, label])
     rng = np.random.default_rng([seed, _BUILDINGS, label, 1])
     ground = GROUNDS[rng.integers(len(GROUNDS))]
     plaza = WATER if family == "tower_bridge" else PLAZAS[rng.integers(len(PLAZAS))]
-    return Subject(make_mesh(building.solids), ground, plaza)
+    return Subject(make_mesh(solids), ground, plaza)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class Parts:
 
     Attributes:
         train: The labelled photos that vote.
-        index: The photos that are searched, half of the distractors among them.
-        query: The photos that are asked, the other half among them.
+        index: The photos that are searched, with half of the distractors.
+        query: The photos that are looked up, with the other half of the distractors.
     """
 
     train: npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class Parts:
     query: npt.NDArray[np.int64]
 
 
-class RenderedLandmarks(Dataset[Image.Image]):
+class RenderedLandmarks(PhotoDataset):
     """Photos of invented landmarks, drawn on demand.
 
     Cathedrals, castles, pagodas, bridges and more, seen from several sides, near and far, in all
@@ -52,31 +52,34 @@ class RenderedLandmarks(Dataset[Image.Image]):
     and no network. The same seed and index give the same pixels in every process.
 
     Args:
-        landmarks: number of buildings, at least 1.
-        views: photos of each building, at least 4.
-        distractors: number of photos without a landmark, at least 0.
-        image_size: longer side of the photos in pixels, at least 32; photos are landscapes,
-            portraits and squares.
-        seed: non-negative; another seed gives other buildings.
+        landmarks: Number of buildings, at least 1.
+        views: Photos of each building, at least 4.
+        distractors: Number of photos without a landmark, at least 0.
+        image_size: Longer side of the photos in pixels, at least 32; photos are landscapes, portraits and
+            squares.
+        seed: Not negative; another seed gives other buildings.
+        transform: From an RGB PIL image to what ``dataset[i]`` gives; ``None`` leaves it.
+        target_transform: The same for the label.
 
     Attributes:
-        ids: a name for each photo, such as "building_07/view_03" or "no_landmark/012".
-        labels: (n,) building shown, -1 for none.
-        split: for each photo "train" (about half of a building's views), "index" (a quarter),
-            "query" (a quarter) or "non_landmark".
-        class_names: names of the buildings by label.
-        families: kinds of the buildings by label, such as "castle".
+        ids: A name for each photo, such as "building_07/view_03" or "no_landmark/012".
+        targets: Label (N,) of the building that each photo shows, int64; -1 for a scene without one.
+        classes: Names of the buildings by label.
+        split: For each photo "train" (about half of a building's views), "index" (a quarter), "query" (a
+            quarter) or "non_landmark".
+        families: Kinds of the buildings by label, such as "castle".
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: If an argument is out of its range.
 
     Examples:
         >>> from landmarkzoo.rendered import RenderedLandmarks
         >>> photos = RenderedLandmarks(landmarks=3, views=4, distractors=2, image_size=64)
-        >>> len(photos), max(photos[0].size), photos[0].mode
-        (14, 64, 'RGB')
-        >>> photos.ids[5], int(photos.labels[5]), photos.labels[-1].item()
-        ('building_01/view_01', 1, -1)
+        >>> photo, label = photos[5]
+        >>> len(photos), max(photo.size), photo.mode, label, photos.ids[5]
+        (14, 64, 'RGB', 1, 'building_01/view_01')
+        >>> photos.targets[-1].item(), len(photos.classes)
+        (-1, 3)
         >>> sorted(photos.split[:4])
         ['index', 'query', 'train', 'train']
     """
@@ -89,7 +92,10 @@ class RenderedLandmarks(Dataset[Image.Image]):
         *,
         image_size: int = 224,
         seed: int = 0,
+        transform: PhotoTransform = None,
+        target_transform: TargetTransform = None,
     ) -> None:
+        super().__init__(transform, target_transform)
         _check("landmarks", landmarks, 1)
         _check("views", views, 4)
         _check("distractors", distractors, 0)
@@ -98,8 +104,8 @@ class RenderedLandmarks(Dataset[Image.Image]):
         self.landmarks, self.views, self.distractors = landmarks, views, distractors
         self.image_size, self.seed = image_size, seed
         self.families: list[str] = self._draw_families()
-        self.class_names: list[str] = draw_names([seed, _NAMES], self.families)
-        self.labels: npt.NDArray[np.int64] = np.concatenate(
+        self.classes: list[str] = draw_names([seed, _NAMES], self.families)
+        self.targets: npt.NDArray[np.int64] = np.concatenate(
             [np.repeat(np.arange(landmarks), views), np.full(distractors, -1)]
         ).astype(np.int64)
         self.ids: list[str] = [
@@ -109,7 +115,7 @@ class RenderedLandmarks(Dataset[Image.Image]):
 
     @property
     def parts(self) -> Parts:
-        """Rows of the train, index and query photos; every other distractor is asked, the rest searched."""
+        """Rows of the train, index and query photos; index and query share the distractors."""
         split = np.array(self.split)
         train, index, query, empty = (
             np.flatnonzero(split == role) for role in ("train", "index", "query", "non_landmark")
@@ -130,31 +136,24 @@ class RenderedLandmarks(Dataset[Image.Image]):
         rng = np.random.default_rng([self.seed, _SPLITS])
         return [role for _ in range(self.landmarks) for role in rng.permutation(roles).tolist()]
 
-    def __len__(self) -> int:
-        """Return the number of photos."""
-        return len(self.ids)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        """Draw a photo.
+    def photo(self, position: int) -> Image.Image:
+        """Draw a photo: RGB, with ``image_size`` pixels on its longer side, not transformed.
 
         Args:
-            index: which; negative counts from the end.
-
-        Returns:
-            An RGB image whose longer side has `image_size` pixels.
+            position: Which; negative numbers count from the end.
 
         Raises:
-            IndexError: there is no such photo.
+            IndexError: If there is no such photo.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index must be within -{len(self)}..{len(self) - 1}, got {index}")
-        index = int(index) % len(self)
-        label = int(self.labels[index])
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"index must be within -{len(self)}..{len(self) - 1}, got {position}")
+        position = int(position) % len(self)
+        label = int(self.targets[position])
         if label < 0:
-            number = index - self.landmarks * self.views
+            number = position - self.landmarks * self.views
             rng = np.random.default_rng([self.seed, _DISTRACTORS, number])
             return photograph_anywhere(rng, self.image_size)
-        rng = np.random.default_rng([self.seed, _VIEWS, label, index % self.views])
+        rng = np.random.default_rng([self.seed, _VIEWS, label, position % self.views])
         return photograph(_subject(self.seed, label, self.families[label]), rng, self.image_size)
 
 

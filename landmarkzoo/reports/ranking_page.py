@@ -1,4 +1,4 @@
-"""One self-contained HTML page of rankings: photos of queries and their results, right and wrong marked."""
+"""Rankings as one self-contained HTML page: each query with its results, right and wrong ones marked."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def write_ranking_page(
     labels: tuple[Sequence[str | None], Sequence[str | None]] | None = None,
     title: str = "Ranking",
 ) -> None:
-    """Write a page that opens in any browser, without network and without files beside it.
+    """Write one HTML file, photos included, that opens in any browser without network.
 
     Args:
         path: The file to write, whole or not at all.
-        ranking: Of Descriptors, so with ids; ids are paths of photos.
-        query_photos: Folder that ids of queries start from.
-        index_photos: Folder that ids of the index start from.
-        labels: Landmark of each query and of each index photo, ``None`` for none: results of the query's
-            landmark are marked right, others wrong.
+        ranking: A ranking with ids; the ids are paths of photos.
+        query_photos: Folder that the ids of the queries are relative to.
+        index_photos: Folder that the ids of the index are relative to.
+        labels: Landmarks of the queries and of the index photos, ``None`` for a photo without landmark.
+            Results that show the landmark of the query are marked right, others wrong.
         title: Heading of the page.
 
     Raises:
@@ -57,7 +57,7 @@ def write_ranking_page(
         ValueError: If the ranking has no ids.
     """
     if ranking.query_ids is None or ranking.index_ids is None:
-        raise ValueError("a page of photos needs their ids: search with Descriptors, not arrays")
+        raise ValueError("the page needs ids, which are paths of photos: search with Descriptors, not arrays")
     sections = [_section(ranking, row, query_photos, index_photos, labels) for row in range(len(ranking))]
     heading = html.escape(title)
     page = (
@@ -88,7 +88,7 @@ def _section(
         if image < 0:
             continue
         kind, mark = "", ""
-        if labels is not None and label is not None:  # of a query without landmark nothing is right or wrong
+        if labels is not None and label is not None:  # a query without landmark has no right results
             right = labels[1][image] == label
             kind, mark = ("right", "right") if right else ("wrong", "wrong")
         id_ = ranking.index_ids[image]
@@ -103,8 +103,8 @@ def _figure(path: Path, kind: str, id_: str, text: str, mark: str = "") -> str:
 
 def _image(path: Path, id_: str) -> str:
     try:
-        photo = open_photo(path if path.is_file() else id_)  # a single photo's id is its path as given
-    except (PhotoError, OSError) as error:  # a page with a gap is worth more than none
+        photo = open_photo(path if path.is_file() else id_)  # the id of a single photo is its path as given
+    except (PhotoError, OSError) as error:  # a page with a gap is better than an error
         reason = error.reason if isinstance(error, PhotoError) else str(error)
         return f"<div class=none>{html.escape(reason)}</div>"
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A picture of rankings: each query with its best results, right ones framed green, wrong ones red."""
+"""Rankings as a picture: each query with its best results, right ones framed green, wrong ones red."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RankedPhotos:
 
     Attributes:
         query: The query photo.
-        title: What stands below it.
+        title: Text below the query photo.
         results: Its best results, best first: photo, caption, and whether it is right.
     """
 
@@ -32,13 +32,13 @@ def draw_rankings(rows: Sequence[RankedPhotos], heading: str) -> Image.Image:
 
     Args:
         rows: The rankings.
-        heading: What stands above them.
+        heading: Text above all rows.
 
     Raises:
-        ValueError: If there are no rows.
+        ValueError: If ``rows`` is empty.
     """
     if not rows:
-        raise ValueError("there are no rankings to draw")
+        raise ValueError("there is nothing to draw: rows is empty")
     columns = 1 + max(len(row.results) for row in rows)
     cell, line = _TILE + 2 * _FRAME + _GAP, _TILE + 2 * _FRAME + _TEXT + _GAP
     size = (columns * cell + 3 * _GAP, len(rows) * line + _TEXT + 3 * _GAP)

@@ -1,4 +1,4 @@
-"""Diffusion on the graph of mutual neighbours (Iscen et al. 2017, "Efficient diffusion ... manifolds")."""
+"""Diffusion on the graph of mutual neighbours."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ def diffusion(
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Ranking:
-    """Rank by a walk over the index that starts at what a query finds, and follows mutual neighbours.
+    """Rank by a walk over the index that starts at what a query finds and follows mutual neighbours.
+
+    [Iscen et al. 2017](https://arxiv.org/abs/1611.05113), "Efficient diffusion on region manifolds".
 
     Two index images are linked by ``max(cos, 0)^gamma`` if each is among the nearest neighbours of the other.
     With that matrix W, ``S = D^-1/2 W D^-1/2`` and D its row sums, the scores f of all index images solve
     ``(I - alpha S) f = y``; y is ``max(cos, 0)^gamma`` at the images that the query finds, 0 elsewhere.
-    Images that no walk reaches come behind, by cosine. No labels are used. It helps where landmarks have
-    many photos in the index that resemble each other in steps, and costs a system of equations a query.
+    Images that no walk reaches come behind, by cosine. It needs no labels. It helps where a landmark has many
+    photos in the index, each like the next one; it costs a system of equations a query.
 
     Args:
         query: Descriptors or an array (Q, D).
@@ -95,7 +97,7 @@ def _walk(
 
 
 def _best(f: np.ndarray, rows: IntArray, cosines: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The best of the images reached, then of the others by cosine; as many as there are cosines."""
+    """The images that were reached, best first, then the others by cosine; as many as there are cosines."""
     walked = np.flatnonzero(f > 0)
     order = np.lexsort((walked, -f[walked].astype(np.float32)))
     walked = walked[order][: len(rows)]

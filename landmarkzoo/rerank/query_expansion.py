@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, unit
-from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
-from landmarkzoo.retrieval.exact_search import search
+from landmarkzoo.retrieval.exact_search import search, search_others
 
 _BLOCK_VALUES = 2**24  # neighbour vectors in flight
 
@@ -23,8 +22,9 @@ def alpha_query_expansion(
     exclude_same_id: bool = False,
     device: str | torch.device | None = None,
 ) -> Vectors:
-    """Queries that have moved towards what they find (Radenovic et al. 2018, section 3.4).
+    """Queries that have moved towards what they find.
 
+    Section 3.4 of [Radenovic et al. 2018](https://arxiv.org/abs/1711.02512):
     ``q' = normalise(q + sum_j max(cos_j, 0)^alpha x_j)`` over the k nearest index images, all of length 1.
     Search again with the result.
 
@@ -32,12 +32,12 @@ def alpha_query_expansion(
         query: Descriptors or an array (Q, D).
         index: Descriptors or an array (N, D).
         k: Images that take part.
-        alpha: How much less the farther ones count; 0 for the plain mean.
+        alpha: How much less farther images count; 0 for the plain mean.
         exclude_same_id: As for :func:`landmarkzoo.search`: an image is not its own neighbour.
         device: Where the products are computed; the CPU unless told otherwise.
 
     Returns:
-        The expanded queries, of length 1, as Descriptors if they were.
+        The expanded queries, of length 1: Descriptors for Descriptors, an array for an array.
 
     Raises:
         ValueError: If shapes do not fit, the index is empty, or a value is out of range.
@@ -59,8 +59,9 @@ def alpha_query_expansion(
 def database_augmentation(
     index: Vectors, *, k: int = 10, device: str | torch.device | None = None
 ) -> Vectors:
-    """Index images that have moved towards their neighbours (Gordo et al. 2017, section 5.4).
+    """Index images that have moved towards their neighbours.
 
+    Gordo et al. 2017, "End-to-end learning of deep visual representations", section 5.4:
     ``x' = sum_r w_r x_r`` over the image itself, r = 0, and its k - 1 nearest others, all of length 1, with
     weights ``logspace(0, -1.5, k)`` that are divided by their sum. The result is shorter than 1, which
     search, voting and re-ranking do not mind.
@@ -71,7 +72,7 @@ def database_augmentation(
         device: Where the products are computed; the CPU unless told otherwise.
 
     Returns:
-        The augmented index, as Descriptors if it was.
+        The augmented index: Descriptors for Descriptors, an array for an array.
 
     Raises:
         ValueError: If the index is empty, or k is not positive.
@@ -86,28 +87,13 @@ def database_augmentation(
     x, k = as_vectors(index, "index"), check_count(k, "k")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to augment")
-    count = np.arange(min(k, len(x)))
-    weights = 10 ** (-1.5 * count / max(1, k - 1))  # the first of logspace(0, -1.5, k)
-    rows = nearest_others(x, min(k, len(x)) - 1, as_device(device))
-    rows = np.concatenate([np.arange(len(x))[:, None], rows], axis=1)
+    count = min(k, len(x))
+    weights = 10 ** (-1.5 * np.arange(count) / max(1, k - 1))  # the first of logspace(0, -1.5, k)
+    rows = np.arange(len(x))[:, None]
+    if count > 1:
+        rows = np.concatenate([rows, search_others(x, count - 1, device=device).indices], axis=1)
     weights = np.broadcast_to(weights / weights.sum(), rows.shape)
     return _like_input(index, _weighted_sums(x, rows, weights).astype(np.float32))
-
-
-def nearest_others(x: FloatArray, k: int, device: torch.device) -> IntArray:
-    """The k nearest other rows of each row of (N, D): (N, k), ``k < N``, best first.
-
-    Examples:
-        >>> nearest_others(np.array([[1, 0], [1, 0], [0, 1]], np.float32), 1, torch.device("cpu"))
-        array([[1],
-               [0],
-               [0]])
-    """
-    rows, _ = top_k(x, x, k + 1, device=device)
-    itself = rows == np.arange(len(x))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # behind duplicates, which all stand before it
-    others: IntArray = rows[~itself].reshape(len(x), k)
-    return others
 
 
 def _weighted_sums(x: FloatArray, rows: IntArray, weights: NDArray[np.float64]) -> NDArray[np.float64]:

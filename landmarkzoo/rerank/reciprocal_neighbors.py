@@ -1,4 +1,4 @@
-"""Re-ranking by shared k-reciprocal neighbours (Zhong et al. 2017, "Re-ranking person re-identification")."""
+"""Re-ranking by shared k-reciprocal neighbours."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def k_reciprocal(
     device: str | torch.device | None = None,
 ) -> Ranking:
     """Rank by how many mutual neighbours a query and an image share, and by their cosine.
+
+    [Zhong et al. 2017](https://arxiv.org/abs/1701.08398), "Re-ranking person re-identification".
 
     Among queries and index images together, R(i) are the images j among the k1 nearest of i that have i
     among theirs. R(i) grows by R'(j), that of half of k1, for every j in it that shares more than two
@@ -92,7 +94,7 @@ class _Sparse:
 
 
 def _itself_first(rows: IntArray) -> IntArray:
-    """Where duplicates tie with an image, it is still the first of its own neighbours."""
+    """Neighbours (N, m) with each image first among its own, also where duplicates tie with it."""
     itself = rows == np.arange(len(rows))[:, None]
     itself[~itself.any(axis=1), -1] = True
     order = np.argsort(~itself, axis=1, kind="stable")
@@ -118,7 +120,7 @@ def _mutual_weights(x: NDArray[np.float64], nearest: IntArray, k1: int) -> _Spar
 
 
 def _mutual_neighbors(nearest: IntArray) -> list[set[int]]:
-    """Of the neighbours of each image (n, k) those that have it among theirs."""
+    """For each image those of its neighbours (n, k) that have it among theirs."""
     near = [set(row) for row in nearest.tolist()]
     return [{j for j in own if i in near[j]} for i, own in enumerate(near)]
 

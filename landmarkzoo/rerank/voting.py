@@ -1,14 +1,15 @@
-"""Labels by a vote of the nearest train images (Henkel 2021, section 2.4.1)."""
+"""Labels by a vote of the nearest train images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_device, as_labels, check_count
+from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_device, check_count, encode_labels
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, check_comparable
 
@@ -20,13 +21,14 @@ class Votes:
     """Outcome of :func:`vote` for N images.
 
     Attributes:
-        labels: Winning label (N,); -1 where "no landmark" won.
-        confidence: Sum of the winner's cosines divided by the number of neighbours asked for (N,).
+        labels: Winning label (N,), an integer or a name as the train labels were; -1 or ``None`` where "no
+            landmark" won.
+        confidence: Sum of the winner's cosines divided by the number of neighbours asked for (N,), float64.
         neighbors: Rows of the nearest train images (N, m), best first.
         similarities: Their cosines (N, m).
     """
 
-    labels: IntArray
+    labels: NDArray[Any]
     confidence: NDArray[np.float64]
     neighbors: IntArray
     similarities: FloatArray
@@ -45,19 +47,19 @@ def vote(
 ) -> Votes:
     """Label images by their nearest train images; each votes with its cosine.
 
-    The label with the largest sum wins; on a tie the label of the nearer neighbour. The confidence is the
-    winning sum divided by ``neighbors``, not by the number of votes for the winner. A train label of -1
-    votes like any other.
+    Section 2.4.1 of [Henkel 2021](https://arxiv.org/abs/2110.03786). The label with the largest sum wins; on
+    a tie the label of the nearer neighbour. The confidence is the winning sum divided by ``neighbors``, not
+    by the number of votes for the winner. A train label of -1 (or ``None``) votes like any other.
 
     Args:
         x: Descriptors or an array (N, D).
         train: Descriptors or an array (T, D).
-        train_labels: Integers (T,).
-        neighbors: How many vote; where T is smaller, T.
+        train_labels: Labels (T,): integers, -1 for no landmark, or names, ``None`` for no landmark.
+        neighbors: How many vote; all T where T is smaller.
         device: Where the products are computed; the CPU unless told otherwise.
 
     Raises:
-        TypeError: If labels are not integers.
+        TypeError: If labels are neither integers nor names.
         ValueError: If shapes do not fit, the train set is empty, or the two sides come from different
             models.
 
@@ -66,17 +68,19 @@ def vote(
         >>> votes = lz.rerank.vote(np.array([[1.0, 0.0]]), train, [7, 7, 9])
         >>> votes.labels, votes.confidence.round(3)
         (array([7]), array([0.6]))
+        >>> lz.rerank.vote(np.array([[1.0, 0.0]]), train, ["Big Ben", "Big Ben", None]).labels
+        array(['Big Ben'], dtype=object)
     """
     vectors, database = as_vectors(x, "x"), as_vectors(train, "train")
     if len(database) == 0:
         raise ValueError("the train set is empty: nobody can vote")
     check_comparable(x, train, "x", "train")
-    labels = as_labels(train_labels, len(database), "train_labels")
+    labels, names = encode_labels(train_labels, len(database), "train_labels")
     neighbors = check_count(neighbors, "neighbors")
     where = as_device(device)
     nearest, cosines = top_k(vectors, database, min(neighbors, len(database)), device=where)
     winners, confidence = count_votes(labels[nearest], cosines, neighbors)
-    return Votes(winners, confidence, nearest, cosines)
+    return Votes(winners if names is None else names[winners], confidence, nearest, cosines)
 
 
 def count_votes(
@@ -104,14 +108,3 @@ def count_votes(
         winners[start : start + step] = votes[rows, winner]
         confidence[start : start + step] = sums[rows, winner] / neighbors
     return winners, confidence
-
-
-def check_votes(votes: Votes, images: int, neighbors: int) -> None:
-    """Votes that were computed before must be of the images that are ranked.
-
-    Raises:
-        ValueError: If they are of other images, or of another number of neighbours.
-    """
-    if votes.neighbors.shape != (images, neighbors):
-        came = "{} images and {} neighbors".format(*votes.neighbors.shape)
-        raise ValueError(f"index_votes are of {came}, needed are {images} and {neighbors}")

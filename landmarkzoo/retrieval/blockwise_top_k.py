@@ -122,7 +122,7 @@ def _full_float32() -> Iterator[None]:
 
 
 def _norms(x: Tensor) -> Tensor:
-    """Lengths (N, 1) of rows to divide by; 1 for zero rows, which so stay zero."""
+    """Lengths (N, 1) of rows to divide by; 1 for zero rows, so that they stay zero."""
     norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     # Squares of very small or large entries leave the float32 range.
     odd = ((norms < 1e-15) | (norms > 1e15)).flatten().nonzero().flatten()

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from torch import Tensor
 
-from landmarkzoo._utils.atomic_writing import atomic_write
-from landmarkzoo._utils.checks import FloatArray
+from landmarkzoo._utils.checks import FloatArray, as_array_protocol
+from landmarkzoo._utils.csv_and_pandas import import_pandas
+from landmarkzoo.retrieval.row_selection import Rows, RowsById, select_rows, take
+from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    import pandas
 
 Vectors: TypeAlias = "Descriptors | NDArray[Any] | Tensor"
-
-_FORMAT = "landmarkzoo.descriptors.v1"
 
 
 @dataclass(frozen=True, eq=False)
 class Descriptors:
     """Vectors with ids, made by ``lz.embed`` or from arrays of your own.
+
+    They behave like the array (N, D) of their vectors: ``len(d)``, ``np.asarray(d)``, ``d[0]``, ``d[10:20]``,
+    ``d[mask]``. Rows are chosen by id as well: ``d["tower/1.jpg"]``, ``d[["a", "b"]]``, ``"a" in d``. What
+    comes back are Descriptors, of one row for a single number or id; ``for row in d`` gives them one by one.
 
     Args:
         ids: One id a vector.
@@ -37,8 +43,10 @@ class Descriptors:
 
     Examples:
         >>> d = lz.Descriptors(["a", "b", "c"], np.eye(3))
-        >>> len(d), d[:2].ids, d.vectors.shape
-        (3, ['a', 'b'], (3, 3))
+        >>> len(d), d[:2].ids, d["b"].vectors, "x" in d
+        (3, ['a', 'b'], array([[0., 1., 0.]], dtype=float32), False)
+        >>> np.asarray(d).shape
+        (3, 3)
     """
 
     ids: list[str]
@@ -61,23 +69,44 @@ class Descriptors:
         model = f", model={self.provenance['model']!r}" if "model" in self.provenance else ""
         return f"Descriptors({len(self)} x {self.vectors.shape[1]}{model}{skipped})"
 
-    def __getitem__(self, rows: int | slice | Sequence[int] | NDArray[Any]) -> Descriptors:
-        """Descriptors of some rows: an index, a slice, an array of indices or of booleans."""
-        if isinstance(rows, (int, np.integer)):
-            rows = [rows]
-        chosen = np.arange(len(self))[rows]
-        return Descriptors([self.ids[i] for i in chosen], self.vectors[rows], provenance=self.provenance)
+    @cached_property
+    def _row_of(self) -> RowsById:
+        return RowsById(self.ids)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._row_of
+
+    def __getitem__(self, rows: Rows) -> Descriptors:
+        """Descriptors of some rows: a number, an id, or several as a slice, a list, an array or a mask."""
+        chosen = select_rows(rows, len(self), self._row_of)
+        return Descriptors(take(self.ids, chosen), self.vectors[chosen], provenance=self.provenance)
+
+    def __iter__(self) -> Iterator[Descriptors]:
+        return (self[row] for row in range(len(self)))
+
+    def __array__(self, dtype: np.dtype[Any] | type | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """The vectors, for ``np.asarray``."""
+        return as_array_protocol(self.vectors, dtype, copy)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The vectors as a frame (N, D) of pandas, with the ids as its index.
+
+        Raises:
+            ModuleNotFoundError: If pandas is not installed.
+        """
+        pandas = import_pandas()
+        return pandas.DataFrame(self.vectors, index=pandas.Index(self.ids, name="id"))
 
     @staticmethod
     def concat(parts: Sequence[Descriptors]) -> Descriptors:
         """Join descriptors of one model.
 
         Raises:
-            ValueError: If there are none, their sizes differ, or they come from different models.
+            ValueError: If ``parts`` is empty, the sizes differ, or they come from different models.
         """
         parts = list(parts)
         if not parts:
-            raise ValueError("concat needs at least one Descriptors, got none")
+            raise ValueError("concat needs at least one Descriptors, got an empty list")
         for part in parts[1:]:
             check_comparable(parts[0], part, "the first part", "another part")
         return Descriptors(
@@ -92,6 +121,7 @@ class Descriptors:
 
         Raises:
             FileNotFoundError: If the folder does not exist.
+            OSError: If the file cannot be written, such as on a full disk.
         """
         # Ids stand beside the vectors as bytes: a safetensors header holds 100 MB at most.
         tensors: dict[str, NDArray[Any]] = {
@@ -99,9 +129,7 @@ class Descriptors:
             "ids": _to_bytes(self.ids),
             "skipped": _to_bytes(self.skipped),
         }
-        metadata = {"format": _FORMAT, "provenance": json.dumps(self.provenance)}
-        with atomic_write(path) as temporary:
-            save_file(tensors, str(temporary), metadata=metadata)
+        save_tensors(path, "descriptors", tensors, provenance=json.dumps(self.provenance))
 
     @staticmethod
     def load(path: str | Path) -> Descriptors:
@@ -111,24 +139,13 @@ class Descriptors:
             FileNotFoundError: If there is no such file.
             ValueError: If it is damaged or something else.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no descriptors file {path}")
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise ValueError(
-                        f"{path} holds no descriptors of this version: its format is "
-                        f"{metadata.get('format')!r}, {_FORMAT!r} is needed. Embed the photos again."
-                    )
-                return Descriptors(
-                    _from_bytes(file.get_tensor("ids")),
-                    file.get_tensor("vectors"),
-                    _from_bytes(file.get_tensor("skipped")),
-                    json.loads(metadata["provenance"]),
-                )
-        except SafetensorError as error:
-            raise ValueError(f"{path} is no descriptors file or is damaged: {error}") from error
+        tensors, metadata = load_tensors(path, "descriptors")
+        return Descriptors(
+            _from_bytes(tensors["ids"]),
+            tensors["vectors"],
+            _from_bytes(tensors["skipped"]),
+            json.loads(metadata.get("provenance", "{}")),
+        )
 
 
 def as_vectors(x: Vectors, name: str) -> FloatArray:
@@ -139,7 +156,7 @@ def as_vectors(x: Vectors, name: str) -> FloatArray:
         name: What it is called in error messages.
 
     Raises:
-        TypeError: If it is no array of numbers.
+        TypeError: If it is not an array of numbers.
         ValueError: If its shape is not (N, D) or a value is not finite.
     """
     x = x.vectors if isinstance(x, Descriptors) else x

@@ -40,7 +40,7 @@ def search(
         A ranking with scores not ascending, ties by the smaller index.
 
     Raises:
-        TypeError: If the input is no array of numbers.
+        TypeError: If the input is not an array of numbers.
         ValueError: If shapes do not fit, the index is empty, values are not finite, ``k`` is not
             positive, or the two sides come from different models.
 
@@ -69,17 +69,41 @@ def search(
     return Ranking(indices, scores, query_ids, index_ids)
 
 
+def search_others(
+    x: Vectors, k: int, *, rows: IntArray | None = None, device: str | torch.device | None = None
+) -> Ranking:
+    """Best ``k`` of the other rows for each row of a set: a row is never its own result.
+
+    It goes by row numbers, so copies of an image stay in, whatever their ids are.
+
+    Args:
+        x: Descriptors or an array (N, D).
+        k: How many; ``min(k, N)`` come back, the last of N being padding: -1, score -inf.
+        rows: The rows that search (Q,); all if ``None``.
+        device: Where the products are computed; the CPU unless told otherwise.
+
+    Examples:
+        >>> search_others(np.array([[1, 0], [1, 0], [0, 1]]), k=2, rows=np.array([0, 2])).indices
+        array([[1, 2],
+               [0, 1]])
+    """
+    vectors, ids = as_vectors(x, "x"), ids_of(x)
+    k, where = check_count(k, "k"), as_device(device)
+    own = np.arange(len(vectors)) if rows is None else rows
+    queries = vectors if rows is None else vectors[rows]
+    indices, scores = top_k(queries, vectors, min(k + 1, len(vectors)), device=where)
+    indices, scores = _drop(indices, scores, indices == own[:, None], k)
+    return Ranking(indices, scores, None if ids is None else [ids[row] for row in own], ids)
+
+
 def ids_of(x: Vectors) -> list[str] | None:
-    """Ids of Descriptors; None for an array."""
+    """Ids of Descriptors; ``None`` for an array."""
     return x.ids if isinstance(x, Descriptors) else None
 
 
 def _drop(indices: IntArray, scores: FloatArray, drop: np.ndarray, k: int) -> tuple[IntArray, FloatArray]:
-    """Take marked results (Q, m) out, close up the rows, cut or pad them to k."""
-    order = np.argsort(drop, axis=1, kind="stable")  # the kept ones first, in their order
-    indices = np.where(drop, -1, indices)
-    scores = np.where(drop, np.float32(-np.inf), scores)
-    return (
-        np.take_along_axis(indices, order, axis=1)[:, :k],
-        np.take_along_axis(scores, order, axis=1)[:, :k],
-    )
+    """Take marked results (Q, m) out, close up the rows, and cut them to k."""
+    order = np.argsort(drop, axis=1, kind="stable")[:, :k]  # the kept ones first, in their order
+    indices = np.take_along_axis(np.where(drop, -1, indices), order, axis=1)
+    scores = np.take_along_axis(np.where(drop, np.float32(-np.inf), scores), order, axis=1)
+    return indices, scores

@@ -8,21 +8,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import Labels, as_labels, check_count, unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
-
-_FORMAT = "landmarkzoo.whitening.v1"
+from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
     """An affine map of descriptors after which no direction outweighs the others.
 
-    Learn it from photos that are not searched: of those it knows too much.
+    Learn it from photos that are not searched: of searched ones it would know too much.
 
     Attributes:
         mean: Mean of the descriptors (D,), float64.
@@ -50,19 +46,20 @@ class Whitening:
 
         Without labels: PCA whitening, ``V^T (x - mean) / sqrt(e + shrinkage e_max)`` with the largest
         eigenvalues e of the covariance. With labels: what differs between photos of one landmark is
-        whitened instead (Mikolajczyk and Matas 2007; Radenovic et al. 2018, section 3.3), ``V^T W (x -
-        mean)``, where W is the inverse square root of the covariance within landmarks, shrunk alike, and V
-        are the strongest directions of all descriptors after it.
+        whitened instead (Mikolajczyk and Matas 2007; section 3.3 of
+        [Radenovic et al. 2018](https://arxiv.org/abs/1711.02512)): ``V^T W (x - mean)``. W is the inverse
+        square root of the covariance within landmarks, with the same shrinkage; V are the strongest
+        directions of all descriptors after W.
 
         Args:
             descriptors: Descriptors or an array (N, D).
             dim: Dimensions to keep; D if ``None``. Those beyond the rank are zero.
-            labels: Landmark of each photo (N,); -1 for unknown.
+            labels: Landmark of each photo (N,): integers, -1 for unknown, or names, ``None`` for unknown.
             shrinkage: Added to the eigenvalues, relative to the largest one.
 
         Raises:
-            ValueError: If shapes do not fit, there are fewer than 2 different descriptors, or with labels no
-                landmark has 2.
+            ValueError: If shapes do not fit, all descriptors are equal, or, with labels, no landmark has 2
+                different ones.
         """
         x = unit(as_vectors(descriptors, "descriptors"))
         dim = x.shape[1] if dim is None else check_count(dim, "dim")
@@ -79,7 +76,7 @@ class Whitening:
         within = _covariance_within(x, as_labels(labels, len(x), "labels"))
         values, vectors = np.linalg.eigh(within)
         if not values[-1] > _noise(values):
-            raise ValueError("whitening with labels needs landmarks with 2 different photos: there are none")
+            raise ValueError("whitening with labels needs landmarks with 2 different photos, and finds none")
         if shrinkage == 0 and not values[0] > _noise(values):
             raise ValueError("shrinkage=0 needs more photos than dimensions, in landmarks with 2 and more")
         inverse_root = (vectors / np.sqrt(values.clip(min=0) + shrinkage * values[-1])) @ vectors.T
@@ -91,10 +88,17 @@ class Whitening:
         return Whitening(mean, rows)
 
     def apply(self, descriptors: Vectors) -> Vectors:
-        """Whitened descriptors (N, dim) of length 1: float32, or Descriptors that know of it, as they came.
+        """Whitened descriptors (N, dim) of length 1.
+
+        Args:
+            descriptors: Descriptors or an array (N, D).
+
+        Returns:
+            A float32 array for an array. For Descriptors, Descriptors whose provenance names the whitening,
+            so that they are not compared with others.
 
         Raises:
-            ValueError: If they have not as many dimensions as those that it was learned from.
+            ValueError: If the descriptors have another size than those that the whitening was learned from.
         """
         x = as_vectors(descriptors, "descriptors")
         if x.shape[1] != len(self.mean):
@@ -103,7 +107,7 @@ class Whitening:
         if not isinstance(descriptors, Descriptors):
             return vectors
         provenance = dict(descriptors.provenance)
-        if "weights" in provenance:  # so that they are not compared with others
+        if "weights" in provenance:
             provenance["weights"] += f"+whitening:{self._fingerprint()}"
         return Descriptors(descriptors.ids, vectors, descriptors.skipped, provenance)
 
@@ -113,9 +117,7 @@ class Whitening:
         Raises:
             FileNotFoundError: If the folder does not exist.
         """
-        tensors = {"mean": self.mean, "projection": np.ascontiguousarray(self.projection)}
-        with atomic_write(path) as temporary:
-            save_file(tensors, str(temporary), metadata={"format": _FORMAT})
+        save_tensors(path, "whitening", {"mean": self.mean, "projection": self.projection})
 
     @staticmethod
     def load(path: str | Path) -> Whitening:
@@ -125,15 +127,8 @@ class Whitening:
             FileNotFoundError: If there is no such file.
             ValueError: If it is damaged or something else.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no whitening file {path}")
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                if (file.metadata() or {}).get("format") != _FORMAT:
-                    raise ValueError(f"{path} holds no whitening of this version of landmarkzoo")
-                return Whitening(file.get_tensor("mean"), file.get_tensor("projection"))
-        except SafetensorError as error:
-            raise ValueError(f"{path} is no whitening file or is damaged: {error}") from error
+        tensors, _ = load_tensors(path, "whitening")
+        return Whitening(tensors["mean"], tensors["projection"])
 
     def _fingerprint(self) -> str:
         return hashlib.sha256(self.mean.tobytes() + self.projection.tobytes()).hexdigest()[:12]

@@ -1,4 +1,5 @@
 import csv
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,7 @@ import pytest
 from PIL import Image
 
 import landmarkzoo as lz
-from landmarkzoo.cli import main
-
-COMMANDS = (
-    "models", "embed", "search", "rerank", "recognize", "evaluate", "gldv2", "convert", "demo"
-)  # fmt: skip
+from landmarkzoo.cli import COMMANDS, main
 
 
 def run(capsys, *arguments):
@@ -77,6 +74,32 @@ def test_whitened_index_and_queries_fit_each_other(capsys, photo_folder, tmp_pat
     assert "use one model" in err
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_embed_equals_the_library(capsys, photo_folder, tmp_path, precision):
+    out = tmp_path / "d.safetensors"
+    options = ["--image-size", 64, "--batch-size", 5, "--precision", precision, "--quiet"]
+    assert run(capsys, "embed", photo_folder, "--out", out, *options)[0] == 0
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, neck="none")
+    transform = lz.create_transform(model, image_size=64)
+    expected = lz.embed(
+        model, photo_folder, transform=transform, batch_size=5, precision=precision, progress=False
+    )
+    d = lz.Descriptors.load(out)
+    assert d.ids == expected.ids
+    np.testing.assert_array_equal(d.vectors, expected.vectors)
+    assert d.provenance == expected.provenance
+
+
+def test_whitening_has_the_shrinkage_that_is_given(capsys, photo_folder, tmp_path):
+    options = ["--whiten", photo_folder, "--image-size", 64, "--shrinkage", 0.5, "--quiet"]
+    assert run(capsys, "embed", photo_folder, "--out", tmp_path / "d", *options)[0] == 0
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True)
+    transform = lz.create_transform(model, image_size=64)
+    lz.whiten_neck(model, photo_folder, transform=transform, shrinkage=0.5, progress=False)
+    expected = lz.embed(model, photo_folder, transform=transform, progress=False)
+    np.testing.assert_array_equal(lz.Descriptors.load(tmp_path / "d").vectors, expected.vectors)
+
+
 def test_skipped_photos_are_listed(capsys, photo_folder, tmp_path):
     (photo_folder / "bad.jpg").write_bytes(b"")
     arguments = ["embed", photo_folder, "--out", tmp_path / "x", "--image-size", 32, "--quiet"]
@@ -98,16 +121,18 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
     ("arguments", "message"),
     [
         (["embed", "nowhere", "--out", "x"], "no such folder or photo: nowhere"),
-        (["embed", ".", "--out", "no/where/x"], "cannot write no/where/x: no such folder"),
-        (["embed", ".", "--out", "."], "or a folder itself"),
+        (["embed", ".", "--out", "no/where/x"], "cannot write no/where/x: its folder does not exist"),
+        (["embed", ".", "--out", "."], "or it is a folder itself"),
         (["embed", ".", "--out", "x", "--model", "dolg_lite0"], "Did you mean dolg_"),
         (["embed", ".", "--out", "x", *DOLG], "use --model efficientnet_lite0_gem"),
         (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "whitening cannot mend"),
         (["search", "a", "b"], "no descriptors file a"),
         (["demo", "--photos", "nowhere"], "no such folder or file: nowhere"),
         (["embed", ".", "--out", "x", "--device", "foo", "--quiet"], "cannot compute on the device 'foo'"),
+        (["embed", ".", "--out", "x", "--batch-size", "0", "--quiet"], "batch_size must be a positive"),
+        (["embed", ".", "--out", "x", "--workers", "-1", "--quiet"], "num_workers"),
         (["demo", "--views", "1"], "views"),
-        (["demo", "--out", "no/where/x.png"], "no such folder"),
+        (["demo", "--out", "no/where/x.png"], "its folder does not exist"),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2(capsys, arguments, message, tmp_path, monkeypatch):
@@ -120,22 +145,20 @@ def test_wrong_input_is_one_line_and_code_2(capsys, arguments, message, tmp_path
     assert err.count("\n") == 1
 
 
-def test_help_and_usage(capsys):
-    for command in (
-        "models",
-        "embed",
-        "search",
-        "rerank",
-        "recognize",
-        "evaluate",
-        "gldv2",
-        "convert",
-        "demo",
-    ):
-        with pytest.raises(SystemExit) as stopped:
-            main([command, "--help"])
-        assert stopped.value.code == 0
-        assert command in capsys.readouterr().out
+def test_every_command_is_listed():
+    files = {path.stem for path in Path(lz.cli.__file__).parent.glob("*_command.py")}
+    assert sorted(f"{name}_command" for name in COMMANDS) == sorted(files)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"landmarkzoo {command}" in capsys.readouterr().out
+
+
+def test_usage_and_version(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["nonsense"])
     assert stopped.value.code == 2
@@ -152,9 +175,16 @@ def test_interrupt(capsys, monkeypatch, tmp_path):
     assert run(capsys, "search", "a", "b") == (130, "", "landmarkzoo: interrupted\n")
 
 
-def test_module_and_entry_point_in_a_process_of_their_own():
+def test_entry_point_in_a_process_of_its_own():
     entry_point = Path(sys.executable).with_name("landmarkzoo")
-    for command in ([sys.executable, "-m", "landmarkzoo"], [str(entry_point)]):
-        process = subprocess.run([*command, "search", "a", "b"], capture_output=True, text=True)
-        assert process.returncode == 2
-        assert process.stderr == "landmarkzoo: error: no descriptors file a\n"
+    process = subprocess.run([entry_point, "search", "a", "b"], capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr == "landmarkzoo: error: no descriptors file a\n"
+
+
+def test_python_dash_m(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["landmarkzoo", "search", "a", "b"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("landmarkzoo", run_name="__main__")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "landmarkzoo: error: no descriptors file a\n"

@@ -36,7 +36,7 @@ def test_a_folder_that_loads(capsys, checkpoint, tmp_path, kind):
     code, out, err = run(capsys, path, "dolg_efficientnet_lite0", out_dir, "--class-names", names)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == f"{len(model.state_dict()) + 1} tensors copied"
+    assert lines[0] == f"matched: {len(model.state_dict()) + 1} tensors"
     assert "head: 3 classes, 3 centers each" in lines
     assert lines[-1] == f"dolg_efficientnet_lite0 and its head: {out_dir}"
     loaded = lz.create_model(f"local-dir:{out_dir}").eval()
@@ -70,7 +70,7 @@ def test_a_checkpoint_without_head(capsys, checkpoint, tmp_path):
     named = ["--class-names", tmp_path / "names.txt"]
     code, _, err = run(capsys, tmp_path / "c.pth", "dolg_efficientnet_lite0", tmp_path / "m", *named)
     assert code == 2
-    assert "the checkpoint has no head, whose classes they could name" in err
+    assert "the checkpoint has no head, so there are no classes to name" in err
 
 
 LITE = "dolg_efficientnet_lite0"
@@ -80,7 +80,7 @@ LITE = "dolg_efficientnet_lite0"
     ("arguments", "message"),
     [
         (["nowhere.pth", LITE, "m"], "there is no checkpoint nowhere.pth"),
-        (["junk.pth", LITE, "m"], "junk.pth: no checkpoint that torch.load reads"),
+        (["junk.pth", LITE, "m"], "junk.pth: damaged, or not a checkpoint that torch.load reads"),
         (["c.pth", LITE, "junk.pth"], "cannot write the folder junk.pth: it is a file"),
         (["c.pth", LITE + "x", "m"], "Did you mean dolg_efficientnet_lite0"),
         (["c.pth", "dolg_efficientnet_b0", "m"], "does not fit 'dolg_efficientnet_b0'"),

@@ -9,6 +9,7 @@ from PIL import Image
 
 import landmarkzoo as lz
 from landmarkzoo.cli import main
+from landmarkzoo.cli.rerank_command import METHODS
 
 
 @pytest.fixture
@@ -47,34 +48,46 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-class TestRerank:
-    def by_library(self, album, method):
-        q, x, t = (load(album, part) for part in ("query", "index", "train"))
-        labels = np.arange(24) // 6
-        return {
-            "soft": lambda: lz.rerank.soft_discriminative(q, x, t, labels, k=4),
-            "hard": lambda: lz.rerank.hard_discriminative(q, x, t, labels, k=4),
-            "diffusion": lambda: lz.rerank.diffusion(q, x, k=4, neighbors=3),
-            "k-reciprocal": lambda: lz.rerank.k_reciprocal(q, x, k=4, k1=3),
-            "augmentation": lambda: lz.search(q, lz.rerank.database_augmentation(x, k=3), 4),
-            "query-expansion": lambda: lz.search(lz.rerank.alpha_query_expansion(q, x, k=3), x, 4),
-        }[method]()
+RERANKED = {
+    "soft": lambda q, x, t, y: lz.rerank.soft_discriminative(q, x, t, y, k=4, neighbors=2),
+    "hard": lambda q, x, t, y: lz.rerank.hard_discriminative(q, x, t, y, k=4, neighbors=2),
+    "diffusion": lambda q, x, *_: lz.rerank.diffusion(q, x, k=4, neighbors=2),
+    "k-reciprocal": lambda q, x, *_: lz.rerank.k_reciprocal(q, x, k=4, k1=2),
+    "augmentation": lambda q, x, *_: lz.search(q, lz.rerank.database_augmentation(x, k=2), 4),
+    "query-expansion": lambda q, x, *_: lz.search(lz.rerank.alpha_query_expansion(q, x, k=2), x, 4),
+}
 
-    @pytest.mark.parametrize(
-        "method", ["soft", "hard", "diffusion", "k-reciprocal", "augmentation", "query-expansion"]
-    )
+
+class TestRerank:
+    def test_all_methods_are_tested(self):
+        assert set(RERANKED) == set(METHODS)
+
+    @pytest.mark.parametrize("method", METHODS)
     def test_equals_the_library(self, capsys, album, method):
         out = album / "out.csv"
         files = [album / "query.safetensors", album / "index.safetensors"]
-        options = ["--method", method, "-k", 4, "--out", out]
-        options += (
-            ["--train", album / "train.safetensors"] if method in ("soft", "hard") else ["--neighbors", 3]
-        )
+        options = ["--method", method, "-k", 4, "--neighbors", 2, "--out", out]
+        if METHODS[method].needs_train:
+            options += ["--train", album / "train.safetensors"]
         code, printed, err = run(capsys, "rerank", *files, *options)
         assert (code, err) == (0, "")
-        expected = self.by_library(album, method)
+        q, x, t = (load(album, part) for part in ("query", "index", "train"))
+        expected = RERANKED[method](q, x, t, np.arange(24) // 6)
         assert [row["id"] for row in rows_of(out)] == expected.ids.ravel().tolist()
+        scores = [float(row["score"]) for row in rows_of(out)]
+        np.testing.assert_allclose(scores, expected.scores.ravel(), rtol=1e-6, atol=1e-6)
         assert "8 queries, 4 results each" in printed
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_computes_on_the_device(self, capsys, album, method):
+        options = ["--method", method, "--device", "foo"]
+        if METHODS[method].needs_train:
+            options += ["--train", album / "train.safetensors"]
+        code, _, err = run(
+            capsys, "rerank", album / "query.safetensors", album / "index.safetensors", *options
+        )
+        assert code == 2
+        assert "cannot compute on the device 'foo'" in err
 
     def test_wrong_options(self, capsys, album):
         files = [album / "query.safetensors", album / "index.safetensors"]
@@ -87,7 +100,7 @@ class TestRerank:
         empty = album / "empty.safetensors"
         code, _, err = run(capsys, "rerank", *files, "--method", "hard", "--train", empty)
         assert code == 2
-        assert "8 photos stand in no folder that could name their landmark, the first is 0.png" in err
+        assert "8 photos are not in a folder that names their landmark, the first is 0.png" in err
 
 
 class TestRecognize:
@@ -109,6 +122,19 @@ class TestRecognize:
         assert run(capsys, "recognize", *files, *options, "--threshold", middle)[0] == 0
         assert [bool(row["label"]) for row in rows_of(out)] == (expected.scores >= middle).tolist()
 
+    def test_neighbors_and_device(self, capsys, album):
+        out = album / "answers.csv"
+        files = [album / "query.safetensors", album / "train.safetensors"]
+        assert run(capsys, "recognize", *files, "--neighbors", 5, "--out", out)[0] == 0
+        expected = lz.recognize(load(album, "query"), load(album, "train"), np.arange(24) // 6, neighbors=5)
+        np.testing.assert_allclose([float(row["score"]) for row in rows_of(out)], expected.scores, atol=1e-4)
+        assert [key for key in rows_of(out)[0] if key.startswith("support")] == [
+            f"support{n}" for n in range(1, 6)
+        ]
+        code, _, err = run(capsys, "recognize", *files, "--device", "foo")
+        assert code == 2
+        assert "cannot compute on the device 'foo'" in err
+
     def test_labels_of_a_file(self, capsys, album):
         labels = album / "labels.csv"
         ids = load(album, "train").ids
@@ -122,7 +148,7 @@ class TestRecognize:
         labels.write_text("id,label\nplace0/0.png,a\nplace0/0.png,b\n")
         code, _, err = run(capsys, "recognize", *files, "--labels", labels)
         assert code == 2
-        assert "labels.csv, line 3: the id 'place0/0.png' stands there twice" in err
+        assert "labels.csv, line 3: the id 'place0/0.png' is there twice" in err
         labels.write_text("id,label\nplace0/0.png,a\n")
         assert "no label for 23 photos" in run(capsys, "recognize", *files, "--labels", labels)[2]
 
@@ -131,7 +157,7 @@ class TestEvaluate:
     def test_a_folder(self, capsys, album):
         out = album / "scores.json"
         files = [album / "index", album / "index.safetensors"]
-        code, printed, _ = run(capsys, "evaluate", *files, "--json", out, "--worst", 2)
+        code, printed, _ = run(capsys, "evaluate", *files, "--out", out, "--worst", 2)
         assert code == 0
         expected = lz.evaluate(load(album, "index"), lz.datasets.ImageFolder(album / "index"))
         assert str(expected) in printed
@@ -145,6 +171,13 @@ class TestEvaluate:
         code, _, err = run(capsys, "evaluate", album, album / "query.safetensors", "--dataset", "oxford")
         assert code == 2
         assert "gnd_roxford5k.pkl" in err
+
+
+def test_search_computes_on_the_device(capsys, album):
+    files = [album / "query.safetensors", album / "index.safetensors"]
+    code, _, err = run(capsys, "search", *files, "--device", "foo")
+    assert code == 2
+    assert "cannot compute on the device 'foo'" in err
 
 
 class TestReport:

@@ -41,7 +41,7 @@ def test_cells_as_long_as_the_list_of_a_large_landmark(tmp_path):
         ("id,landmark_id,id\n", r"line 1: the column id stands 2 times in the header"),
         ("id,landmark_id\na,5\nb\n", r"some\.csv, line 3: 1 cells, but the header has 2 columns"),
         ("id,landmark_id\na,5,6\n", r"line 2: 3 cells, but the header has 2 columns"),
-        ('id,landmark_id\na,5\n"b,6\nc,7\n', r"line 3: no CSV: unexpected end of data"),
+        ('id,landmark_id\na,5\n"b,6\nc,7\n', r"line 3: not CSV: unexpected end of data"),
     ],
 )
 def test_what_is_no_such_file_is_named_with_its_line(tmp_path, text, message):
@@ -52,13 +52,13 @@ def test_what_is_no_such_file_is_named_with_its_line(tmp_path, text, message):
 def test_text_that_is_not_utf_8(tmp_path):
     with pytest.raises(ValueError, match=r"some\.csv, line \d: at or after this line the file is not UTF-8"):
         list(csv_rows(write(tmp_path, "id\nMünchen\n", "latin1"), ["id"]))
-    with pytest.raises(ValueError, match=r"some\.csv, line 1: no CSV in UTF-8"):
+    with pytest.raises(ValueError, match=r"some\.csv, line 1: not CSV in UTF-8"):
         csv_header(write(tmp_path, "ü\n", "latin1"))
 
 
 def test_no_such_file(tmp_path):
     for read in (csv_header, lambda path: list(csv_rows(path, ["id"]))):
-        with pytest.raises(FileNotFoundError, match=r"no CSV file .*nowhere\.csv"):
+        with pytest.raises(FileNotFoundError, match=r"no such CSV file: .*nowhere\.csv"):
             read(tmp_path / "nowhere.csv")
 
 

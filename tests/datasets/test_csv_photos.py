@@ -15,9 +15,9 @@ def test_paths_labels_and_photos(tmp_path):
     write_photo(tmp_path / "b/2.jpg", size=(20, 10))
     data = lz.datasets.CsvPhotos(path)
     assert data.ids == ["b/2.jpg", "a.jpg", "b/1.jpg", "c.jpg"]
-    assert data.labels.tolist() == [1, -1, 0, 1]
-    assert data.class_names == ["Dom", "Turm"]
-    assert data[0].size == (20, 10)
+    assert data.targets.tolist() == [1, -1, 0, 1]
+    assert data.classes == ["Dom", "Turm"]
+    assert data[0][0].size == (20, 10)
     assert data.missing() == ["a.jpg", "b/1.jpg", "c.jpg"]
     assert "4 photos, 2 landmarks" in repr(data)
     with pytest.raises(FileNotFoundError, match=r"the photo a\.jpg is missing"):
@@ -28,15 +28,15 @@ def test_root_column_names_and_absolute_paths(tmp_path):
     write_photo(tmp_path / "photos/1.jpg", size=(20, 10))
     path = write(tmp_path, f"file,landmark_id\n1.jpg,10\n{tmp_path / 'photos/1.jpg'},9\n")
     data = lz.datasets.CsvPhotos(path, tmp_path / "photos", path_column="file", label_column="landmark_id")
-    assert data[0].size == data[1].size == (20, 10)
-    assert data.class_names == ["9", "10"]  # by value: ranks are class ids as elsewhere
-    assert data.labels.tolist() == [1, 0]
+    assert data[0][0].size == data[1][0].size == (20, 10)
+    assert data.classes == ["9", "10"]  # by value: ranks are class ids as elsewhere
+    assert data.targets.tolist() == [1, 0]
 
 
 def test_without_labels(tmp_path):
     data = lz.datasets.CsvPhotos(write(tmp_path, "path\na.jpg\nb.jpg\n"))
-    assert data.labels.tolist() == [-1, -1]
-    assert data.class_names == []
+    assert data.targets.tolist() == [-1, -1]
+    assert data.classes == []
     assert "2 photos, without labels" in repr(data)
 
 
@@ -49,7 +49,7 @@ def test_without_labels(tmp_path):
         ("path,label\n,1\n", {}, r"photos\.csv, line 2: the path is empty"),
         ("path,label\na.jpg\n", {}, r"photos\.csv, line 2: 1 cells, but the header has 2 columns"),
         ("path,label\n", {}, r"photos\.csv lists no photos"),
-        ("", {}, r"line 1: no column 'path', the columns are none"),
+        ("", {}, r"line 1: no column 'path', the file is empty"),
     ],
 )
 def test_wrong_lists(tmp_path, text, columns, message):
@@ -58,5 +58,5 @@ def test_wrong_lists(tmp_path, text, columns, message):
 
 
 def test_no_such_list(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no CSV file"):
+    with pytest.raises(FileNotFoundError, match="no such CSV file"):
         lz.datasets.CsvPhotos(tmp_path / "nowhere.csv")

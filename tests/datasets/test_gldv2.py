@@ -10,10 +10,10 @@ import landmarkzoo as lz
 def test_clean_in_the_order_of_its_file_with_ranks_as_labels(tmp_path):
     data = lz.datasets.GLDv2(write_gldv2(tmp_path))
     assert data.ids == ["ccc0", "eee0", "aaa0"]
-    assert data.labels.tolist() == [1, 1, 0]
-    assert data.labels.dtype == np.int64
+    assert data.targets.tolist() == [1, 1, 0]
+    assert data.targets.dtype == np.int64
     assert data.landmark_ids.tolist() == [5, 9]
-    assert data.class_names == ["Category:Dom", "Category:Turm, alt"]
+    assert data.classes == ["Category:Dom", "Category:Turm, alt"]
     assert data.truth is data.usage is data.retrieval is None
     assert repr(data) == "GLDv2(split='clean': 3 photos of 2 landmarks)"
 
@@ -21,28 +21,28 @@ def test_clean_in_the_order_of_its_file_with_ranks_as_labels(tmp_path):
 def test_clean_needs_its_own_file_only(tmp_path):
     alone = lz.datasets.GLDv2(write_gldv2(tmp_path, "train_clean.csv"))
     assert alone.ids == ["ccc0", "eee0", "aaa0"]
-    assert alone.class_names == ["5", "9"]
+    assert alone.classes == ["5", "9"]
 
 
 def test_x_has_all_train_photos_of_the_clean_landmarks(tmp_path):
     data = lz.datasets.GLDv2(write_gldv2(tmp_path), "x")
     assert data.ids == ["aaa0", "bbb0", "ccc0", "eee0"]
-    assert data.labels.tolist() == [0, 0, 1, 1]
+    assert data.targets.tolist() == [0, 0, 1, 1]
     assert data.landmark_ids.tolist() == [5, 9]
 
 
 def test_full_ranks_all_landmarks_of_train(tmp_path):
     data = lz.datasets.GLDv2(write_gldv2(tmp_path, "train.csv"), split="full")
     assert data.ids == ["aaa0", "bbb0", "ccc0", "ddd0", "eee0"]
-    assert data.labels.tolist() == [0, 0, 2, 1, 2]
+    assert data.targets.tolist() == [0, 0, 2, 1, 2]
     assert data.landmark_ids.tolist() == [5, 7, 9]
 
 
 def test_index_labels_are_its_own_and_joined_to_train_by_category(tmp_path):
     data = lz.datasets.GLDv2(write_gldv2(tmp_path), "index")
     assert data.ids == ["0a01", "0a02", "0a03", "0a04"]
-    assert data.labels.tolist() == [0, 1, -1, 1]  # 0a03 has no landmark in the file
-    assert data.class_names == ["Category:See", "Category:Burg"]
+    assert data.targets.tolist() == [0, 1, -1, 1]  # 0a03 has no landmark in the file
+    assert data.classes == ["Category:See", "Category:Burg"]
     assert data.landmark_ids.tolist() == [-1, 7]  # the index calls 5 what train calls 7
     assert lz.datasets.index_to_train_landmarks(tmp_path) == {5: 7}
     assert data.retrieval.ids == ["fff1", "fff4"]
@@ -61,8 +61,8 @@ def test_of_train_landmarks_with_one_category_the_smallest_is_taken(tmp_path):
 
 def test_index_without_labels(tmp_path):
     data = lz.datasets.GLDv2(write_gldv2(tmp_path, "index.csv"), "index")
-    assert data.labels.tolist() == [-1] * 4
-    assert (data.landmark_ids.tolist(), data.class_names, data.retrieval) == ([], [], None)
+    assert data.targets.tolist() == [-1] * 4
+    assert (data.landmark_ids.tolist(), data.classes, data.retrieval) == ([], [], None)
     write_gldv2(tmp_path, "index_image_to_landmark.csv")
     with pytest.raises(FileNotFoundError, match=r"no train_label_to_category\.csv"):
         lz.datasets.GLDv2(tmp_path, "index")
@@ -73,7 +73,7 @@ def test_truth_of_test_are_landmark_ids_in_the_order_of_the_photos(tmp_path):
     assert data.ids == ["fff1", "fff2", "fff3", "fff4"]
     assert data.truth == [(), (5, 9), (), ()]
     assert data.usage == ["Private", "Public", "Ignored", "Ignored"]
-    assert data.labels.tolist() == [-1] * 4
+    assert data.targets.tolist() == [-1] * 4
     assert data.retrieval.truth == [("0a01", "0a04"), ()]
     train = lz.datasets.GLDv2(tmp_path, "clean")
     predicted = train.landmarks_of(np.array([-1, 1, 0, 0]))
@@ -110,10 +110,10 @@ def test_photos(tmp_path):
     write_photo(tmp_path / "index/0/a/0/0a02.jpg", (5, 5, 250))
     write_photo(tmp_path / "test/f/f/f/fff4.jpg")
     clean, x, index, test = (lz.datasets.GLDv2(tmp_path, split) for split in ("clean", "x", "index", "test"))
-    assert clean[0].getpixel((9, 9))[0] > 200
-    assert x[2].tobytes() == clean[0].tobytes()
-    assert index[1].getpixel((9, 9))[2] > 200
-    assert test[-1].size == (32, 24)
+    assert clean[0][0].getpixel((9, 9))[0] > 200
+    assert x[2][0].tobytes() == clean[0][0].tobytes()
+    assert index[1][0].getpixel((9, 9))[2] > 200
+    assert test[-1][0].size == (32, 24)
     assert clean.missing() == ["eee0", "aaa0"]
     assert index.missing() == ["0a01", "0a03", "0a04"]
     with pytest.raises(
@@ -122,7 +122,7 @@ def test_photos(tmp_path):
         clean[1]
     with pytest.raises(IndexError):
         clean[3]
-    assert pickle.loads(pickle.dumps(clean))[0].size == (32, 24)  # as worker processes get it
+    assert pickle.loads(pickle.dumps(clean))[0][0].size == (32, 24)  # as worker processes get it
 
 
 def test_embedding_names_missing_photos_or_leaves_them_out(tmp_path, tiny_model):
@@ -139,7 +139,7 @@ def test_embedding_names_missing_photos_or_leaves_them_out(tmp_path, tiny_model)
 def test_ids_that_no_file_can_have(tmp_path):
     data = lz.datasets.GLDv2(write_gldv2(tmp_path, "test.csv", test="id\nab\na/../../x\n"), "test")
     for position in range(2):
-        with pytest.raises(ValueError, match="is no image id of GLDv2: 3 characters"):
+        with pytest.raises(ValueError, match="is not an image id of GLDv2: these have 3"):
             data[position]
 
 

@@ -10,9 +10,9 @@ def test_labels_follow_the_first_folder(tmp_path):
         Image.new("RGB", (4, 4)).save(tmp_path / name)
     data = lz.datasets.ImageFolder(tmp_path)
     assert data.ids == ["a_dome/x.jpg", "b_tower/1.png", "b_tower/inside/2.png"]
-    assert data.labels.tolist() == [0, 1, 1]
-    assert data.class_names == ["a_dome", "b_tower"]
-    assert data[2].size == (4, 4)
+    assert data.targets.tolist() == [0, 1, 1]
+    assert data.classes == ["a_dome", "b_tower"]
+    assert data[2][0].size == (4, 4)
     assert len(data) == 3
     assert "3 photos of 2 landmarks" in repr(data)
 

@@ -38,8 +38,8 @@ def test_queries_index_and_truth(tmp_path, name, data_set):
     data = data_set(tmp_path)
     assert data.queries.ids == ["a_0", "b_0"]
     assert data.index.ids == ["a_1", "a_2", "b_1"]
-    assert data.queries.labels.tolist() == [-1, -1]
-    assert data.index.labels.dtype == np.int64
+    assert data.queries.targets.tolist() == [-1, -1]
+    assert data.index.targets.dtype == np.int64
     assert data.gnd == [
         {"bbx": [10.4, 5.0, 29.6, 25.0], "easy": [0, 2], "hard": [1], "junk": []},
         {"bbx": [0.0, 0.0, 40.0, 30.0], "easy": [], "hard": [], "junk": [2]},
@@ -73,10 +73,10 @@ def test_queries_are_cut_to_their_boxes_and_index_photos_are_whole(tmp_path):
     for name in ("a_0", "b_0", "a_1"):
         photo(tmp_path / "jpg" / f"{name}.jpg")
     data = lz.datasets.RevisitedOxford(tmp_path)
-    assert data.queries[0].size == (20, 20)  # 10.4 to 29.6 are rounded to 10 and 30
-    assert data.queries[0].getpixel((0, 0)) == (40, 20, 0)
-    assert data.queries[0].getpixel((19, 19)) == (116, 96, 0)
-    assert data.queries[-1].size == data.index[0].size == (40, 30)
+    assert data.queries[0][0].size == (20, 20)  # 10.4 to 29.6 are rounded to 10 and 30
+    assert data.queries[0][0].getpixel((0, 0)) == (40, 20, 0)
+    assert data.queries[0][0].getpixel((19, 19)) == (116, 96, 0)
+    assert data.queries[-1][0].size == data.index[0][0].size == (40, 30)
     assert data.queries.missing() == []
     assert data.index.missing() == ["a_2", "b_1"]
     with pytest.raises(FileNotFoundError, match=r"the photo a_2 is missing: .*jpg.a_2\.jpg"):
@@ -87,8 +87,8 @@ def test_box_that_does_not_fit_the_photo(tmp_path):
     write(tmp_path, "roxford5k", entry(bbx=[0, 0, 45.5, 30]))
     photo(tmp_path / "jpg" / "b_0.jpg")
     data = lz.datasets.RevisitedOxford(tmp_path)
-    assert data.queries[1].size == (46, 30)  # a little beyond is black, as in the authors' code
-    assert data.queries[1].getpixel((45, 0)) == (0, 0, 0)
+    assert data.queries[1][0].size == (46, 30)  # a little beyond is black, as in the authors' code
+    assert data.queries[1][0].getpixel((45, 0)) == (0, 0, 0)
     photo(tmp_path / "jpg" / "b_0.jpg", size=(20, 15))
     with pytest.raises(
         lz.PhotoError, match=r"b_0\.jpg: its box .* reaches 26 pixels beyond the photo of 20 x 15"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmarkzoo.datasets.restricted_pickle import restricted_pickle_load
+from landmarkzoo.datasets import restricted_pickle
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -27,7 +27,7 @@ def dumped(tmp_path, content, protocol=pickle.DEFAULT_PROTOCOL):
 
 @given(content=PLAIN, protocol=st.integers(0, 5))
 def test_plain_containers_of_every_protocol(tmp_path_factory, content, protocol):
-    assert restricted_pickle_load(dumped(tmp_path_factory.mktemp("pickle"), content, protocol)) == content
+    assert restricted_pickle.load(dumped(tmp_path_factory.mktemp("pickle"), content, protocol)) == content
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -45,7 +45,7 @@ def test_plain_containers_of_every_protocol(tmp_path_factory, content, protocol)
     ids=str,
 )
 def test_arrays_of_numbers(tmp_path, array, protocol):
-    loaded = restricted_pickle_load(dumped(tmp_path, {"a": array, "b": [array.sum()]}, protocol))
+    loaded = restricted_pickle.load(dumped(tmp_path, {"a": array, "b": [array.sum()]}, protocol))
     # The byte order is the machine's or the file's, as numpy reads them too.
     assert loaded["a"].dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
     assert np.array_equal(loaded["a"], array)
@@ -62,7 +62,7 @@ def test_pickle_of_python_2(tmp_path):
         b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x10" + data + b"tbu."
     )
     (tmp_path / "old.pkl").write_bytes(content)
-    loaded = restricted_pickle_load(tmp_path / "old.pkl")
+    loaded = restricted_pickle.load(tmp_path / "old.pkl")
     assert loaded["jpgü"] == "ok"
     assert loaded["easy"].tolist() == [300, -1]
 
@@ -80,7 +80,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_does_not(tmp_path, protocol
     target = tmp_path / "touched"
     path = dumped(tmp_path, {"imlist": [Harmful(os.system, f"touch {target}")]}, protocol)
     with pytest.raises(ValueError, match=r"some\.pkl asks for (posix|nt)\.system: refused"):
-        restricted_pickle_load(path)
+        restricted_pickle.load(path)
     assert not target.exists()
     pickle.loads(path.read_bytes())
     assert target.exists()  # the pickle is one that works
@@ -104,7 +104,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_does_not(tmp_path, protocol
 )
 def test_what_is_not_plain_is_refused_by_name(tmp_path, content, name):
     with pytest.raises(ValueError, match=rf"some\.pkl asks for .*{name}.*: refused"):
-        restricted_pickle_load(dumped(tmp_path, content))
+        restricted_pickle.load(dumped(tmp_path, content))
 
 
 def test_array_with_the_bytes_of_pointers_is_refused(tmp_path):
@@ -117,7 +117,7 @@ def test_array_with_the_bytes_of_pointers_is_refused(tmp_path):
     )
     (tmp_path / "some.pkl").write_bytes(content)
     with pytest.raises(ValueError, match=r"an array of .* refused"):
-        restricted_pickle_load(tmp_path / "some.pkl")
+        restricted_pickle.load(tmp_path / "some.pkl")
 
 
 def test_every_truncation_is_damage(tmp_path):
@@ -125,8 +125,8 @@ def test_every_truncation_is_damage(tmp_path):
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"some\.pkl is no pickle or is damaged"):
-            restricted_pickle_load(path)
+        with pytest.raises(ValueError, match=r"some\.pkl is not a pickle, or is damaged"):
+            restricted_pickle.load(path)
 
 
 @given(st.binary(max_size=60))
@@ -134,9 +134,9 @@ def test_chance_bytes_raise_nothing_but_value_errors(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("pickle") / "some.pkl"
     path.write_bytes(content)
     with contextlib.suppress(ValueError):  # they may also be a pickle, of a number say
-        restricted_pickle_load(path)
+        restricted_pickle.load(path)
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file"):
-        restricted_pickle_load(tmp_path / "nowhere.pkl")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        restricted_pickle.load(tmp_path / "nowhere.pkl")

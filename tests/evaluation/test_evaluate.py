@@ -29,10 +29,10 @@ def test_folder_by_descriptors_in_any_order(folder):
     assert result["recall@100"] == 1.0
     assert result.scores[0].protocol == (
         "folder of 7 photos of 3 landmarks; each photo by exact cosine against the 6 others; "
-        "1 photos that no other shares a label with are only searched; "
+        "1 photos whose label no other photo has are in the index only; "
         "6 queries, the first 100 results of each"
     )
-    same = lz.evaluation.evaluate_leave_one_out(d, folder.labels)
+    same = lz.evaluation.evaluate_leave_one_out(d, folder.targets)
     np.testing.assert_array_equal(result.per_query["mAP@100"], same.per_query["mAP@100"])
     order = np.random.default_rng(1).permutation(7)
     others = lz.Descriptors.concat([random_descriptors(["other/9.png"], 5), d[order]])
@@ -50,14 +50,14 @@ def test_a_model_is_embedded_first(folder, tiny_model):
 
 
 def test_rendered_landmarks_are_split_as_in_the_demo():
-    from landmarkzoo.demo import rendered_album
+    from landmarkzoo.demo import rendered_split
 
     data = lz.rendered.RenderedLandmarks(5, 8, 5, image_size=32)
-    album = rendered_album(5, 8, progress=False)
-    assert album.labels.tolist() == data.labels.tolist()
-    d = lz.Descriptors(data.ids, np.eye(6)[data.labels] + random_descriptors(data.ids).vectors[:, :6] / 3)
+    split = rendered_split(5, 8, progress=False)
+    assert split.targets.tolist() == data.targets.tolist()
+    d = lz.Descriptors(data.ids, np.eye(6)[data.targets] + random_descriptors(data.ids).vectors[:, :6] / 3)
     result = lz.evaluate(d, data)
-    labels, query, index, train = data.labels, album.query, album.index, album.train
+    labels, query, index, train = data.targets, split.query, split.index, split.train
     assert result.query_ids == [data.ids[row] for row in query]
     relevant = [np.flatnonzero((labels[index] == label) & (label >= 0)) for label in labels[query]]
     ranking = lz.search(d[query], d[index])
@@ -98,12 +98,12 @@ class TwoParts:
 def test_a_data_set_of_ones_own(tiny_model):
     data = TwoParts()
     d = random_descriptors([*data.index.ids, *data.queries.ids])
-    with pytest.raises(TypeError, match="no protocol for TwoParts, there is one for ImageFolder, Revi"):
+    with pytest.raises(TypeError, match=r"no protocol for TwoParts; there are protocols for GLDv2, .*ImageF"):
         lz.evaluate(d, data)
 
     @lz.evaluation.evaluate_dataset.register(TwoParts)
-    def protocol(dataset, describe, *, resamples, seed):
-        queries, index = describe(dataset.queries), describe(dataset.index)
+    def protocol(dataset, embed_fn, *, resamples, seed):
+        queries, index = embed_fn(dataset.queries), embed_fn(dataset.index)
         return lz.evaluation.evaluate_revisited(queries, index, dataset.gnd, resamples=resamples, seed=seed)
 
     result = lz.evaluate(d, data, resamples=50)
@@ -137,7 +137,7 @@ def test_wrong_arguments(folder, tiny_model):
         lz.evaluate(d, "photos/")
     with pytest.raises(TypeError, match="batch_size: for a model only"):
         lz.evaluate(d, folder, batch_size=3)
-    with pytest.raises(TypeError, match="writes no descriptors"):
+    with pytest.raises(TypeError, match="does not write descriptors"):
         lz.evaluate(tiny_model, folder, out="d.safetensors")
     with pytest.raises(TypeError, match="no protocol for list"):
         lz.evaluate(tiny_model, [1], progress=False)

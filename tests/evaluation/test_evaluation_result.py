@@ -46,7 +46,7 @@ def test_value_and_worst_queries():
     assert result.worst("mAP@100") == [("a", 0.25), ("d", 0.25), ("c", 1.0)]  # b has no value
     assert result.worst("mAP@100", 1) == [("a", 0.25)]
     for wrong in (lambda: result["mAP"], lambda: result.worst("mAP")):
-        with pytest.raises(KeyError, match=r"no metric 'mAP', there are mAP@100\. Did you mean mAP@100\?"):
+        with pytest.raises(KeyError, match=r"no metric 'mAP'; the metrics are mAP@100\. Did you mean mAP@1"):
             wrong()
 
 
@@ -73,7 +73,7 @@ def test_json(tmp_path):
 
 def test_parts_must_fit():
     one = example()
-    with pytest.raises(ValueError, match="mAP@100 stands there twice"):
+    with pytest.raises(ValueError, match="mAP@100 is given twice"):
         join([one, one])
     with pytest.raises(ValueError, match="same queries"):
         join([one, lz.Evaluation(one.scores, one.intervals, one.per_query, ["a", "b", "c", "x"])])

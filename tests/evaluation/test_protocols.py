@@ -27,7 +27,7 @@ def average_precision(ranked, relevant, k):
 
 @given(st.integers(2, 14), st.integers(1, 20), st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None)
-def test_each_against_others_equals_a_slow_loop(n, k, seed):
+def test_leave_one_out_equals_a_slow_loop(n, k, seed):
     random = np.random.default_rng(seed)
     vectors = random.integers(-2, 3, (n, 3)) + 0.5  # copies among them
     labels = random.integers(-1, 4, n)
@@ -61,12 +61,12 @@ def test_own_row_is_taken_out_even_behind_many_copies():
     assert result.query_ids == [str(row) for row in range(8)]
 
 
-def test_what_only_is_searched_is_counted_in_the_protocol():
+def test_photos_that_are_no_queries_are_counted_in_the_protocol():
     result = evaluation.evaluate_leave_one_out(np.eye(5), [0, 0, 1, -1, -1], data="five photos")
     assert result.scores[0].protocol == (
         "five photos; each photo by exact cosine against the 4 others; "
-        "1 photos that no other shares a label with are only searched; "
-        "2 photos without label are only searched; 2 queries, the first 100 results of each"
+        "1 photos whose label no other photo has are in the index only; "
+        "2 photos without label are in the index only; 2 queries, the first 100 results of each"
     )
 
 
@@ -126,8 +126,8 @@ def test_revisited_is_that_of_the_metrics_on_the_full_search():
     assert np.isnan(result.per_query["easy mAP"][1])
     easy, *_ = result.scores
     assert easy.protocol == (
-        "Thirty photos; exact cosine search among 30 images; Revisited protocol; easy images are looked for, "
-        "hard and junk ones taken out; 3 of 4 queries have positives"
+        "Thirty photos; exact cosine search among 30 images; Revisited protocol; easy images are relevant, "
+        "hard and junk images are taken out; 3 of 4 queries have positives"
     )
 
 
@@ -160,6 +160,18 @@ def test_recognition_is_gap_of_the_vote():
     )
 
 
+def test_recognition_takes_names():
+    random = np.random.default_rng(0)
+    names = np.array(["arch", "dome", "gate", None], dtype=object)
+    labels = random.integers(0, 4, 30)
+    train, queries = random.standard_normal((30, 8)), random.standard_normal((10, 8))
+    truth = [[label] if label < 3 else [] for label in random.integers(0, 4, 10)]
+    numbers = evaluation.evaluate_recognition(queries, train, np.where(labels < 3, labels, -1), truth)
+    by_name = [[names[label] for label in row] for row in truth]
+    named = evaluation.evaluate_recognition(queries, train, names[labels].tolist(), by_name)
+    assert named.to_dict() == numbers.to_dict()
+
+
 def test_wrong_input():
     d = lz.Descriptors(["a", "b"], np.eye(2))
     with pytest.raises(
@@ -178,7 +190,7 @@ def test_wrong_input():
         evaluation.evaluate_retrieval(d, d, [["a"]])
     with pytest.raises(ValueError, match="no query has a relevant image"):
         evaluation.evaluate_retrieval(d, d, [[], []])
-    with pytest.raises(ValueError, match=r"gnd\[0\] names the junk image 2, the index has 2 images only"):
+    with pytest.raises(ValueError, match=r"gnd\[0\] names the junk image 2, but the index has only 2 images"):
         evaluation.evaluate_revisited(np.eye(2)[:1], np.eye(2), [{"easy": [0], "hard": [], "junk": [2]}])
     with pytest.raises(ValueError, match="no query has an easy or hard image"):
         evaluation.evaluate_revisited(np.eye(2)[:1], np.eye(2), [{"easy": [], "hard": [], "junk": [1]}])

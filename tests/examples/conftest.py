@@ -19,7 +19,7 @@ def photos(tmp_path_factory):
     data = lz.rendered.RenderedLandmarks(5, 20, 0, image_size=96)
     for row, id_ in enumerate(data.ids):
         (folder / id_).parent.mkdir(exist_ok=True)
-        data[row].save(folder / f"{id_}.png")
+        data[row][0].save(folder / f"{id_}.png")
     return folder
 
 

@@ -26,10 +26,10 @@ LESS = ["--epochs", "4", "--image-size", "64", "--test-size", "64", "--batch-siz
 def drawn(tmp_path_factory):
     """Photos of 4 buildings, one folder each."""
     root, data = tmp_path_factory.mktemp("drawn"), lz.rendered.RenderedLandmarks(4, 9, 0, image_size=96)
-    for row, (id_, label) in enumerate(zip(data.ids, data.labels)):
+    for row, (id_, label) in enumerate(zip(data.ids, data.targets)):
         path = root / f"building{label}" / f"{id_.replace('/', '_')}.png"
         path.parent.mkdir(exist_ok=True)
-        data[row].save(path)
+        data[row][0].save(path)
     return root
 
 
@@ -67,7 +67,7 @@ def test_guide_and_recipes_say_the_same():
 
 def test_batch_norms_stay_and_all_else_moves(drawn):
     data = lz.datasets.ImageFolder(drawn)
-    train = finetune.Photos([drawn / id_ for id_ in data.ids], data.labels)
+    train = finetune.Photos([drawn / id_ for id_ in data.ids], data.targets)
     recipe = replace(finetune.Recipe(), epochs=1, image_size=64, batch_size=9)
     before = finetune.whitened_model(recipe, train, progress=False).state_dict()
     model = finetune.whitened_model(recipe, train, progress=False)
@@ -80,18 +80,18 @@ def test_batch_norms_stay_and_all_else_moves(drawn):
 
 def test_head_starts_at_the_mean_descriptors(drawn):
     data = lz.datasets.ImageFolder(drawn)
-    train = finetune.Photos([drawn / id_ for id_ in data.ids], data.labels)
+    train = finetune.Photos([drawn / id_ for id_ in data.ids], data.targets)
     model = finetune.whitened_model(finetune.Recipe(), train, progress=False)
     head = finetune.head_of_class_means(finetune.Recipe(), model, train, progress=False)
     vectors = lz.embed(model, train.paths, progress=False).vectors
     for label in range(4):
-        mean = vectors[data.labels == label].mean(axis=0)
+        mean = vectors[data.targets == label].mean(axis=0)
         np.testing.assert_allclose(head.weight[label].detach(), mean / np.linalg.norm(mean), atol=1e-6)
 
 
 def test_a_whitened_model_is_that_of_its_seed(drawn):
     data = lz.datasets.ImageFolder(drawn)
-    train = finetune.Photos([drawn / id_ for id_ in data.ids], data.labels)
+    train = finetune.Photos([drawn / id_ for id_ in data.ids], data.targets)
     of_seed = [
         finetune.whitened_model(replace(finetune.RECIPES["dolg"], seed=seed), train, progress=False)
         for seed in (0, 0, 1)

@@ -77,7 +77,7 @@ def test_the_result_travels(learned, photos, capsys):
     folder = learned.options.out / "model"
     model = lz.create_model(f"local-dir:{folder}")
     head, names = lz.load_head(f"local-dir:{folder}")
-    assert names == lz.datasets.ImageFolder(photos).class_names
+    assert names == lz.datasets.ImageFolder(photos).classes
     assert model.cfg.input_size == (3, 96, 96)
     scores = {score.metric: score for score in model.cfg.scores}
     assert {metric: score.value for metric, score in scores.items()} == {
@@ -89,7 +89,7 @@ def test_the_result_travels(learned, photos, capsys):
     data, _, _, rows = train.open_photos(learned.options)
     d = lz.embed(model, torch.utils.data.Subset(data, rows.tolist()), progress=False)
     best = head.predict(torch.from_numpy(d.vectors), k=1)
-    truth = [[label] for label in data.labels[rows].tolist()]
+    truth = [[label] for label in data.targets[rows].tolist()]
     again = lz.metrics.gap(best.classes[:, 0].numpy(), best.cosines[:, 0].numpy(), truth)
     assert again == pytest.approx(scores["GAP"].value, abs=1e-6)
     train.finish(learned)
@@ -203,7 +203,7 @@ def test_a_run_that_diverges_leaves_its_last_checkpoint(small, tmp_path):
 
 def test_photos_from_a_csv_file_validated_on_other_landmarks(small, photos, tmp_path):
     data = lz.datasets.ImageFolder(photos)
-    lines = [f"{photos}/{id_},{data.class_names[label]}\n" for id_, label in zip(data.ids, data.labels)]
+    lines = [f"{photos}/{id_},{data.classes[label]}\n" for id_, label in zip(data.ids, data.targets)]
     (tmp_path / "three.csv").write_text("path,label\n" + "".join(lines[:60]) + f"{photos}/none.png,\n")
     (tmp_path / "two.csv").write_text("path,label\n" + "".join(lines[60:]))
     options = [*small, "--data", str(tmp_path / "three.csv"), "--val", str(tmp_path / "two.csv")]
@@ -259,5 +259,5 @@ def test_every_landmark_keeps_a_photo_to_train_on(photos, small, tmp_path):
             photo.unlink()
     options = [*small, "--data", str(tmp_path / "photos"), "--out", str(tmp_path), "--val-share", "0.8"]
     data, rows, _, val_rows = train.open_photos(train.options_of([*options, "--batch-size", "2"]))
-    assert set(data.labels[rows]) == set(range(5))
+    assert set(data.targets[rows]) == set(range(5))
     assert len(val_rows) > 0

@@ -19,6 +19,7 @@ import torch
 
 import landmarkzoo as lz
 from landmarkzoo import cli
+from landmarkzoo.hub import client_errors
 from landmarkzoo.models import DescriptorModel, registry
 
 
@@ -60,6 +61,30 @@ def load_head_without_patience(name: str, **options: Any) -> tuple[np.ndarray, l
     """The same for a head."""
     with mock.patch.object(time, "sleep"):
         return load_head(name, **options)
+
+
+def load_head_without_waiting(name: str, **options: Any) -> tuple[np.ndarray, list[str] | None]:
+    """The same for a client that must not wait at all."""
+    with mock.patch.object(time, "sleep", side_effect=AssertionError("the client waits to try again")):
+        return load_head(name, **options)
+
+
+def load_and_write_log(name: str, path: Path, **options: Any) -> Loaded:
+    """Create a model, with a warning after a moment; what is logged appears in a file at once."""
+
+    def write(record: logging.LogRecord) -> None:
+        path.with_suffix(".tmp").write_text(record.getMessage())
+        path.with_suffix(".tmp").rename(path)
+
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = write  # type: ignore[method-assign]
+    logger = logging.getLogger("landmarkzoo")
+    logger.addHandler(handler)
+    try:
+        with mock.patch.object(client_errors, "_SLOW_SECONDS", 0.05):
+            return load(name, **options)
+    finally:
+        logger.removeHandler(handler)
 
 
 def load_published(weights: str, folder: Path, changes: dict[str, Any], **options: Any) -> Loaded:

@@ -186,7 +186,7 @@ def test_offline_by_environment(hub, load, load_head, cache, tmp_path):
     lines = run.stdout.splitlines()
     assert lines[:2] == ["16", "Taj Mahal"]
     assert lines[2].startswith("FileNotFoundError hf-hub:org/model@v2: config.json is not cached in ")
-    assert lines[3].startswith("ValueError force_download=True downloads, which local_files_only=True and")
+    assert lines[3].startswith("ValueError force_download=True cannot be combined with local_files_only=")
     assert run.stderr == ""
     assert hub.requests == []
 

@@ -1,17 +1,11 @@
-"""What goes wrong with the Hub is one sentence that says what to do, and never a long silence."""
+"""Every error of the Hub is one sentence that says what to do, and no wait is silent."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 
 import hub_client
 import numpy as np
 import pytest
-
-from conftest import client_environment
 
 
 def edited(saved, **changes):
@@ -27,7 +21,7 @@ def test_no_such_repository(hub, load, load_head):
             get("hf-hub:org/none")
 
 
-def test_a_private_repository_looks_like_none(hub, load):
+def test_a_private_repository_looks_like_a_missing_one(hub, load):
     hub.repos["org/model"].private = True
     with pytest.raises(
         FileNotFoundError, match=r"or it is private: .* give token=\.\.\., or log in with 'hf auth"
@@ -73,11 +67,11 @@ def test_revision_twice(hub, load, load_head):
         ("hf-hub:org/model@", "a name on the Hub is"),
         ("hf-hub:a/b/c", "'a/b/c' cannot be a repository, whose name is 'org/repo'"),
         ("hf-hub:org/-.-", "cannot be a repository"),
-        ("hf_hub:org/model", "is no name of something saved: .* a repository 'hf-hub:org/repo'"),
+        ("hf_hub:org/model", "does not name a saved model: .* a repository 'hf-hub:org/repo'"),
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"force_download": True}, {"local_files_only": True}])
-def test_names_that_are_none(hub, load, name, message, options):
+def test_names_that_cannot_be_a_repository(hub, load, name, message, options):
     with pytest.raises(
         ValueError, match=message if name.startswith("hf-") or not options else "is for the Hub"
     ):
@@ -94,13 +88,14 @@ def test_missing_files(hub, load, load_head, pushed):
         load_head("hf-hub:org/model")
     repo.commit({"model.safetensors": None})
     with pytest.raises(
-        FileNotFoundError, match=r"is no landmarkzoo model, or not a whole one: .* no model.safetensors"
+        FileNotFoundError, match=r"is not a complete landmarkzoo model: .* no model.safetensors"
     ):
         load("hf-hub:org/model")
     repo.commit({"config.json": None})
     for get in (load, load_head):
         with pytest.raises(
-            FileNotFoundError, match=r"is no landmarkzoo model, .* has no config.json; model.push_to"
+            FileNotFoundError,
+            match=r"is not a complete landmarkzoo model: .* has no config.json; model.push_to",
         ):
             get("hf-hub:org/model")
 
@@ -134,7 +129,9 @@ def test_a_damaged_cache_is_noticed_and_mended(hub, load, load_head, cache, push
         get("hf-hub:org/model")
         path = next(cache.rglob(name)).resolve()
         path.write_bytes(damage(path.read_bytes()))
-        with pytest.raises(ValueError, match=rf"{name} is damaged: .*; force_download=True fetches it again"):
+        with pytest.raises(
+            ValueError, match=rf"{name} is damaged: .*; force_download=True downloads it again"
+        ):
             get("hf-hub:org/model", local_files_only=not online)
         get("hf-hub:org/model", force_download=True)
     assert np.array_equal(load("hf-hub:org/model").output, pushed.output)
@@ -143,9 +140,7 @@ def test_a_damaged_cache_is_noticed_and_mended(hub, load, load_head, cache, push
 def test_a_repository_that_holds_garbage(hub, load, pushed):
     hub.repos["org/model"].commit({"model.safetensors": pushed.files["model.safetensors"][:-10]})
     for options in ({}, {"force_download": True}):
-        with pytest.raises(
-            ValueError, match=r"is damaged: .* helps unless the repository itself holds it so"
-        ):
+        with pytest.raises(ValueError, match=r"is damaged: .* does not help if the file in the repository"):
             load("hf-hub:org/model", **options)
     hub.repos["org/model"].commit({**pushed.files, "config.json": b'{"format": '})
     with pytest.raises(ValueError, match=r"config.json is damaged"):
@@ -179,7 +174,7 @@ def test_configs_that_do_not_fit(hub, load, pushed, changes, message):
     assert hub.paths("timm") == []
 
 
-def test_arguments_for_the_hub_where_it_has_no_part(hub, call, pushed):
+def test_arguments_for_the_hub_with_other_names(hub, call, pushed):
     local = f"local-dir:{pushed.folder}"
     for options in ({"revision": "v1"}, {"token": "t"}, {"cache_dir": "c"}, {"local_files_only": True}):
         (name,) = options
@@ -227,19 +222,17 @@ def test_a_hub_that_dies_in_between(hub, call, cache, file):
 
 
 def test_a_hub_that_dies_between_model_and_head(hub, call, cache):
-    """With the config in the cache, the client would ask for each other file for half a minute."""
+    """With the config in the cache, the client would try for half a minute: we ask once."""
     call(hub_client.load, "hf-hub:org/model", cache_dir=cache)
     hub.stop()
-    started = time.perf_counter()
     try:
         with pytest.raises(ConnectionError, match="hf-hub:org/model: no connection to http"):
-            call(hub_client.load_head, "hf-hub:org/model", cache_dir=cache)
+            call(hub_client.load_head_without_waiting, "hf-hub:org/model", cache_dir=cache)
     finally:
         hub.start()
-    assert time.perf_counter() - started < 4
 
 
-def test_a_request_that_is_refused_is_no_missing_file(hub, call, cache):
+def test_a_refused_request_is_not_a_missing_file(hub, call, cache):
     hub.broken[""] = 400
     with pytest.raises(OSError, match=r"refuses the request \(400"):
         call(hub_client.load_without_patience, "hf-hub:org/model", cache_dir=cache)
@@ -249,47 +242,30 @@ def test_a_damaged_config_in_the_cache_is_noticed(hub, load, cache):
     load("hf-hub:org/model")
     (blob,) = {path.resolve() for path in cache.rglob("config.json")}
     blob.write_bytes(blob.read_bytes().replace(b": 16", b": 17"))
-    with pytest.raises(ValueError, match=r"config.json is damaged: its content is not that of its hash"):
+    with pytest.raises(ValueError, match=r"config.json is damaged: its content does not have the hash"):
         load("hf-hub:org/model")
 
 
-def test_something_that_is_no_hub(hub, load):
+def test_a_server_that_is_not_a_hub(hub, load):
     hub.broken["config.json"] = 200
     with pytest.raises(ConnectionError, match="does not answer as a Hub does: check HF_ENDPOINT and proxies"):
         load("hf-hub:org/model")
 
 
-def test_no_long_silence(tmp_path):
-    """The client tries for half a minute: after three seconds a line on stderr says so."""
-    url = f"http://127.0.0.1:{closed_port()}"
-    script = (
-        "import sys, landmarkzoo as lz, huggingface_hub as h; h.utils.logging.set_verbosity_error()\n"
-        "print('start', flush=True); lz.create_model('hf-hub:org/model')"
+def test_a_slow_hub_is_not_waited_for_in_silence(hub, call, cache, pushed, tmp_path):
+    """The Hub answers only when the client has said that it waits, and for what."""
+    said = tmp_path / "said"
+
+    def wait(request):
+        hub.before = lambda request: None
+        deadline = time.monotonic() + 30  # so that a client that says nothing fails the test
+        while not said.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    hub.before = wait
+    loaded = call(hub_client.load_and_write_log, "hf-hub:org/model", said, cache_dir=cache)
+    assert np.array_equal(loaded.output, pushed.output)
+    assert said.read_text() == (
+        f"hf-hub:org/model: no answer from {hub.url} for 0.05 seconds, still trying. Press Ctrl-C to stop; "
+        "to use only what was downloaded before, give local_files_only=True or set HF_HUB_OFFLINE=1"
     )
-    environment = {**os.environ, **client_environment(url, tmp_path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", script],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout.readline() == "start\n"
-        started = time.perf_counter()
-        line = process.stderr.readline()
-        waited = time.perf_counter() - started
-        rest = process.stderr.read() if line.startswith("Traceback") else ""
-        process.kill()
-    assert waited < 4.5
-    if line.startswith("Traceback"):  # some versions of the client do not try again
-        assert "ConnectionError: hf-hub:org/model: no connection to" in rest
-        return
-    assert line.startswith(f"hf-hub:org/model: no answer from {url} for 3 seconds, still trying. To stop, ")
-    assert "local_files_only=True" in line
-    assert "HF_HUB_OFFLINE=1" in line
-
-
-def closed_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]

@@ -41,13 +41,13 @@ def test_licence_as_stated(stated, lines):
 
 def test_scores_of_the_paper_are_not_those_of_the_weights():
     text = model_card(CFG, "org/repo")
-    assert "## Scores\n\nNone are stated for these weights." in text
-    paper = text.split("## Scores of the paper, for weights of its own, not these")[1]
+    assert "## Scores\n\nNo scores are stated for these weights." in text
+    paper = text.split("## Scores in the paper, for the authors' weights, not for these")[1]
     assert paper.count("as published (hidden test set, not re-run)") == 4
     own = lz.Score("GAP", 0.1234, "own split")
     text = model_card(replace(CFG, scores=(own,)), "org/repo")
     assert "| GAP | 0.1234 | own split |" in text
-    assert "of the paper" not in text
+    assert "in the paper" not in text
 
 
 def test_everything_that_describes_the_model():
@@ -68,7 +68,7 @@ def test_everything_that_describes_the_model():
 
 def test_of_a_model_by_hand_nothing_is_made_up():
     text = model_card(lz.GlobalDescriptor("test_efficientnet", embedding_dim=16).cfg, "me/repo")
-    for absent in ("where it is called", "Citation", "Parameters", "load_head", "Scores of the paper"):
+    for absent in ("where it is called", "Citation", "Parameters", "load_head", "Scores in the paper"):
         assert absent not in text
     assert "## Training data\n\nNot stated." in text
 

@@ -66,11 +66,11 @@ def test_arguments_reach_the_hub(hub, push, load):
     load("hf-hub:org/new@v2", token="good-token")
 
 
-def test_scores_and_licence_as_given_and_none_assumed(hub, push, load):
+def test_scores_and_licence_as_given_and_nothing_assumed(hub, push, load):
     push("org/new")
     assert "license" not in card(hub).split("---")[1]
     assert "No licence is stated for these weights." in card(hub)
-    assert "None are stated for these weights." in card(hub)
+    assert "No scores are stated for these weights." in card(hub)
     push("org/new", scores=SCORES, license="CC-BY-4.0", training_data="Google Landmarks v2 clean")
     assert "license: cc-by-4.0" in card(hub).splitlines()
     assert r"| mAP@100 | 0.5 | own photos \| test split |" in card(hub).splitlines()

@@ -49,9 +49,37 @@ def test_double_stays_double():
     assert torch.autograd.gradcheck(lz.GeM().double(), (x,))
 
 
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (torch.ones(2, 3), ValueError, r"\(B, C, H, W\), H and W at least 1, got \(2, 3\)"),
+        (torch.ones(2, 3, 0, 7), ValueError, r"H and W at least 1, got \(2, 3, 0, 7\)"),
+        (
+            torch.ones(2, 3, 7, 7, dtype=torch.int64),
+            TypeError,
+            r"got torch.int64: x\.float\(\) converts them",
+        ),
+        (torch.ones(2, 3, 7, 7, dtype=torch.bool), TypeError, "floating-point maps, got torch.bool"),
+        (np.ones((2, 3, 7, 7), np.float32), TypeError, r"got ndarray: torch\.as_tensor\(x\) makes one"),
+    ],
+)
+def test_wrong_maps(x, error, message):
+    for pool in (lz.GeM(), gem):
+        with pytest.raises(error, match=message):
+            pool(x)
+
+
+def test_an_empty_batch_is_pooled_to_an_empty_batch():
+    assert lz.GeM()(torch.ones(0, 3, 7, 7)).shape == (0, 3)
+
+
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="p > 0"):
         lz.GeM(p=0)
-    with pytest.raises(ValueError, match=r"\(B, C, H, W\), got \(2, 3\)"):
-        lz.GeM()(torch.ones(2, 3))
-    assert "p=3" in repr(lz.GeM())
+
+
+def test_repr_shows_the_power_and_works_on_the_meta_device():
+    assert repr(lz.GeM(p=2.5)) == "GeM(p=2.5, eps=1e-06, trainable=True)"
+    with torch.device("meta"):
+        model = lz.GlobalDescriptor("test_efficientnet", embedding_dim=8)
+    assert "GeM(p=?, eps=1e-06, trainable=True)" in repr(model)

@@ -60,3 +60,10 @@ def test_wrong_input(metric):
         metric([[0]], [0], 1)
     with pytest.raises(ValueError, match=r"shape \(1, K\), a row for each entry of relevant"):
         metric([0], [[0]], 1)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_ranking_goes_wherever_indices_go(metric):
+    ranking = lz.Ranking([[4, 7, 1], [2, 0, -1]], [[0.9, 0.8, 0.7], [0.5, 0.4, -np.inf]])
+    relevant = [[7, 2, 8], [0]]
+    np.testing.assert_array_equal(metric(ranking, relevant, 2), metric(ranking.indices, relevant, 2))

@@ -125,3 +125,8 @@ def test_wrong_input():
         lz.metrics.revisited(RANKS, [[0]])
     with pytest.raises(ValueError, match="each of ks must be a positive integer"):
         lz.metrics.revisited(RANKS, GOLDEN, ks=(0,))
+
+
+def test_a_ranking_goes_wherever_indices_go():
+    ranking = lz.Ranking(RANKS, -np.arange(8.0)[None])
+    assert lz.metrics.revisited(ranking, GOLDEN) == lz.metrics.revisited(RANKS, GOLDEN)

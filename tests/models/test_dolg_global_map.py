@@ -33,8 +33,8 @@ def test_global_half_is_the_unit_descriptor_of_the_whole_backbone(backbone, chan
 def test_local_branch_reads_the_same_map_as_with_the_stage():
     head = head_model("tf_efficientnet_lite0", 1280).eval()
     stage = lz.DOLG("tf_efficientnet_lite0", dilations=(1, 2), hidden_dim=1280).eval()
-    carried = lz.transfer_weights(head, stage)
-    assert {name.split(".")[0] for name in carried.dropped} == {"backbone"}  # conv_head and its norm
+    report = lz.transfer_weights(head, stage)
+    assert {name.split(".")[0] for name in report.unexpected_keys} == {"backbone"}  # conv_head and its norm
     images = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(stage.forward_features(images)[0], head.forward_features(images)[0])
     torch.testing.assert_close(stage.attention(images), head.attention(images))

@@ -1,4 +1,4 @@
-"""Weights that go on in a larger model: what is copied, what is kept, and that the numbers stay."""
+"""Weights that go on in a larger model: what matches, what is missing, and that the numbers stay."""
 
 import copy
 
@@ -36,19 +36,19 @@ def names(model, *parts):
     return {name for name in model.state_dict() if name.startswith(parts)}
 
 
-def carry(source, target):
-    """Carry over, and check the report against the tensors themselves."""
+def transfer(source, target):
+    """Transfer, and check the report against the tensors themselves."""
     before, fresh = copy.deepcopy(source.state_dict()), copy.deepcopy(target.state_dict())
     report = lz.transfer_weights(source, target)
     now = target.state_dict()
-    assert len(set(report.copied)) == len(report.copied) == len(report.origins)
-    assert {*report.copied, *report.kept} == set(now)
-    assert not set(report.copied) & set(report.kept)
-    assert {*report.origins, *report.dropped} == set(before)
-    assert not set(report.origins) & set(report.dropped)
-    for name, origin in zip(report.copied, report.origins):
+    matched, origins = set(report.matched), set(report.matched.values())
+    assert matched | set(report.missing_keys) == set(now)
+    assert not matched & set(report.missing_keys)
+    assert origins | set(report.unexpected_keys) == set(before)
+    assert not origins & set(report.unexpected_keys)
+    for name, origin in report.matched.items():
         assert torch.equal(now[name], before[origin]), name
-    for name in report.kept:
+    for name in report.missing_keys:
         assert torch.equal(now[name], fresh[name]), name
     for name, tensor in source.state_dict().items():
         assert torch.equal(tensor, before[name]), name
@@ -60,15 +60,15 @@ class TestHybridStages:
 
     def test_a_swin_alone_becomes_the_transformer(self):
         source, target = randomise(swin_alone()), hybrid()
-        report = carry(source, target)
-        assert set(report.copied) == names(target, "transformer.", "neck.")
-        assert set(report.dropped) == names(source, "backbone.patch_embed.")
-        assert dict(zip(report.copied, report.origins))["transformer.norm.bias"] == "backbone.norm.bias"
+        report = transfer(source, target)
+        assert set(report.matched) == names(target, "transformer.", "neck.")
+        assert set(report.unexpected_keys) == names(source, "backbone.patch_embed.")
+        assert report.matched["transformer.norm.bias"] == "backbone.norm.bias"
 
     def test_its_descriptors_stay_where_the_map_does(self):
         source = swin_alone().eval()
         target = hybrid(224, 4, aggregation="avg").eval()
-        carry(source, target)
+        transfer(source, target)
         # The Swin's own patch embedding in place of the network: from here on both compute the same.
         target.cnn = nn.Sequential(PatchEmbedding(source.backbone.patch_embed))
         target.project = nn.Identity()
@@ -80,38 +80,38 @@ class TestHybridStages:
     @torch.no_grad()
     def test_one_more_block_between(self):
         source, target = randomise(hybrid()), hybrid(896, 16)
-        report = carry(source, target)
-        assert set(report.kept) == names(target, "cnn.blocks.3.", "project.")
-        assert report.dropped == ("project.weight", "project.bias")
-        assert {"position", "token", "token_key_bias.10"} <= set(report.copied)
+        report = transfer(source, target)
+        assert set(report.missing_keys) == names(target, "cnn.blocks.3.", "project.")
+        assert report.unexpected_keys == ("project.weight", "project.bias")
+        assert {"position", "token", "token_key_bias.10"} <= set(report.matched)
         x = torch.randn(1, 3, 448, 448)
         deep, shallow = target.cnn.eval(), source.cnn.eval()
         torch.testing.assert_close(deep.blocks[:3](deep.bn1(deep.conv_stem(x))), shallow(x)[0])
 
     def test_an_efficientnet_becomes_its_first_blocks_and_back(self):
         source, target = randomise(lz.GlobalDescriptor(CNN)), hybrid()
-        report = carry(source, target)
-        assert {n for n in report.copied if "neck" not in n} == names(target, "cnn.")
+        report = transfer(source, target)
+        assert {n for n in report.matched if "neck" not in n} == names(target, "cnn.")
         back = lz.GlobalDescriptor(CNN)
-        report = carry(target, back)
-        assert names(back, "backbone.blocks.0.", "backbone.blocks.2.") <= set(report.copied)
-        assert names(back, "backbone.blocks.3.", "backbone.conv_head") <= set(report.kept)
+        report = transfer(target, back)
+        assert names(back, "backbone.blocks.0.", "backbone.blocks.2.") <= set(report.matched)
+        assert names(back, "backbone.blocks.3.", "backbone.conv_head") <= set(report.missing_keys)
 
-    def test_position_embeddings_of_another_grid_are_kept(self):
+    def test_position_embeddings_of_another_grid_stay(self):
         source, target = randomise(hybrid()), hybrid()
         target.position = nn.Parameter(torch.zeros(1, 96 * 96, 96))
-        report = carry(source, target)
-        assert report.kept == report.dropped == ("position",)
+        report = transfer(source, target)
+        assert report.missing_keys == report.unexpected_keys == ("position",)
 
-    def test_bias_tables_of_other_windows_are_kept_and_reported(self):
+    def test_bias_tables_of_other_windows_stay_and_are_reported(self):
         source, target = randomise(swin_alone()), lz.GlobalDescriptor(SHIFTED, pool="avg", embedding_dim=16)
-        report = carry(source, target)
+        report = transfer(source, target)
         tables = [
             f"backbone.layers.2.blocks.{i}.attn.relative_position_bias_table" for i in range(6)
         ]  # windows of 14
-        assert list(report.kept) == list(report.dropped) == tables
+        assert list(report.missing_keys) == list(report.unexpected_keys) == tables
         assert str(report).splitlines()[1] == (
-            "kept as they were in the target: backbone.layers.*.blocks.*.attn.relative_position_bias_table 6"
+            "missing: backbone.layers.*.blocks.*.attn.relative_position_bias_table 6"
         )
 
 
@@ -131,9 +131,9 @@ class TestDOLGStages:
     def test_all_weights_go_on(self, arguments):
         source = lz.DOLG(CNN, hidden_dim=16, dilations=(1, 2, 3), embedding_dim=8)
         target = lz.DOLG(CNN, **{"hidden_dim": 16, "dilations": (1, 2, 3), "embedding_dim": 8, **arguments})
-        report = carry(randomise(source), target)
-        assert report.kept == report.dropped == ()
-        assert str(report).endswith("target: nothing\ndropped from the source: nothing")
+        report = transfer(randomise(source), target)
+        assert report.missing_keys == report.unexpected_keys == ()
+        assert str(report).endswith("\nmissing: nothing\nunexpected: nothing")
 
     @torch.no_grad()
     def test_larger_images_get_the_same_descriptors_as_before(self):
@@ -141,32 +141,32 @@ class TestDOLGStages:
         target = lz.create_model("dolg_efficientnet_lite0", hidden_dim=16).eval()
         x = torch.randn(1, 3, 448, 448)
         assert not torch.equal(source(x), target(x))
-        carry(source, target)
+        transfer(source, target)
         assert torch.equal(source(x), target(x))
 
     def test_a_global_descriptor_becomes_the_backbone(self):
         target = lz.DOLG(CNN, hidden_dim=16, dilations=(1, 2))
-        report = carry(randomise(lz.GlobalDescriptor(CNN)), target)
-        assert names(target, "backbone.") <= set(report.copied)
-        assert {"backbone.conv_head.weight", "neck.0.weight", "neck.0.bias"} <= set(report.dropped)
+        report = transfer(randomise(lz.GlobalDescriptor(CNN)), target)
+        assert names(target, "backbone.") <= set(report.matched)
+        assert {"backbone.conv_head.weight", "neck.0.weight", "neck.0.bias"} <= set(report.unexpected_keys)
 
     def test_names_that_timms_pyramids_flatten(self):
         target = lz.DOLG("test_convnext", hidden_dim=16, dilations=(1, 2))
-        report = carry(randomise(lz.GlobalDescriptor("test_convnext")), target)
-        assert names(target, "backbone.") <= set(report.copied)
-        assert "backbone.stages_3.blocks.0.mlp.fc1.weight" in report.copied
+        report = transfer(randomise(lz.GlobalDescriptor("test_convnext")), target)
+        assert names(target, "backbone.") <= set(report.matched)
+        assert "backbone.stages_3.blocks.0.mlp.fc1.weight" in report.matched
 
 
 @pytest.mark.parametrize("backbones", [("test_resnet", "resnet10t"), (CNN, "efficientnet_b0"), (CNN, CNN)])
-def test_no_layer_is_carried_by_halves(backbones):
+def test_no_layer_is_transferred_in_part(backbones):
     source, target = (lz.GlobalDescriptor(b, embedding_dim=d) for b, d in zip(backbones, (16, 24)))
-    report = carry(randomise(source), target)
-    for name in report.copied:
+    report = transfer(randomise(source), target)
+    for name in report.matched:
         owner, _, leaf = name.rpartition(".")
         if leaf in ("weight", "bias", "running_mean", "num_batches_tracked"):
             of_layer = {f"{owner}.{key}" for key in target.get_submodule(owner).state_dict()}
-            assert of_layer <= set(report.copied), name
-    assert {"neck.0.weight", "neck.0.bias", "neck.1.num_batches_tracked"} <= set(report.kept)
+            assert of_layer <= set(report.matched), name
+    assert {"neck.0.weight", "neck.0.bias", "neck.1.num_batches_tracked"} <= set(report.missing_keys)
 
 
 def test_other_precisions_and_frozen_targets():
@@ -183,14 +183,14 @@ def test_other_precisions_and_frozen_targets():
 def test_the_report_is_short():
     report = lz.transfer_weights(hybrid(), hybrid(896, 16))
     assert str(report).splitlines() == [
-        "copied: position 1, token 1, transformer 167, cnn.conv_stem 1, cnn.bn1 5, cnn.blocks.0 6, "
+        "matched: position 1, token 1, transformer 167, cnn.conv_stem 1, cnn.bn1 5, cnn.blocks.0 6, "
         "cnn.blocks.1 12, cnn.blocks.2 12, token_key_bias 11, neck 8",
-        "kept as they were in the target: cnn.blocks.3 22, project 2",
-        "dropped from the source: project 2",
+        "missing: cnn.blocks.3 22, project 2",
+        "unexpected: project 2",
     ]
 
 
-def test_what_cannot_be_carried():
+def test_what_cannot_be_transferred():
     one, other = (lz.GlobalDescriptor(b, pool="avg", neck="none") for b in ("test_vit", "test_resnet"))
     with pytest.raises(
         ValueError, match=r"no weight of the GlobalDescriptor .*'test_vit'.* fits .*'test_resnet'"
@@ -200,11 +200,11 @@ def test_what_cannot_be_carried():
         lz.transfer_weights(other.backbone, other)
 
 
-def test_a_neck_is_carried_whole_or_not_at_all():
+def test_a_neck_is_transferred_whole_or_not_at_all():
     source = lz.GlobalDescriptor("test_efficientnet", embedding_dim=8)
     target = lz.DOLG("test_efficientnet", embedding_dim=8, hidden_dim=8, dilations=(1,))
     report = lz.transfer_weights(source, target)  # the Linear takes other features
-    assert [name for name in report.copied if name.startswith("neck.")] == []
-    assert {name for name in report.kept if name.startswith("neck.")} == {
+    assert [name for name in report.matched if name.startswith("neck.")] == []
+    assert {name for name in report.missing_keys if name.startswith("neck.")} == {
         name for name in target.state_dict() if name.startswith("neck.")
     }

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
+import landmarkzoo as lz
 from landmarkzoo.photos import PhotoError, photo_files, photo_source
 
 
@@ -70,6 +71,89 @@ def test_ids_of_a_data_set():
     data.ids = ["a"]
     with pytest.raises(ValueError, match="3 photos but 1 ids"):
         photo_source(data)
+
+
+def test_a_subset_keeps_the_ids_of_its_data_set():
+    data = Squares()
+    assert photo_source(Subset(data, [2, 0])).ids == ["2", "0"]  # rows of the data set, which has no ids
+    data.ids = ["a", "b", "c"]
+    rows = Subset(Subset(data, [2, 1]), np.array([0]))
+    source = photo_source(rows)
+    assert source.ids == ["c"]
+    assert source.load(0).getpixel((0, 0)) == (2, 2, 2)
+    first, second = torch.utils.data.random_split(data, [2, 1])
+    assert sorted(photo_source(first).ids + photo_source(second).ids) == ["a", "b", "c"]
+    rows.ids = ["mine"]
+    assert photo_source(rows).ids == ["mine"]
+
+
+class Table:
+    """As a data set of Hugging Face: a length and items that are dicts, read when they are asked for."""
+
+    def __init__(self, key="image", length=3):
+        self.key, self.length, self.read = key, length, []
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, row):
+        if row >= self.length:
+            raise IndexError(row)
+        self.read.append(row)
+        return {self.key: Image.new("RGB", (8, 8), (row, row, row)), "label": 5}
+
+
+def test_a_data_set_of_another_library_is_read_item_by_item(tiny_model):
+    table = Table()
+    source = photo_source(table)
+    assert (source.ids, table.read) == (["0", "1", "2"], [])
+    assert source.load(1).getpixel((0, 0)) == (1, 1, 1)
+    assert table.read == [1]
+    d = lz.embed(tiny_model, table, progress=False)
+    images = [table[row]["image"] for row in range(3)]
+    np.testing.assert_array_equal(d.vectors, lz.embed(tiny_model, images, progress=False).vectors)
+    assert photo_source(list(table)).load(2).getpixel((0, 0)) == (2, 2, 2)  # dicts in a list
+    with pytest.raises(TypeError, match=r"'image', got \['img', 'label'\].*rename_column\(old, 'image'\)"):
+        photo_source(Table("img")).load(0)
+    with pytest.raises(ValueError, match="the data set is empty"):
+        photo_source(Table(length=0))
+    with pytest.raises(TypeError, match=r"must not be a dict.*one of \['train', 'test'\]"):
+        photo_source({"train": table, "test": table})
+
+
+def test_a_column_of_paths_is_a_list_of_paths(photo_folder):
+    class Column:  # as a column of pandas: its numbers may be the labels of rows
+        def __init__(self, values):
+            self.values = values
+
+        def __len__(self):
+            return len(self.values)
+
+        def __getitem__(self, label):
+            return self.values[label - 100]
+
+        def __iter__(self):
+            return iter(self.values)
+
+        def __array__(self):
+            return np.array(self.values)
+
+    paths = [str(photo_folder / f"{i}.png") for i in range(2)]
+    assert photo_source(Column(paths)).ids == paths
+
+
+def test_data_sets_of_hugging_face(photo_folder):
+    pytest.importorskip("datasets.arrow_dataset")  # `datasets` alone may be a folder of these tests
+    import datasets
+
+    paths = [str(photo_folder / f"{i}.png") for i in range(3)]
+    data = datasets.Dataset.from_dict({"img": paths, "label": [0, 1, 1]})
+    data = data.cast_column("img", datasets.Image())
+    source = photo_source(data.rename_column("img", "image"))
+    assert source.ids == ["0", "1", "2"]
+    assert np.array_equal(np.asarray(source.load(2)), np.asarray(lz.photos.open_photo(paths[2])))
+    with pytest.raises(TypeError, match="rename_column"):
+        photo_source(data).load(0)
 
 
 class Stream(IterableDataset):

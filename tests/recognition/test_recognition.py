@@ -1,5 +1,6 @@
 """Recognition with rejection, the quantile step, and thresholds."""
 
+import csv
 import sys
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_quantile_step_is_that_of_scikit_learn():
 
 def test_quantile_step_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.preprocessing", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'landmarkzoo\[quantile\]'"):
+    with pytest.raises(ModuleNotFoundError, match="pip install scikit-learn"):
         lz.recognize(np.eye(2), np.eye(2), [0, 1], quantile=True)
 
 
@@ -108,6 +109,80 @@ def test_wrong_input():
         lz.recognize(np.eye(2), np.eye(3), [0, 1, 2])
     with pytest.raises(TypeError, match="train_labels must be integers"):
         lz.recognize(np.eye(2), np.eye(2), [0.5, 1.5])
+    with pytest.raises(ValueError, match=r"scores \(Q,\) and support \(Q, neighbors\) do not fit"):
+        lz.Recognition([1, 2], [0.5, 0.4], [[0]])
+    with pytest.raises(ValueError, match=r"labels must have shape \(1,\)"):
+        lz.Recognition([1, 2], [0.5], [[0]])
+    with pytest.raises(ValueError, match="got 2 query ids for 1 photos"):
+        lz.Recognition([1], [0.5], [[0]], ["a", "b"])
+
+
+NAMES = np.array(["Old Town", "Big Ben", None], dtype=object)
+
+
+@pytest.fixture
+def named():
+    """Three photos recognised with names as labels, and the same with integers."""
+    random = np.random.default_rng(0)
+    queries = lz.Descriptors(["q,1.jpg", "ü.jpg", "z"], random.standard_normal((3, 4)))
+    train = lz.Descriptors([f"t{n}" for n in range(12)], random.standard_normal((12, 4)))
+    integers = np.arange(12) % 3 - 1
+    by_name = lz.recognize(queries, train, NAMES[integers])
+    return by_name, lz.recognize(queries, train, integers)
+
+
+class TestNames:
+    def test_equal_integers(self, named):
+        by_name, by_integer = named
+        assert by_name.labels.tolist() == NAMES[by_integer.labels].tolist()
+        np.testing.assert_array_equal(by_name.scores, by_integer.scores)
+        middle = float(np.median(by_name.scores))
+        assert by_name.above(middle).tolist() == NAMES[by_integer.above(middle)].tolist()
+        assert None in by_name.above(np.inf)
+
+    def test_lists_and_arrays_of_strings(self):
+        for labels in (["a", "b"], np.array(["a", "b"]), ("a", "b")):
+            r = lz.recognize(np.eye(2), np.eye(2), labels, neighbors=1)
+            assert r.labels.tolist() == ["a", "b"]
+
+    def test_threshold(self):
+        r = lz.Recognition(["a", "b", None, "c"], [0.9, 0.8, 0.7, 0.6], np.zeros((4, 1), int))
+        assert lz.recognition.threshold_at_precision(r, [["a"], ["b", "x"], [], []], 1.0) == 0.8
+        with pytest.raises(TypeError, match="labels are names, but truth"):
+            lz.recognition.threshold_at_precision(r, [[1], [2], [], []], 1.0)
+
+
+class TestTables:
+    def test_csv(self, named, tmp_path):
+        by_name, by_integer = named
+        by_name.to_csv(tmp_path / "out.csv")
+        with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        assert rows[0] == ["id", "label", "score", "support1", "support2", "support3"]
+        for n, row in enumerate(rows[1:]):
+            assert row[0] == ["q,1.jpg", "ü.jpg", "z"][n]
+            assert row[1] == (by_name.labels[n] or "")
+            assert float(row[2]) == pytest.approx(by_name.scores[n], abs=1e-6)
+            assert row[3:] == [f"t{train}" for train in by_name.support[n]]
+        by_integer.to_csv(tmp_path / "out.csv", threshold=np.inf)
+        with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+            assert [row[1] for row in csv.reader(file)] == ["label", "", "", ""]
+        with pytest.raises(FileNotFoundError):
+            by_name.to_csv(tmp_path / "no" / "out.csv")
+
+    def test_without_ids_rows_are_numbered(self, tmp_path):
+        lz.recognize(np.eye(2), np.eye(2), [7, 8], neighbors=3).to_csv(tmp_path / "out.csv")
+        assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ["0,7,1,0,1,", "1,8,1,1,0,"]
+
+    def test_frame(self, named):
+        pytest.importorskip("pandas")
+        by_name, by_integer = named
+        frame = by_name.to_pandas()
+        assert frame.columns.tolist() == ["id", "label", "score", "support1", "support2", "support3"]
+        assert frame["id"].tolist() == ["q,1.jpg", "ü.jpg", "z"]
+        np.testing.assert_array_equal(frame["score"], by_name.scores)
+        assert frame["support1"].tolist() == [f"t{row}" for row in by_name.support[:, 0]]
+        assert by_integer.to_pandas(threshold=np.inf)["label"].tolist() == [-1, -1, -1]
 
 
 class TestThreshold:

@@ -38,7 +38,7 @@ def digest(photos: RenderedLandmarks, indices: list[int]) -> str:
     """Return a hash of the pixels of some photos."""
     state = hashlib.sha256()
     for index in indices:
-        state.update(photos[index].tobytes())
+        state.update(photos.photo(index).tobytes())
     return state.hexdigest()
 
 
@@ -49,7 +49,7 @@ def test_same_pixels_in_another_process(photos: RenderedLandmarks) -> None:
         "photos = RenderedLandmarks(12, 4, 6, image_size=96, seed=3)\n"
         "state = hashlib.sha256()\n"
         "for index in (53, 2, 17):\n"
-        "    state.update(photos[index].tobytes())\n"
+        "    state.update(photos.photo(index).tobytes())\n"
         "print(state.hexdigest())\n"
     )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -57,9 +57,9 @@ def test_same_pixels_in_another_process(photos: RenderedLandmarks) -> None:
 
 
 def test_same_pixels_in_any_order(photos: RenderedLandmarks) -> None:
-    forwards = [photos[index].tobytes() for index in (0, 5, 50)]
+    forwards = [photos.photo(index).tobytes() for index in (0, 5, 50)]
     again = RenderedLandmarks(landmarks=12, views=4, distractors=6, image_size=96, seed=3)
-    backwards = [again[index].tobytes() for index in (50, 5, 0)]
+    backwards = [again.photo(index).tobytes() for index in (50, 5, 0)]
     assert forwards == backwards[::-1]
 
 
@@ -67,8 +67,8 @@ def test_a_landmark_does_not_depend_on_how_many_others_there_are(
     photos: RenderedLandmarks,
 ) -> None:
     fewer = RenderedLandmarks(landmarks=2, views=4, distractors=1, image_size=96, seed=3)
-    assert fewer[5].tobytes() == photos[5].tobytes()
-    assert fewer[8].tobytes() == photos[48].tobytes()
+    assert fewer.photo(5).tobytes() == photos.photo(5).tobytes()
+    assert fewer.photo(8).tobytes() == photos.photo(48).tobytes()
 
 
 def test_global_random_state_is_neither_used_nor_changed(photos: RenderedLandmarks) -> None:
@@ -89,16 +89,16 @@ def test_global_random_state_is_neither_used_nor_changed(photos: RenderedLandmar
 
 def test_other_seeds_give_other_landmarks(photos: RenderedLandmarks) -> None:
     other = RenderedLandmarks(landmarks=12, views=4, distractors=6, image_size=96, seed=4)
-    assert other.class_names != photos.class_names
-    assert all(other[i].tobytes() != photos[i].tobytes() for i in (0, 20, 50))
+    assert other.classes != photos.classes
+    assert all(other.photo(i).tobytes() != photos.photo(i).tobytes() for i in (0, 20, 50))
 
 
 def test_ids_labels_and_names_agree(photos: RenderedLandmarks) -> None:
-    assert len(photos) == len(photos.ids) == len(photos.labels) == len(photos.split) == 54
+    assert len(photos) == len(photos.ids) == len(photos.targets) == len(photos.split) == 54
     assert len(set(photos.ids)) == 54
-    assert len(set(photos.class_names)) == 12
-    assert photos.labels.dtype == np.int64
-    for name, label, split in zip(photos.ids, photos.labels, photos.split, strict=True):
+    assert len(set(photos.classes)) == 12
+    assert photos.targets.dtype == np.int64
+    for name, label, split in zip(photos.ids, photos.targets, photos.split, strict=True):
         place, _ = name.split("/")
         assert place == ("no_landmark" if label < 0 else f"building_{label:02d}")
         assert (split == "non_landmark") == (label < 0)
@@ -110,7 +110,7 @@ def test_ids_labels_and_names_agree(photos: RenderedLandmarks) -> None:
 def test_every_landmark_is_split_alike(views: int, train: int, index: int, query: int) -> None:
     photos = RenderedLandmarks(landmarks=5, views=views, distractors=0)
     for label in range(5):
-        own = np.flatnonzero(photos.labels == label)
+        own = np.flatnonzero(photos.targets == label)
         counts = Counter(photos.split[item] for item in own)
         assert counts == {"train": train, "index": index, "query": query}
     assert photos.split == RenderedLandmarks(landmarks=5, views=views, distractors=0).split
@@ -120,7 +120,7 @@ def test_photos_have_the_asked_size_and_something_to_see() -> None:
     photos = RenderedLandmarks(landmarks=12, views=4, distractors=4, image_size=80)
     shapes = set()
     for index in range(len(photos)):
-        photo = photos[index]
+        photo = photos.photo(index)
         assert photo.mode == "RGB"
         assert max(photo.size) == 80
         shapes.add(np.sign(photo.width - photo.height))
@@ -129,18 +129,18 @@ def test_photos_have_the_asked_size_and_something_to_see() -> None:
 
 
 def test_views_of_a_landmark_and_distractors_all_differ(photos: RenderedLandmarks) -> None:
-    pixels = {photos[index].tobytes() for index in [*range(4), *range(48, 54)]}
+    pixels = {photos.photo(index).tobytes() for index in [*range(4), *range(48, 54)]}
     assert len(pixels) == 10
 
 
 def test_pickled_and_loaded_by_workers(photos: RenderedLandmarks) -> None:
     copy = pickle.loads(pickle.dumps(photos))
     assert digest(copy, [7]) == digest(photos, [7])
-    loader: DataLoader[Image.Image] = DataLoader(
+    loader: DataLoader[tuple[Image.Image, int]] = DataLoader(
         torch.utils.data.Subset(photos, [0, 30]), num_workers=1, collate_fn=list
     )
-    loaded = [batch[0].tobytes() for batch in loader]
-    assert loaded == [photos[0].tobytes(), photos[30].tobytes()]
+    loaded = [batch[0][0].tobytes() for batch in loader]
+    assert loaded == [photos.photo(0).tobytes(), photos.photo(30).tobytes()]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_indices_count_from_both_ends(photos: RenderedLandmarks) -> None:
-    assert photos[-1].tobytes() == photos[53].tobytes()
+    assert photos.photo(-1).tobytes() == photos.photo(53).tobytes()
     with pytest.raises(IndexError, match=r"-54\.\.53, got 54"):
         photos[54]
 
@@ -168,8 +168,7 @@ def test_indices_count_from_both_ends(photos: RenderedLandmarks) -> None:
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_renders(family: str) -> None:
     for seed in range(4):
-        building = make_building(family, [seed])
-        mesh = make_mesh(building.solids)
+        mesh = make_mesh(make_building(family, [seed]))
         assert np.isfinite(mesh.points).all()
         assert mesh.lower[:, 2].min() == pytest.approx(0)
         photo = photograph(Subject(mesh, GREY, GREY), np.random.default_rng(seed), 64)
@@ -202,7 +201,7 @@ def test_projection_of_a_turned_and_rolled_camera() -> None:
     np.testing.assert_allclose(pixels, [[50, 40], [30, 50]], atol=1e-9)
 
 
-def test_look_at_centres_its_target() -> None:
+def test_look_at_centers_its_target() -> None:
     camera = look_at((3, -20, 5), (1, 2, 9), roll=0.3, focal=80, width=120, height=90)
     pixels, depth = camera.project(np.array([[1.0, 2, 9]]))
     np.testing.assert_allclose(pixels, [[60, 45]], atol=1e-9)
@@ -217,7 +216,7 @@ def test_level_horizon() -> None:
 
 
 def test_normals_point_outwards() -> None:
-    centre = np.array([2.0, 3, 6])
+    center = np.array([2.0, 3, 6])
     solids = [
         block(2, 3, 5, (4, 4, 2), GREY),
         block(2, 3, 5, (4, 4, 2), GREY, top=(0, 0)),
@@ -230,7 +229,7 @@ def test_normals_point_outwards() -> None:
         mesh = make_mesh([solid])
         anchors = mesh.points[mesh.starts[:-1]]
         solid_faces = np.abs(mesh.normals).sum(axis=1) > 0
-        outwards = (mesh.normals * (anchors - centre)).sum(axis=1)
+        outwards = (mesh.normals * (anchors - center)).sum(axis=1)
         assert (outwards[solid_faces] > 0).all()
 
 
@@ -242,7 +241,7 @@ def test_an_arch_is_open_below_and_closed_above() -> None:
 
 
 def test_painters_order_draws_what_is_behind_first() -> None:
-    # A long wall behind a small box: the centre of the wall is nearer to the eye.
+    # A long wall behind a small box: the center of the wall is nearer to the eye.
     lower = np.array([[-100.0, 2, 0], [40, 0, 0], [40, 0, 3]])
     upper = np.array([[100.0, 3, 5], [42, 2, 3], [42, 2, 6]])
     order = painters_order(lower, upper, np.array([0.0, -20, 2]))
@@ -269,9 +268,9 @@ def test_every_prop_draws(kind: str) -> None:
     picture = Image.new("RGB", (80, 80), (255, 0, 255))
     light = draw_light(np.random.default_rng(0))
     draw_prop(ImageDraw.Draw(picture), camera, light, Prop(kind, 0.5, 12.0, 1.0, 5))
-    colours = picture.getcolors(6400)
-    assert colours is not None
-    assert len(colours) > 2
+    colors = picture.getcolors(6400)
+    assert colors is not None
+    assert len(colors) > 2
 
 
 def test_unknown_prop() -> None:

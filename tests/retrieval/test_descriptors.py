@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -28,6 +29,88 @@ def test_rows(descriptors):
     with pytest.raises(IndexError):
         descriptors[7]
     assert "5 x 4, model='m', skipped=1" in repr(descriptors)
+
+
+def test_rows_by_id(descriptors):
+    one = descriptors["b/ü 塔.jpg"]
+    assert (one.ids, len(one)) == (["b/ü 塔.jpg"], 1)
+    assert np.array_equal(one.vectors, descriptors.vectors[1:2])
+    for ids in (["", "a.jpg"], np.array(["", "a.jpg"]), np.array(["", "a.jpg"], dtype=object)):
+        assert descriptors[ids].ids == ["", "a.jpg"]
+    assert "a.jpg" in descriptors
+    assert "b.jpg" not in descriptors
+    with pytest.raises(KeyError, match=r"no id 'a\.jpgg' among 5\. Did you mean a\.jpg\?"):
+        descriptors["a.jpgg"]
+    with pytest.raises(KeyError, match=r"no id '0123456789' among 5\. Ids look like 'a\.jpg'"):
+        descriptors["0123456789"]
+    twice = lz.Descriptors(["a", "b", "a"], np.eye(3))
+    assert "a" in twice
+    assert twice["b"].ids == ["b"]
+    with pytest.raises(ValueError, match="the id 'a' stands at more than one row"):
+        twice["a"]
+
+
+def test_rows_of_every_kind(descriptors):
+    vectors = descriptors.vectors
+    chosen = [0, 3]
+    for rows in (
+        chosen,
+        np.array(chosen),
+        torch.tensor(chosen),
+        np.uint8(chosen),
+        [True, False, False, True, False],
+    ):
+        assert np.array_equal(descriptors[rows].vectors, vectors[chosen])
+    for row in (2, np.int64(2), torch.tensor(2), torch.tensor([2]), -3):
+        assert np.array_equal(descriptors[row].vectors, vectors[2:3])
+    assert np.array_equal(descriptors[torch.tensor([True, False, False, False, True])], vectors[[0, 4]])
+    assert np.array_equal(descriptors[::-2].vectors, vectors[::-2])
+    assert len(descriptors[[]]) == len(descriptors[np.zeros(5, bool)]) == 0
+    for rows, error, message in (
+        ([0, 5], IndexError, "row 5 is not among 5 rows"),
+        (-6, IndexError, "row -6 is not among 5 rows"),
+        (np.ones(4, bool), IndexError, "the mask has 4 values for 5 rows"),
+        (0.5, TypeError, "by number, slice, mask or id, got 0.5"),
+        (None, TypeError, "by number, slice, mask or id, got None"),
+        ((0, 1), TypeError, "several rows are a list"),
+        (np.eye(5, dtype=int), TypeError, r"got shape \(5, 5\)"),
+    ):
+        with pytest.raises(error, match=message):
+            descriptors[rows]
+
+
+def test_iteration_gives_one_row_after_another(descriptors):
+    assert [row.ids for row in descriptors] == [[id_] for id_ in descriptors.ids]
+    assert lz.Descriptors.concat(list(descriptors)).ids == descriptors.ids
+
+
+def test_as_an_array(descriptors):
+    vectors = descriptors.vectors
+    assert np.shares_memory(np.asarray(descriptors), vectors)
+    assert np.asarray(descriptors, dtype=np.float64).dtype == np.float64
+    copied = np.array(descriptors)
+    assert np.array_equal(copied, vectors)
+    assert not np.shares_memory(copied, vectors)
+    np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), np.linalg.norm(vectors, axis=1))
+    if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+        assert np.shares_memory(np.array(descriptors, copy=False), vectors)
+        with pytest.raises(ValueError, match="float32 as float64 needs a copy"):
+            np.array(descriptors, dtype=np.float64, copy=False)
+
+
+def test_as_a_frame(descriptors):
+    pytest.importorskip("pandas")
+    frame = descriptors.to_pandas()
+    assert frame.shape == (5, 4)
+    assert frame.index.name == "id"
+    assert np.array_equal(frame.loc["a.jpg"].to_numpy(), descriptors["a.jpg"].vectors[0])
+    assert np.array_equal(np.array([str(i) for i in frame.index]), np.array(descriptors.ids))
+
+
+def test_without_pandas(descriptors, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
+    with pytest.raises(ModuleNotFoundError, match="pip install pandas"):
+        descriptors.to_pandas()
 
 
 def test_save_and_load_bit_for_bit(descriptors, tmp_path):
@@ -82,7 +165,7 @@ def test_damaged_and_foreign_files(descriptors, tmp_path):
     descriptors.save(path)
     content = path.read_bytes()
     path.write_bytes(content[:-10])
-    with pytest.raises(ValueError, match=r"index\.safetensors is no descriptors file or is damaged"):
+    with pytest.raises(ValueError, match=r"index\.safetensors is not a descriptors file, or it is damaged"):
         lz.Descriptors.load(path)
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="damaged"):
@@ -94,17 +177,18 @@ def test_damaged_and_foreign_files(descriptors, tmp_path):
         descriptors.save(tmp_path / "no" / "x")
 
 
-def test_a_failed_write_leaves_the_old_file(descriptors, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(descriptors, tmp_path):
+    resource = pytest.importorskip("resource")
     path = tmp_path / "index.safetensors"
     descriptors.save(path)
     before = path.read_bytes()
-
-    def full(*args, **kwargs):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("landmarkzoo.retrieval.descriptors.save_file", full)
-    with pytest.raises(OSError, match="disk full"):
-        descriptors[:2].save(path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))  # as on a disk that is full
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*index"):
+            lz.Descriptors(range(1000), np.ones((1000, 4))).save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 

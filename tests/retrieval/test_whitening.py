@@ -81,7 +81,7 @@ def test_saved_and_loaded(photos, tmp_path):
     with pytest.raises(FileNotFoundError, match="no whitening file"):
         lz.Whitening.load(tmp_path / "none.safetensors")
     lz.Descriptors(["a"], [[1.0]]).save(tmp_path / "d.safetensors")
-    with pytest.raises(ValueError, match="holds no whitening"):
+    with pytest.raises(ValueError, match="does not hold whitening"):
         lz.Whitening.load(tmp_path / "d.safetensors")
     (tmp_path / "w.safetensors").write_bytes(b"damaged")
     with pytest.raises(ValueError, match="is damaged"):

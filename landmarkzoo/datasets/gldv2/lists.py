@@ -1,4 +1,4 @@
-"""GLDv2c and GLDv2x, the two train lists of the paper, from the published CSV files."""
+"""GLDv2c and GLDv2x, the two train lists of Henkel 2021, from the published CSV files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class GLDv2Lists:
     def save(self, folder: str | Path) -> None:
         """Write ``gldv2c.csv`` and ``gldv2x.csv`` (id, landmark_id, class_id) and ``gldv2_classes.csv``.
 
-        The last has a line a class: class_id, landmark_id, and its number of images in each list.
+        The last has a line for each class: class_id, landmark_id, and its number of images in each list.
 
         Raises:
             FileNotFoundError: If the folder does not exist.
@@ -75,16 +75,16 @@ class GLDv2Lists:
 def build_gldv2_lists(root: str | Path, *, progress: bool = False) -> GLDv2Lists:
     r"""Build GLDv2c and GLDv2x from ``train.csv`` and ``train_clean.csv``.
 
-    GLDv2c is the clean list as published. GLDv2x adds the train images of the clean landmarks that the
-    cleaning left out. A class id is the rank of its landmark id among the sorted clean ones, the same in both
-    lists.
+    These are the lists that [Henkel 2021](https://arxiv.org/abs/2110.03786) trains on. GLDv2c is the clean
+    list as published. GLDv2x adds the train images of the clean landmarks that the cleaning left out. A class
+    id is the rank of its landmark id among the sorted clean ones, the same in both lists.
 
     Args:
         root: Folder with both files, or with a folder ``metadata`` that has them.
         progress: Show a progress bar on stderr.
 
     Raises:
-        FileNotFoundError: If one of the files is not there.
+        FileNotFoundError: If one of the files is missing.
         ValueError: If one is wrong or they contradict each other; with file and line.
 
     Examples:

@@ -19,9 +19,9 @@ class Solution(Generic[T]):
 
     Attributes:
         ids: Test images.
-        truth: For each its landmark ids (recognition) or the ids of its index images (retrieval); empty for
-            none.
-        usage: For each "Public" or "Private", the leaderboard that it counts for, or "Ignored".
+        truth: For each image, its landmark ids (recognition) or the ids of its index images (retrieval);
+            empty if there is nothing to find.
+        usage: For each image, the leaderboard that it counts for, "Public" or "Private", or "Ignored".
     """
 
     ids: list[str]
@@ -44,7 +44,7 @@ def read_recognition_solution(path: Path, test: Container[str] | None = None) ->
         test: All test ids, where they are known.
 
     Raises:
-        ValueError: If a column, id, landmark or usage is wrong, an id stands there twice, or is not in
+        ValueError: If a column, id, landmark or usage is wrong, an id is listed twice, or is not in
             ``test``; with file and line.
     """
     solution = Solution[int]([], [], [])
@@ -67,8 +67,8 @@ def read_retrieval_solution(
         index: All index ids, where they are known.
 
     Raises:
-        ValueError: If a column, id or usage is wrong, an id stands there twice, is not in ``test``, or one of
-            its images not in ``index``; with file and line.
+        ValueError: If a column, id or usage is wrong, an id is listed twice or is not in ``test``, or one of
+            its images is not in ``index``; with file and line.
     """
     solution = Solution[str]([], [], [])
     for line, id_, cell, usage in _rows(path, "images", test):

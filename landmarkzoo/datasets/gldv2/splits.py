@@ -1,4 +1,4 @@
-"""Google Landmarks v2 (Weyand et al. 2020), every split."""
+"""Google Landmarks v2, every split."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from landmarkzoo.datasets.gldv2.tables import (
     read_ids,
     read_image_landmarks,
 )
-from landmarkzoo.datasets.photos_on_disk import PhotosOnDisk
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
 
 Split = Literal["clean", "x", "full", "index", "test"]
 _RECOGNITION, _RETRIEVAL = "recognition_solution_v2.1.csv", "retrieval_solution_v2.1.csv"
 
 
-class GLDv2(PhotosOnDisk):
-    r"""Google Landmarks v2: photos of a split with ids, labels and truth.
+class GLDv2(PhotoFiles):
+    r"""Google Landmarks v2 ([Weyand et al. 2020](https://arxiv.org/abs/2004.01804)): the photos of a split.
 
-    ``"clean"`` is GLDv2c, in the order of ``train_clean.csv``, which is checked against ``train.csv`` where
-    that is there. ``"x"`` is GLDv2x, all train photos of the clean landmarks, of both files. ``"full"`` is
+    ``"clean"`` is GLDv2c, in the order of ``train_clean.csv``, which is checked against ``train.csv`` if that
+    is there too. ``"x"`` is GLDv2x, all train photos of the clean landmarks, of both files. ``"full"`` is
     all of ``train.csv``. ``"index"`` is the photos that are searched, of ``index.csv``; with
     ``index_image_to_landmark.csv`` and both ``*_label_to_category.csv`` they have labels. ``"test"`` is the
     queries of both competitions, of ``test.csv`` or else of a solution.
 
     CSV files lie in ``root`` or ``root/metadata``, photos in ``root/train/a/b/c/abc....jpg``,
-    ``root/index/...`` and ``root/test/...``. Files are read when a photo is asked for: :meth:`missing` lists
-    those that are not there.
+    ``root/index/...`` and ``root/test/...``. Files are read when a photo is asked for; :meth:`missing` lists
+    the missing ones.
 
     Labels count from 0; :meth:`landmarks_of` gives their landmark ids, which truths and submissions use.
     The clean landmarks overlap those of 36 of the 70 Revisited Oxford queries and of 38 of the 70 of
@@ -51,24 +51,26 @@ class GLDv2(PhotosOnDisk):
     Args:
         root: The folder.
         split: See above.
+        transform: From an RGB PIL image to what ``dataset[i]`` gives; ``None`` leaves it.
+        target_transform: The same for the label.
 
     Attributes:
         ids: Image ids.
-        labels: Label (N,) of each photo, int64. ``"clean"`` and ``"x"``: the class id, which is the rank of
+        targets: Label (N,) of each photo, int64. ``"clean"`` and ``"x"``: the class id, which is the rank of
             the landmark among the sorted clean ones; ``"full"``: the rank among all of ``train.csv``;
             ``"index"``: the rank among the index's own landmarks, -1 without ``index_image_to_landmark.csv``;
             ``"test"``: -1, see ``truth``.
         landmark_ids: Train landmark id (C,) of each label; of the index joined by category, -1 for a landmark
             that the train set does not know.
-        class_names: Category of each label as the CSV file has it; the landmark id where there is none.
+        classes: Category of each label as the CSV file has it; the landmark id if there is no category.
         truth: ``"test"``: landmark ids of each photo, empty for no landmark; ``None`` without the solution.
-        usage: ``"test"``: of each photo "Public", "Private" or "Ignored" in recognition; "Ignored" also where
-            the solution does not have it; ``None`` without the solution.
+        usage: ``"test"``: "Public", "Private" or "Ignored" in recognition for each photo; "Ignored" too if it
+            is not in the solution; ``None`` without the solution.
         retrieval: ``"test"`` and ``"index"``: the retrieval :class:`Solution`, index ids of each test id;
             ``None`` without the file.
 
     Raises:
-        FileNotFoundError: If a CSV file is not there; says where it was looked for.
+        FileNotFoundError: If a CSV file is missing; the message says where it was looked for.
         ValueError: If the split is unknown, or a CSV file has wrong columns or values, an id twice, or an id
             that the file it refers to does not have; with file and line.
 
@@ -80,7 +82,7 @@ class GLDv2(PhotosOnDisk):
         >>> data = lz.datasets.GLDv2(root)
         >>> data
         GLDv2(split='clean': 3 photos of 2 landmarks)
-        >>> data.ids, data.labels, data.landmark_ids
+        >>> data.ids, data.targets, data.landmark_ids
         (['0a1c', '0a1e', '0a1a'], array([1, 1, 0]), array([5, 9]))
         >>> data.path(0).relative_to(root).as_posix()
         'train/0/a/1/0a1c.jpg'
@@ -90,7 +92,14 @@ class GLDv2(PhotosOnDisk):
 
     landmark_ids: NDArray[np.int64]
 
-    def __init__(self, root: str | Path, split: Split = "clean") -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split = "clean",
+        transform: PhotoTransform = None,
+        target_transform: TargetTransform = None,
+    ) -> None:
+        super().__init__(transform, target_transform)
         if split not in get_args(Split):
             splits = get_args(Split)
             raise ValueError(f"split must be one of {splits}, got {split!r}.{did_you_mean(split, splits)}")
@@ -157,12 +166,12 @@ class GLDv2(PhotosOnDisk):
     def _take(self, images: ImageList, landmarks: NDArray[np.int64], categories: str) -> None:
         path = find_csv(self.root, categories)
         names = {} if path is None else read_categories(path)
-        self.ids, self.labels = images.ids, images.labels
-        self.class_names = [names.get(landmark, str(landmark)) for landmark in landmarks.tolist()]
+        self.ids, self.targets = images.ids, images.labels
+        self.classes = [names.get(landmark, str(landmark)) for landmark in landmarks.tolist()]
 
     def _take_unlabelled(self, ids: list[str]) -> None:
-        self.ids, self.labels = ids, np.full(len(ids), -1, dtype=np.int64)
-        self.landmark_ids, self.class_names = np.empty(0, dtype=np.int64), []
+        self.ids, self.targets = ids, np.full(len(ids), -1, dtype=np.int64)
+        self.landmark_ids, self.classes = np.empty(0, dtype=np.int64), []
 
     def landmarks_of(self, labels: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]:
         """Train landmark id of each label (N,); -1 stays -1.
@@ -188,10 +197,12 @@ class GLDv2(PhotosOnDisk):
         """
         id_ = self.ids[position]
         if len(id_) < 3 or "/" in id_ or "\\" in id_:
-            raise ValueError(f"{id_!r} is no image id of GLDv2: 3 characters or more, without slashes")
+            raise ValueError(
+                f"{id_!r} is not an image id of GLDv2: these have 3 characters or more and no slashes"
+            )
         folder = self.split if self.split in ("index", "test") else "train"
         return self.root / folder / id_[0] / id_[1] / id_[2] / f"{id_}.jpg"
 
     def __repr__(self) -> str:
-        landmarks = f" of {len(self.class_names)} landmarks" if self.class_names else ""
+        landmarks = f" of {len(self.classes)} landmarks" if self.classes else ""
         return f"GLDv2(split={self.split!r}: {len(self)} photos{landmarks})"

@@ -13,10 +13,10 @@ from landmarkzoo.datasets.csv_files import csv_error, csv_rows, whole_number
 
 
 def find_csv(root: str | Path, name: str) -> Path | None:
-    """The file in ``root`` or in ``root/metadata``; ``None`` where there is none.
+    """The file in ``root`` or in ``root/metadata``; ``None`` if neither exists.
 
     Raises:
-        FileNotFoundError: If ``root`` is no folder.
+        FileNotFoundError: If ``root`` is not a folder.
     """
     if not Path(root).is_dir():
         raise FileNotFoundError(f"no such folder: {root}")
@@ -27,7 +27,7 @@ def need_csv(root: str | Path, name: str) -> Path:
     """The file in ``root`` or in ``root/metadata``.
 
     Raises:
-        FileNotFoundError: If there is none; names the places.
+        FileNotFoundError: If neither exists; the message names both.
     """
     path = find_csv(root, name)
     if path is None:
@@ -50,7 +50,7 @@ def read_image_landmarks(
         progress: Show a progress bar on stderr.
 
     Raises:
-        ValueError: If a column, an id or a landmark is wrong, an id stands there twice, or is not in
+        ValueError: If a column, an id or a landmark is wrong, an id is listed twice, or is not in
             ``index``; with file and line.
     """
     landmark_of: dict[str, int] = {}
@@ -76,7 +76,7 @@ def read_clean_landmarks(path: Path, train: Mapping[str, int] | None = None) -> 
 
     Raises:
         ValueError: If a column, an id or a landmark is wrong, a landmark has no images, an id or a landmark
-            stands there twice, or ``train`` does not know an image or has it elsewhere; with file and line.
+            is listed twice, or ``train`` lacks an image or gives it another landmark; with file and line.
     """
     landmark_of: dict[str, int] = {}
     landmarks = set[int]()
@@ -101,7 +101,7 @@ def read_ids(path: Path) -> list[str]:
     """Ids of ``index.csv`` and ``test.csv``.
 
     Raises:
-        ValueError: If the column is missing, or an id is empty or stands there twice; with file and line.
+        ValueError: If the column is missing, or an id is empty or listed twice; with file and line.
     """
     ids: dict[str, None] = {}
     for line, (id_,) in csv_rows(path, ["id"]):
@@ -115,7 +115,7 @@ def read_categories(path: Path) -> dict[int, str]:
     """Category of each landmark, of ``train_label_to_category.csv`` and its twin of the index.
 
     Raises:
-        ValueError: If a column is missing, or a landmark is no number or stands there twice; with file and
+        ValueError: If a column is missing, or a landmark is not a number or is listed twice; with file and
             line.
     """
     category_of: dict[int, str] = {}
@@ -131,15 +131,15 @@ def index_to_train_landmarks(root: str | Path) -> dict[int, int]:
     r"""Train landmark of each landmark of the index that the train set knows, joined by category.
 
     The index numbers its landmarks on its own: its 5 is not the train set's 5. Both name them by their
-    category on Wikimedia Commons. Of train landmarks that share a category the smallest is taken.
+    category on Wikimedia Commons. Where train landmarks share a category, the smallest id is taken.
 
     Args:
         root: Folder with ``train_label_to_category.csv`` and ``index_label_to_category.csv``, or with both in
             ``metadata``.
 
     Raises:
-        FileNotFoundError: If one of the two is not there.
-        ValueError: If one is no such file; with file and line.
+        FileNotFoundError: If one of the two is missing.
+        ValueError: If one has other columns or values; with file and line.
 
     Examples:
         >>> import pathlib, tempfile

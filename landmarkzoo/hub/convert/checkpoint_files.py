@@ -1,4 +1,4 @@
-"""Checkpoints of other code on disk: tensors come out, code in them never runs."""
+"""Reading the checkpoint files of other code: tensors come out, code in them never runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 
 
 def read_checkpoint(path: str | Path) -> Any:
-    """What ``torch.save`` or safetensors wrote, on the CPU, mapped from disk where the format allows it.
+    """Read what ``torch.save`` or safetensors wrote, onto the CPU, mapped from disk if the format allows it.
 
     Args:
-        path: The file. Those that end in ``.safetensors`` are read as such, all others by ``torch.load``
-            with ``weights_only=True``.
+        path: The file. If it ends in ``.safetensors``, it is read as such, otherwise by ``torch.load`` with
+            ``weights_only=True``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -33,15 +33,15 @@ def read_checkpoint(path: str | Path) -> Any:
         try:
             return load_file(str(path))
         except SafetensorError as error:
-            raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
-    is_whole_zip = zipfile.is_zipfile(path)  # its directory stands at the end
+            raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
+    is_whole_zip = zipfile.is_zipfile(path)  # looks for the directory at its end
     if not is_whole_zip:
         _refuse_half_a_zip(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole_zip)
     except OSError:
         raise
-    except Exception as error:  # a pickle that is damaged, or none, can raise anything
+    except Exception as error:  # a file that is not a whole pickle can raise anything
         raise ValueError(f"{path}: {_reason(error)}") from error
 
 
@@ -58,11 +58,11 @@ def _reason(error: Exception) -> str:
     text = str(error)
     refused = re.search(r"GLOBAL (\S+)", text)
     if refused is None:
-        # torch wraps the cause in advice on weights_only=False, the wrong way for a damaged file.
+        # torch puts the cause into advice to use weights_only=False, which would not help a damaged file.
         inner = re.search(r"WeightsUnpickler error: *(.*)", text)
         cause = inner[1] if inner else text.strip().partition("\n")[0]
         cause = f" ({cause[:200]})" if cause else ""
-        return f"no checkpoint that torch.load reads with weights_only=True, or damaged{cause}"
+        return f"damaged, or not a checkpoint that torch.load reads with weights_only=True{cause}"
     return (
         f"it holds more than tensors and plain values: {refused[1]}, which is not loaded, as code in a "
         "checkpoint could do anything. If you trust it, load it with weights_only=False yourself and "

@@ -1,4 +1,4 @@
-"""Files that are no checkpoint are refused in one sentence, and nothing in them runs."""
+"""Files that are not checkpoints are refused in one sentence, and nothing in them runs."""
 
 import os
 import pickle
@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import landmarkzoo as lz
-from landmarkzoo.hub.convert.checkpoint_files import read_checkpoint
+from landmarkzoo.hub.convert import read_checkpoint
 
 NAME = "dolg_efficientnet_b0"
 
@@ -51,7 +51,7 @@ def test_truncated_files(tmp_path, kept):
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": {"a": torch.zeros(3000)}}, path)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"checkpoint.pth(: no checkpoint| is empty| is damaged)"):
+    with pytest.raises(ValueError, match=r"checkpoint.pth(: damaged, or not| is empty| is damaged)"):
         read_checkpoint(path)
 
 
@@ -77,12 +77,14 @@ def test_other_files(tmp_path):
         ("junk.pth", np.random.default_rng(0).bytes(500)),
     ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f"{name}: no checkpoint that torch.load reads") as error:
+        with pytest.raises(
+            ValueError, match=f"{name}: damaged, or not a checkpoint that torch.load reads"
+        ) as error:
             lz.convert_checkpoint(tmp_path / name, NAME)
         assert "weights_only=False" not in str(error.value)
         assert "\n" not in str(error.value)
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "script.pt"))
-    with pytest.raises(ValueError, match=r"script\.pt: no checkpoint"):
+    with pytest.raises(ValueError, match=r"script\.pt: damaged, or not a checkpoint"):
         read_checkpoint(tmp_path / "script.pt")
 
 

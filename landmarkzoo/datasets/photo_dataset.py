@@ -1,0 +1,107 @@
+"""What all data sets here have in common: labelled photos, map-style as in torchvision."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import Dataset
+
+from landmarkzoo.photos import open_photo
+
+PhotoTransform: TypeAlias = "Callable[[Image.Image], Any] | None"
+TargetTransform: TypeAlias = "Callable[[int], Any] | None"
+
+
+class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
+    """Labelled photos: ``dataset[i]`` is ``(image, label)``. Each photo is read when it is asked for.
+
+    A subclass sets ``ids``, ``targets`` and ``classes`` and says how a photo is read.
+
+    Args:
+        transform: From an RGB PIL image to what ``dataset[i]`` gives, such as a tensor; ``None`` leaves it.
+        target_transform: The same for the label, an ``int``.
+
+    Attributes:
+        ids: One a photo.
+        targets: Label (N,) of each photo, int64, the row of its name in ``classes``; -1 for no landmark or
+            unknown.
+        classes: Name of each label.
+    """
+
+    ids: list[str]
+    targets: NDArray[np.int64]
+    classes: list[str]
+
+    def __init__(self, transform: PhotoTransform = None, target_transform: TargetTransform = None) -> None:
+        self.transform = transform
+        self.target_transform = target_transform
+
+    @abstractmethod
+    def photo(self, position: int) -> Image.Image:
+        """A photo alone, as RGB PIL image, not transformed.
+
+        Raises:
+            IndexError: If there is no such position.
+        """
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, position: int) -> tuple[Any, Any]:
+        """A photo and its label, transformed; raises what :meth:`photo` raises."""
+        image, label = self.photo(position), int(self.targets[position])
+        return (
+            image if self.transform is None else self.transform(image),
+            label if self.target_transform is None else self.target_transform(label),
+        )
+
+
+class PhotoFiles(PhotoDataset):
+    """Labelled photos in files, which may be missing.
+
+    A subclass says where the file of a photo is. Large data sets are often on the disk in part only, so a
+    file is not looked for before its photo is asked for.
+
+    Examples:
+        >>> class Places(lz.datasets.PhotoFiles):
+        ...     def __init__(self, folder, names, transform=None):
+        ...         super().__init__(transform)
+        ...         self.folder, self.ids, self.classes = Path(folder), names, sorted(set(names))
+        ...         self.targets = np.array([self.classes.index(name) for name in names], dtype=np.int64)
+        ...
+        ...     def path(self, position):
+        ...         return self.folder / f"{self.ids[position]}.jpg"
+        >>> places = Places("photos", ["tower", "dome"])
+        >>> places.missing(), places.targets
+        (['tower', 'dome'], array([1, 0]))
+    """
+
+    @abstractmethod
+    def path(self, position: int) -> Path:
+        """File of a photo, there or not."""
+
+    def photo(self, position: int) -> Image.Image:
+        """A photo alone, as RGB PIL image, not transformed.
+
+        Raises:
+            FileNotFoundError: If its file is missing.
+            IndexError: If there is no such position.
+            PhotoError: If the file cannot be decoded.
+        """
+        path = self.path(position)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"the photo {self.ids[position]} is missing: there is no file {path}; missing() lists all "
+                "that are"
+            )
+        return open_photo(path)
+
+    def missing(self) -> list[str]:
+        """Ids of the photos whose files are not there, in order."""
+        return [id_ for position, id_ in enumerate(self.ids) if not self.path(position).is_file()]

@@ -1,0 +1,66 @@
+"""What has to be known of a foreign layout, so that its checkpoints become models of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+def _nothing_unused(names: Collection[str], arguments: Mapping[str, Any]) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout of checkpoints, as data. A new one is an instance in a file of its own, added to `LAYOUTS`.
+
+    Attributes:
+        architecture: Our architecture that computes what their code computes.
+        signature: A name that every checkpoint of this layout has, and no checkpoint of another one.
+        prefixes: Pairs of (their prefix, our prefix). The first one that a name starts with counts.
+        head: Their name for the weight of the head.
+        arguments: Called with the tensors of a checkpoint, the arguments of the registered model and those
+            that the user gave; returns the arguments to build the model with, those of the user among them,
+            and a sentence on where they come from.
+        unused: Called with the names in a checkpoint and the arguments of our model; returns
+            {name: why no model needs it}.
+    """
+
+    architecture: str
+    signature: str
+    prefixes: tuple[tuple[str, str], ...]
+    head: str
+    arguments: Callable[
+        [Mapping[str, Tensor], Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], str]
+    ]
+    unused: Callable[[Collection[str], Mapping[str, Any]], dict[str, str]] = _nothing_unused
+
+    def our_name(self, theirs: str) -> str | None:
+        """The name in our model for one in a checkpoint, or ``None`` if no prefix fits.
+
+        Examples:
+            >>> from landmarkzoo.hub.convert.henkel import HYBRID
+            >>> HYBRID.our_name("backbone.layers.0.downsample.norm.bias")
+            'transformer.layers.1.downsample.norm.bias'
+        """
+        return _renamed(theirs, self.prefixes)
+
+    def their_name(self, ours: str) -> str:
+        """The name in a checkpoint for one in our model; ours if their code has no such tensor.
+
+        Examples:
+            >>> from landmarkzoo.hub.convert.henkel import DOLG
+            >>> DOLG.their_name("spatial_attention.norm.bias")
+            'attention2d.bn.bias'
+        """
+        return _renamed(ours, [(new, old) for old, new in self.prefixes]) or ours
+
+
+def _renamed(name: str, prefixes: Collection[tuple[str, str]]) -> str | None:
+    for old, new in prefixes:
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return None

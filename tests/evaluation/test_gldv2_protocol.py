@@ -1,0 +1,57 @@
+"""lz.evaluate on a tiny Google Landmarks v2, against the metrics by hand."""
+
+import numpy as np
+import pytest
+
+import landmarkzoo as lz
+
+TEST, INDEX, TRAIN = ["q000", "q001", "q002", "q003"], ["i000", "i001", "i002"], ["t000", "t001", "t002"]
+FILES = {
+    "train.csv": "id,url,landmark_id\nt000,,5\nt001,,5\nt002,,9\n",
+    "train_clean.csv": "landmark_id,images\n5,t000 t001\n9,t002\n",
+    "index.csv": "id\ni000\ni001\ni002\n",
+    "recognition_solution_v2.1.csv": (
+        "id,landmarks,Usage\nq000,5,Public\nq001,,Private\nq002,9,Ignored\nq003,9,Private\n"
+    ),
+    "retrieval_solution_v2.1.csv": (
+        "id,images,Usage\nq000,i000 i002,Public\nq001,None,Ignored\nq002,i001,Private\nq003,i002,Private\n"
+    ),
+}
+
+
+@pytest.fixture
+def gldv2(tmp_path):
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def descriptors(ids, seed=0):
+    return lz.Descriptors(ids, np.random.default_rng(seed).standard_normal((len(ids), 5)))
+
+
+def test_gldv2_retrieval_leaves_ignored_queries_out(gldv2):
+    d = descriptors([*INDEX, "q000", "q002", "q003"])  # the ignored query needs no descriptor
+    result = lz.evaluate(d, lz.datasets.GLDv2(gldv2, "index"))
+    queries, index = d[[3, 4, 5]], d[[0, 1, 2]]
+    expected = lz.metrics.mean_average_precision(lz.search(queries, index).indices, [[0, 2], [1], [2]])
+    assert result["mAP@100"] == pytest.approx(expected)
+    assert result.query_ids == ["q000", "q002", "q003"]
+    assert "Google Landmarks v2 retrieval" in result.scores[0].protocol
+
+
+def test_gldv2_recognition_is_in_landmark_ids(gldv2):
+    d = descriptors([*TRAIN, *TEST])
+    result = lz.evaluate(d, lz.datasets.GLDv2(gldv2, "test"))
+    votes = lz.rerank.vote(d[[3, 4, 6]], d[[0, 1, 2]], [5, 5, 9])
+    ids = ["q000", "q001", "q003"]
+    assert result["GAP"] == lz.metrics.gap(votes.labels, votes.confidence, [[5], [], [9]], ids=ids)
+    assert result.query_ids == ids
+
+
+def test_gldv2_without_truth_or_of_another_split(gldv2):
+    with pytest.raises(ValueError, match="the split 'clean' is for training"):
+        lz.evaluate(descriptors(TRAIN), lz.datasets.GLDv2(gldv2, "clean"))
+    (gldv2 / "recognition_solution_v2.1.csv").unlink()
+    with pytest.raises(ValueError, match="no recognition_solution"):
+        lz.evaluate(descriptors([*TRAIN, *TEST]), lz.datasets.GLDv2(gldv2, "test"))
