@@ -155,7 +155,7 @@ def test_a_repository_that_holds_garbage(hub, load, pushed):
             r"models--org--model\S+config.json .* a newer landmarkzoo: upgrade",
         ),
         ({"format": None}, r"models--org--model\S+config.json has the format None, .* of another library"),
-        ({"architecture": "DELG"}, "no architecture 'DELG' in this version"),
+        ({"architecture": "DELG"}, "architecture 'DELG' is not registered"),
         ({"gamma": 3}, "damaged or of a newer landmarkzoo: gamma unknown"),
         (
             {"args": {"backbone": "test_efficientnet", "pretrained_backbone": True}},
