@@ -16,6 +16,9 @@ import torch
 import landmarkzoo as lz
 from landmarkzoo.models import descriptor_model, registry
 
+# A package to install, not tests: importing it would register its model.
+collect_ignore = ["tests/models/third_party"]
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

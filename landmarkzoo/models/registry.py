@@ -298,6 +298,8 @@ def check_arguments(architecture: type[DescriptorModel], arguments: Mapping[str,
         ValueError: With the arguments that it takes.
     """
     known = [name for name in arguments_of(architecture) if name != "pretrained_backbone"]
+    for_timm = " or ".join(name for name in known if name.endswith("_args"))
+    for_timm = for_timm and f" Arguments of a timm model go into {for_timm}."
     for argument in arguments:
         if argument == "num_classes" and argument not in known:
             raise ValueError(
@@ -307,5 +309,5 @@ def check_arguments(architecture: type[DescriptorModel], arguments: Mapping[str,
         if argument not in known:
             raise ValueError(
                 f"{architecture.__name__} has no argument {argument!r}.{did_you_mean(argument, known)} "
-                f"It takes: {', '.join(known)}."
+                f"It takes: {', '.join(known)}.{for_timm}"
             )

@@ -104,7 +104,7 @@ def test_wrong_names(arguments, message):
     [
         ({"num_classes": 10}, "classes belong to the head"),
         ({"dilation": (3, 6)}, "Did you mean dilations"),
-        ({"in_chans": 1}, "It takes: backbone, embedding_dim"),
+        ({"drop_path_rate": 0.1}, "It takes: backbone, embedding_dim.* a timm model go into backbone_args"),
         ({"backbone": "resnet5O"}, "Did you mean resnet50"),
         ({"projection": "other"}, "projection must be one of"),
         ({"backbone": "resnet18.bogus"}, "timm has no weights 'resnet18.bogus'"),
