@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from landmarkzoo.datasets.csv_files import csv_error, csv_rows
 
 
@@ -65,15 +62,3 @@ def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
             )
         names.append(found[-1])
     return names
-
-
-def numbered(names: Sequence[str | None]) -> tuple[NDArray[np.int64], list[str]]:
-    """Names as labels (N,), -1 for ``None``, and the name of each label.
-
-    Examples:
-        >>> numbered(["b", None, "a", "b"])
-        (array([ 1, -1,  0,  1]), ['a', 'b'])
-    """
-    known = sorted({name for name in names if name is not None})
-    row: dict[str | None, int] = {name: label for label, name in enumerate(known)}
-    return np.array([row.get(name, -1) for name in names], dtype=np.int64), known

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from landmarkzoo import rerank
-from landmarkzoo.cli.photo_labels import label_names, numbered
+from landmarkzoo.cli.photo_labels import label_names
 from landmarkzoo.cli.printing import show_ranking
 from landmarkzoo.cli.shared_options import add_shared_options
 from landmarkzoo.retrieval import Descriptors, Ranking, search
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
     labelled: tuple[Any, ...] = ()
     if method.needs_train:
         train = Descriptors.load(arguments.train)
-        labelled = (train, numbered(label_names(train.ids, arguments.labels))[0])
+        labelled = (train, label_names(train.ids, arguments.labels))
     options = {"k": arguments.k, "device": arguments.device, **_given(neighbors=arguments.neighbors)}
     show_ranking(method.rank(queries, index, *labelled, **options), arguments.out, "score")
 

@@ -1,23 +1,6 @@
-"""Several models together: rankings, descriptors, and the paper's two ensembles. Knows no model."""
+"""Several models together: rankings by their scores, descriptors by families. Knows no models."""
 
-from landmarkzoo.ensemble.descriptor_fusion import concat_families
-from landmarkzoo.ensemble.paper_ensembles import (
-    PAPER_RECOGNITION,
-    PAPER_RETRIEVAL,
-    DescriptorSet,
-    Member,
-    paper_recognition,
-    paper_retrieval,
-)
+from landmarkzoo.ensemble.descriptor_fusion import PAPER_RECOGNITION, PAPER_RETRIEVAL, concat_families
 from landmarkzoo.ensemble.score_fusion import sum_scores
 
-__all__ = [
-    "PAPER_RECOGNITION",
-    "PAPER_RETRIEVAL",
-    "DescriptorSet",
-    "Member",
-    "concat_families",
-    "paper_recognition",
-    "paper_retrieval",
-    "sum_scores",
-]
+__all__ = ["PAPER_RECOGNITION", "PAPER_RETRIEVAL", "concat_families", "sum_scores"]

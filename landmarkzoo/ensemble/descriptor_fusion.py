@@ -1,4 +1,4 @@
-"""One descriptor out of those of several models (Henkel 2021, section 2.4.2)."""
+"""One descriptor out of those of several models, and the families of models that won Google Landmark 2021."""
 
 from __future__ import annotations
 
@@ -11,21 +11,46 @@ from numpy.typing import NDArray
 from landmarkzoo._utils.checks import unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 
+_DOLG_AND_HYBRIDS = {
+    "dolg": ("dolg_efficientnet_b5", "dolg_efficientnet_b6", "dolg_efficientnet_b7"),
+    "hybrid": (
+        "hybrid_efficientnet_b3_swin_base_224",
+        "hybrid_efficientnet_b5_swin_base_224",
+        "hybrid_efficientnet_b6_swin_base_384",
+    ),
+}
+
+PAPER_RETRIEVAL: dict[str, tuple[str, ...]] = {
+    **_DOLG_AND_HYBRIDS,
+    "efficientnet": ("efficientnet_b6", "efficientnet_b5_gem"),
+}
+"""Names of the models with a retrieval score in Table 1 of [Henkel 2021](https://arxiv.org/abs/2110.03786),
+by family. Each re-ranks the index by ``lz.rerank.soft_discriminative``; ``sum_scores`` adds these up."""
+
+PAPER_RECOGNITION: dict[str, tuple[str, ...]] = {
+    **_DOLG_AND_HYBRIDS,
+    "efficientnet": ("efficientnet_b3", "efficientnet_b6"),
+}
+"""Names of the models with a recognition score in Table 1 of [Henkel 2021](https://arxiv.org/abs/2110.03786),
+by family. Their descriptors go to ``concat_families``, and what it gives to ``lz.recognize``."""
+
 
 def concat_families(families: Sequence[Sequence[Vectors]]) -> Vectors:
-    """Mean of the models of each family, means beside each other.
+    """Concatenate families of models, each as the mean of its models.
 
-    Each model's vectors get length 1, those of a family are averaged, the means are concatenated, and the
-    result gets length 1. So a family counts as much as another, whatever its number of models.
+    Section 2.4.2 of [Henkel 2021](https://arxiv.org/abs/2110.03786): each model's vectors get length 1, those
+    of a family are averaged, the means are concatenated, and the result gets length 1. So every family counts
+    the same, whatever its number of models.
 
     Args:
         families: Descriptors, or arrays (N, D), of the same N photos in the same order; the models of a
             family have one D.
 
     Returns:
-        The vectors (N, sum of D), float32; Descriptors if they came in.
+        The vectors (N, sum of D), float32: Descriptors for Descriptors, an array for arrays.
 
     Raises:
+        TypeError: If a family is not a list of descriptors.
         ValueError: If a family is empty, or the photos differ.
 
     Examples:
@@ -72,7 +97,7 @@ def _check_photos(members: Sequence[Vectors]) -> None:
 
 
 def _provenance(families: Sequence[Sequence[Vectors]]) -> dict[str, str]:
-    """So that ensembles of different weights are not compared."""
+    """Model and weights of an ensemble, so that ensembles of different weights are not compared."""
     known = [[m.provenance for m in family if isinstance(m, Descriptors)] for family in families]
     if not all("weights" in p for family in known for p in family):
         return {}

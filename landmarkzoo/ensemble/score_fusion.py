@@ -1,4 +1,4 @@
-"""Rankings of several models by the sum of their scores (Henkel 2021, section 2.4.1)."""
+"""Rankings of several models by the sum of their scores."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from landmarkzoo.retrieval.ranking import Ranking
 
 
 def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 100) -> Ranking:
-    """Add up what several models say about an image; one that a model does not list gets 0 from it.
+    """Add up the scores that several models give an image; a model that does not list it gives 0.
 
-    Scores are taken as they are: the models must score alike, as re-ranked ones do. Ties go to the image that
-    more models list, then to the smaller row.
+    Section 2.4.1 of [Henkel 2021](https://arxiv.org/abs/2110.03786). Scores are taken as they are: the models
+    must score alike, as re-ranked ones do. Ties go to the image that more models list, then to the smaller
+    row.
 
     Args:
         rankings: Of the same queries in the same index.
@@ -23,7 +24,7 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
         k: How many come back; rows with fewer end in -1, score -inf.
 
     Raises:
-        ValueError: If there is none, or they are of different queries or indexes.
+        ValueError: If there is no ranking, or they are of different queries or indexes.
 
     Examples:
         >>> one = lz.Ranking([[0, 1, 2]], [[0.9, 0.8, 0.7]])
@@ -39,16 +40,15 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
     scores = np.concatenate([r.scores[:, :per_model] for r in rankings], axis=1)
     rows = [_sum(*row) for row in zip(indices, scores)]
     width = min(k, max((len(found) for found, _ in rows), default=0))
-    out = Ranking(
-        np.full((len(rows), width), -1),
-        np.full((len(rows), width), -np.inf),
+    best, sums = np.full((len(rows), width), -1), np.full((len(rows), width), -np.inf)
+    for row, (found, total) in enumerate(rows):
+        best[row, : len(found)], sums[row, : len(found)] = found[:width], total[:width]
+    return Ranking(
+        best,
+        sums,
         next((r.query_ids for r in rankings if r.query_ids is not None), None),
         next((r.index_ids for r in rankings if r.index_ids is not None), None),
     )
-    for row, (found, total) in enumerate(rows):
-        out.indices[row, : len(found)] = found[:width]
-        out.scores[row, : len(found)] = total[:width]
-    return out
 
 
 def _sum(indices: IntArray, scores: FloatArray) -> tuple[IntArray, NDArray[np.float64]]:
@@ -63,7 +63,7 @@ def _sum(indices: IntArray, scores: FloatArray) -> tuple[IntArray, NDArray[np.fl
 
 def _check(rankings: list[Ranking]) -> None:
     if not rankings:
-        raise ValueError("sum_scores needs at least one ranking, got none")
+        raise ValueError("sum_scores needs at least one ranking, got an empty list")
     for n, ranking in enumerate(rankings[1:], start=1):
         if len(ranking) != len(rankings[0]):
             raise ValueError(f"ranking 0 has {len(rankings[0])} queries, ranking {n} has {len(ranking)}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from landmarkzoo._utils.checks import IntArray, Labels, as_labels, check_count
+from landmarkzoo._utils.checks import Labels, as_labels
 from landmarkzoo.datasets import ImageFolder
 from landmarkzoo.evaluation.dataset_evaluation import EmbedFn, evaluate_dataset
 from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, with_provenance
 from landmarkzoo.evaluation.retrieval_protocol import score_retrieval
-from landmarkzoo.retrieval import Ranking, search
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.exact_search import search_others
 
 
 def evaluate_leave_one_out(
@@ -26,18 +26,19 @@ def evaluate_leave_one_out(
 
     The other photos of the same label are relevant. A photo is never its own result: its row is taken out,
     whatever its id, and copies of it in other rows stay. Photos whose label no other photo has, and photos
-    with label -1, are in the index but are not used as queries; the protocol counts them.
+    without label, are in the index but are not used as queries; the protocol counts them.
 
     Args:
         descriptors: Descriptors or an array (N, D).
-        labels: Label (N,) of each photo; -1 for a photo without label.
+        labels: Label (N,) of each photo: integers, -1 for a photo without label, or names, ``None`` for one
+            without.
         k: Depth of mAP and recall.
         data: Name of the data, for the protocol.
         resamples: Resamples of the bootstrap over queries.
         seed: Its seed.
 
     Raises:
-        TypeError: If labels are not integers.
+        TypeError: If labels are neither integers nor names.
         ValueError: If shapes do not fit, or no two photos share a label.
 
     Examples:
@@ -47,12 +48,14 @@ def evaluate_leave_one_out(
     """
     vectors = as_vectors(descriptors, "descriptors")
     classes = as_labels(labels, len(vectors), "labels")
+    if not isinstance(descriptors, Descriptors):
+        descriptors = Descriptors([str(row) for row in range(len(vectors))], vectors)
     members = {label: np.flatnonzero(classes == label) for label in np.unique(classes) if label != -1}
     asking = np.array([len(members.get(label, ())) > 1 for label in classes], dtype=bool)
     queries = np.flatnonzero(asking)
     if len(queries) == 0:
         raise ValueError("no two photos share a label, so there is nothing to find")
-    ranking = _search_others(descriptors, vectors, queries, check_count(k, "k"))
+    ranking = search_others(descriptors, k, rows=queries)
     relevant = [members[classes[row]][members[classes[row]] != row] for row in queries]
     without, single = int((classes == -1).sum()), int((~asking & (classes != -1)).sum())
     data = join_clauses(
@@ -63,17 +66,6 @@ def evaluate_leave_one_out(
     )
     result = score_retrieval(ranking, relevant, k=k, data=data, resamples=resamples, seed=seed)
     return with_provenance(result, descriptors)
-
-
-def _search_others(descriptors: Vectors, vectors: np.ndarray, queries: IntArray, k: int) -> Ranking:
-    """Best ``k`` of the other rows for each query row."""
-    ids = descriptors.ids if isinstance(descriptors, Descriptors) else [str(i) for i in range(len(vectors))]
-    found = search(vectors[queries], vectors, k=k + 1)
-    own = found.indices == queries[:, None]
-    order = np.argsort(own, axis=1, kind="stable")[:, :k]  # the others first, in their order
-    indices = np.take_along_axis(np.where(own, -1, found.indices), order, axis=1)
-    scores = np.take_along_axis(np.where(own, np.float32(-np.inf), found.scores), order, axis=1)
-    return Ranking(indices, scores, [ids[row] for row in queries], ids)
 
 
 @evaluate_dataset.register(ImageFolder)

@@ -129,6 +129,8 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
         (["search", "a", "b"], "no descriptors file a"),
         (["demo", "--photos", "nowhere"], "no such folder or file: nowhere"),
         (["embed", ".", "--out", "x", "--device", "foo", "--quiet"], "cannot compute on the device 'foo'"),
+        (["embed", ".", "--out", "x", "--batch-size", "0", "--quiet"], "batch_size must be a positive"),
+        (["embed", ".", "--out", "x", "--workers", "-1", "--quiet"], "num_workers"),
         (["demo", "--views", "1"], "views"),
         (["demo", "--out", "no/where/x.png"], "its folder does not exist"),
     ],

@@ -92,67 +92,58 @@ class TestConcatFamilies:
 
 class TestPaper:
     def test_members_are_registered_and_scored_for_the_task(self):
-        for members, task in (
+        for families, task in (
             (lz.ensemble.PAPER_RETRIEVAL, "retrieval"),
             (lz.ensemble.PAPER_RECOGNITION, "recognition"),
         ):
-            assert len(members) == 8
-            for member in members:
-                cfg = lz.get_model_cfg(member.model)
-                assert cfg.input_size == (3, member.image_size, member.image_size)
-                assert any(task in score.protocol.lower() for score in cfg.scores), member
+            names = [name for family in families.values() for name in family]
+            assert len(set(names)) == 8
+            for name in names:
+                scores = lz.get_model_cfg(name).scores
+                assert any(task in score.protocol.lower() for score in scores), name
 
-    def sets(self, seed=0, models=("dolg", "dolg", "hybrid")):
-        random = np.random.default_rng(seed)
+    @pytest.fixture
+    def task(self):
+        """Labels of the parts of a task, and their descriptors by each of three models."""
+        random = np.random.default_rng(0)
         places = random.standard_normal((6, 16))
+        labels = {"query": np.arange(8) % 5, "train": np.arange(30) % 5, "index": np.arange(40) % 5}
+        labels["non_landmark"] = np.full(12, 5)
 
-        def photos(name, labels, noise):
-            vectors = places[labels] + noise * random.standard_normal((len(labels), 16))
-            return lz.Descriptors([f"{name}{n}" for n in range(len(labels))], vectors)
+        def embedded():
+            return {
+                part: lz.Descriptors(
+                    [f"{part}{n}" for n in range(len(of))],
+                    places[of]
+                    + (1.0 if part == "non_landmark" else 0.6) * random.standard_normal((len(of), 16)),
+                )
+                for part, of in labels.items()
+            }
 
-        self.train_labels = np.arange(30) % 5
-        self.truth, self.index_labels = np.arange(8) % 5, np.arange(40) % 5
-        return [
-            lz.ensemble.DescriptorSet(
-                family,
-                photos("q", self.truth, 0.6),
-                photos("t", self.train_labels, 0.6),
-                photos("i", self.index_labels, 0.6),
-                photos("n", np.full(12, 5), 1.0),
-            )
-            for family in models
+        return labels, {"dolg": [embedded(), embedded()], "hybrid": [embedded()]}
+
+    def test_retrieval_finds_more_than_one_model(self, task):
+        labels, families = task
+        rankings = [
+            lz.rerank.soft_discriminative(m["query"], m["index"], m["train"], labels["train"], k=20)
+            for models in families.values()
+            for m in models
         ]
-
-    def test_retrieval_is_soft_re_ranking_of_each_model_and_their_sum(self):
-        sets = self.sets()
-        final = lz.ensemble.paper_retrieval(sets, self.train_labels, k=10, per_model=20)
-        each = [
-            lz.rerank.soft_discriminative(s.query, s.index, s.train, self.train_labels, k=20) for s in sets
-        ]
-        expected = lz.ensemble.sum_scores(each, per_model=20, k=10)
-        assert np.array_equal(final.indices, expected.indices)
+        final = lz.ensemble.sum_scores(rankings, per_model=20, k=10)
         assert final.ids.shape == (8, 10)
-        right = self.index_labels[final.indices[:, :5]] == self.truth[:, None]
-        assert right.mean() > 0.9
-        with pytest.raises(ValueError, match="descriptors of an index"):
-            lz.ensemble.paper_retrieval(
-                [lz.ensemble.DescriptorSet("dolg", sets[0].query, sets[0].train)], [0]
-            )
 
-    def test_recognition_is_by_the_concatenated_families(self):
-        sets = self.sets()
-        final = lz.ensemble.paper_recognition(sets, self.train_labels)
+        def share_right(ranking):
+            return (labels["index"][ranking.indices[:, :5]] == labels["query"][:, None]).mean()
 
-        def together(part):
-            of = [getattr(s, part) for s in sets]
-            return lz.ensemble.concat_families([of[:2], of[2:]])
+        assert share_right(final) > 0.9
+        assert share_right(final) >= max(share_right(ranking) for ranking in rankings)
 
-        expected = lz.recognize(
-            together("query"), together("train"), self.train_labels, non_landmark=together("non_landmark")
+    def test_recognition_by_the_concatenated_families(self, task):
+        labels, families = task
+        query, train, non_landmark = (
+            lz.ensemble.concat_families([[m[part] for m in models] for models in families.values()])
+            for part in ("query", "train", "non_landmark")
         )
-        assert np.array_equal(final.labels, expected.labels)
-        np.testing.assert_array_equal(final.scores, expected.scores)
-        assert (final.labels == self.truth).mean() > 0.8
-        half = [sets[0], lz.ensemble.DescriptorSet("hybrid", sets[1].query, sets[1].train)]
-        with pytest.raises(ValueError, match="non_landmark descriptors of all or none"):
-            lz.ensemble.paper_recognition(half, self.train_labels)
+        answers = lz.recognize(query, train, labels["train"], non_landmark=non_landmark)
+        assert (answers.labels == labels["query"]).mean() > 0.8
+        assert answers.query_ids == query.ids

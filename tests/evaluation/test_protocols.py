@@ -160,6 +160,18 @@ def test_recognition_is_gap_of_the_vote():
     )
 
 
+def test_recognition_takes_names():
+    random = np.random.default_rng(0)
+    names = np.array(["arch", "dome", "gate", None], dtype=object)
+    labels = random.integers(0, 4, 30)
+    train, queries = random.standard_normal((30, 8)), random.standard_normal((10, 8))
+    truth = [[label] if label < 3 else [] for label in random.integers(0, 4, 10)]
+    numbers = evaluation.evaluate_recognition(queries, train, np.where(labels < 3, labels, -1), truth)
+    by_name = [[names[label] for label in row] for row in truth]
+    named = evaluation.evaluate_recognition(queries, train, names[labels].tolist(), by_name)
+    assert named.to_dict() == numbers.to_dict()
+
+
 def test_wrong_input():
     d = lz.Descriptors(["a", "b"], np.eye(2))
     with pytest.raises(
