@@ -57,6 +57,7 @@ class HubMixin(nn.Module):
             TypeError: If ``head`` is not a registered head.
             ValueError: If head, names and model do not fit each other.
         """
+        self.check_saveable()
         folder = Path(folder)
         if head is None:
             if class_names is not None:
@@ -74,6 +75,9 @@ class HubMixin(nn.Module):
         save_head(head, folder, class_names)
         if head.writes_files:
             write_model(self, self.cfg, folder)
+
+    def check_saveable(self) -> None:
+        """Raise if a saved copy would not come back as this model; :meth:`save_pretrained` asks first."""
 
     def push_to_hub(
         self,
