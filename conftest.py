@@ -1,4 +1,4 @@
-"""For tests and doctests: how many processes run them, names that every doctest may use, the registry."""
+"""What tests and doctests share: how many processes run them, names, and a registry that stays as it is."""
 
 import os
 from collections.abc import Iterator

@@ -67,7 +67,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--clip", type=float, default=math.inf, help="largest norm of the gradient")
     add("--precision", choices=["float32", "bfloat16", "float16"], default="float32")
     add("--scale", type=float, default=45.0, help="of the head's cosines")
-    add("--class-parallel", action="store_true", help="spread the classes of the head over the processes")
+    add("--class-parallel", action="store_true", help="split the classes of the head over the processes")
     add("--seed", type=int, default=0)
     add("--out", type=Path, required=True, help="folder for all that is written")
     add("--resume", action="store_true", help="go on from OUT/checkpoint.pt, if it is there")
@@ -221,7 +221,7 @@ def backward(run: Run, images: Tensor, labels: Tensor) -> Tensor:
     with lz.layers.mixed_precision(run.device, getattr(torch, run.options.precision)):
         descriptors = run.net(images)  # (B, D)
         if run.spread and descriptors.requires_grad:
-            # The loss of spread classes is that of all processes, and DDP divides by their number.
+            # The loss of split classes is that of all processes, and DDP divides by their number.
             descriptors.register_hook(lambda gradient: gradient * COUNT)
         # The head of one process would refuse what is not finite; from a loss of NaN all learn of it.
         loss = run.criterion(descriptors.nan_to_num(0.0, 0.0, 0.0), labels) + 0 * descriptors.float().sum()

@@ -14,7 +14,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("models", help="list the registered models")
     parser.add_argument("filter", nargs="?", default="*", help="wildcard, such as 'dolg*'")
     parser.add_argument(
-        "--pretrained", action="store_true", help="only models with published landmark weights"
+        "--pretrained", action="store_true", help="only models whose landmark weights can be loaded"
     )
     parser.set_defaults(run=run)
 
@@ -27,7 +27,9 @@ def run(arguments: argparse.Namespace) -> None:
     """
     names = list_models(arguments.filter, pretrained=arguments.pretrained)
     if not names and arguments.pretrained:
-        raise ValueError("no landmark weights are published yet; 'landmarkzoo models' lists all models")
+        raise ValueError(
+            "no landmark weights can be loaded by name yet; 'landmarkzoo models' lists all models"
+        )
     if not names:
         raise ValueError(f"no model fits {arguments.filter!r}; 'landmarkzoo models' lists all models")
     rows = []

@@ -78,7 +78,7 @@ def load_head(
 
     Args:
         name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
-        process_group: Spread the classes over these processes, if the head can be; each reads its part of
+        process_group: Split the classes over these processes, if the head can be; each reads its part of
             the file only.
         device: Where the head goes.
         revision: As in :func:`create_model`, like all that follow.

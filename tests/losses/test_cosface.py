@@ -30,7 +30,7 @@ def explicit_loss(x, weight, labels, margin, scale):
     margin=st.floats(0, 1),
     seed=st.integers(0, 2**16),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_value_and_gradients_equal_an_explicit_loop(batch, classes, dim, margin, seed):
     torch.manual_seed(seed)
     head = lz.losses.CosFace(dim, classes, margin=margin, scale=20.0, dtype=torch.float64)

@@ -198,10 +198,10 @@ def test_arguments_of_a_newer_head(tmp_path, head):
         lz.load_head(f"local-dir:{tmp_path}")
 
 
-def test_a_head_that_cannot_be_spread_says_so(tmp_path):
+def test_a_head_that_cannot_be_split_says_so(tmp_path):
     lz.losses.save_head(lz.losses.CosFace(8, 3), tmp_path)
     with (
-        pytest.raises(ValueError, match="the classes of a CosFace cannot be spread over a process_group"),
+        pytest.raises(ValueError, match="the classes of a CosFace cannot be split over a process_group"),
         one_process_group(tmp_path) as group,
     ):
         lz.load_head(tmp_path, process_group=group)

@@ -15,7 +15,7 @@ def test_listing():
     assert lz.list_models("*_gem") == ["efficientnet_b5_gem", "efficientnet_lite0_gem"]
     assert lz.list_models(["dolg*b5", "dolg*b6"]) == ["dolg_efficientnet_b5", "dolg_efficientnet_b6"]
     assert lz.list_models("nothing*") == []
-    assert lz.list_models(pretrained=True) == []  # no landmark weights are published yet
+    assert lz.list_models(pretrained=True) == []  # no landmark weights can be loaded by name yet
     assert lz.is_model("dolg_efficientnet_b7")
     assert not lz.is_model("dolg_efficientnet_b8")
 
@@ -89,7 +89,7 @@ def test_another_backbone_brings_its_own_input_statistics_and_no_scores():
     [
         (("dolg_eficientnet_b5",), "Did you mean dolg_efficientnet_b5"),
         (("zzz",), "landmarkzoo has no model 'zzz'. See lz.list_models"),
-        (("dolg_efficientnet_b5.gldv2",), "no weights are published under the tag 'gldv2'"),
+        (("dolg_efficientnet_b5.gldv2",), "there are no weights with the tag 'gldv2'"),
         (("hf-hub:",), "a name on the Hub is 'hf-hub:org/repo'"),
         (("dolg_efficientnet_b5", True), "pretrained_backbone=True"),
     ],

@@ -2,7 +2,7 @@
 
 From ``head(x, y)`` to the loss: this file checks the batch and looks up margins, ``margin_softmax.py``
 computes loss and gradient from cosines, ``center_blocks.py`` the cosines and their gradients, and
-``margins.py`` is the formula of the margin. ``parallel.py`` says what changes when the classes are spread
+``margins.py`` is the formula of the margin. ``parallel.py`` says what changes when the classes are split
 over processes.
 """
 
@@ -32,7 +32,7 @@ from landmarkzoo.losses.arcface.label_noise import (
 )
 from landmarkzoo.losses.arcface.margin_softmax import MarginSoftmax, Targets, rows_among, sample_classes
 from landmarkzoo.losses.arcface.margins import margins_of_classes
-from landmarkzoo.losses.arcface.parallel import DistributedBatch, SpreadHead
+from landmarkzoo.losses.arcface.parallel import DistributedBatch, ShardedHead
 from landmarkzoo.losses.base_head import Predictions, best_of, register_head, top_classes, unit_vectors
 from landmarkzoo.losses.head_checks import (
     PerClass,
@@ -46,11 +46,11 @@ from landmarkzoo.losses.head_checks import (
 
 Reduction = Literal["mean", "sum", "none"]
 
-_BLOCK_VALUES = 2**24  # of what predict, outliers and center_usage compute at a time
+_BLOCK_VALUES = 2**24  # computed at a time by outliers, center_usage, and predict on several processes
 
 
 @register_head
-class SubCenterArcFaceDynamic(SpreadHead):
+class SubCenterArcFaceDynamic(ShardedHead):
     """Sub-center ArcFace whose margin is larger for rarer classes.
 
     It is the head of [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.3, with the margins of
@@ -79,7 +79,7 @@ class SubCenterArcFaceDynamic(SpreadHead):
         sample_rate: Share of the classes that a training step is computed on: those of the batch and random
             others (Partial FC, [An et al. 2021](https://arxiv.org/abs/2010.05222)). The gradient of the
             weight is then sparse, for SGD or SparseAdam.
-        process_group: Spread the classes over these processes, such as ``torch.distributed.group.WORLD``
+        process_group: Split the classes over these processes, such as ``torch.distributed.group.WORLD``
             (which is ``None``, so one process, before ``init_process_group``). The call stays the same; the
             loss is that of the batches of all of them.
         device: Where the weight is made.
@@ -100,7 +100,7 @@ class SubCenterArcFaceDynamic(SpreadHead):
         torch.Size([9, 512])
     """
 
-    not_saved = SpreadHead.not_saved | {"class_counts"}  # which are margins by now
+    not_saved = ShardedHead.not_saved | {"class_counts"}  # which are margins by now
     margins: Tensor | None
     class_weights: Tensor | None
 
@@ -257,11 +257,11 @@ class SubCenterArcFaceDynamic(SpreadHead):
             k, wrong = 0, error
         unit, batch, _ = self._batch(embeddings, None, wrong=wrong, k=k)
         step = max(1, _BLOCK_VALUES * self.processes.count // self.num_classes)  # the same on all processes
-        parts = [self._predict_spread(block, k) for block in torch.split(unit, step)]
+        parts = [self._predict_sharded(block, k) for block in torch.split(unit, step)]
         classes, cosines = (torch.cat(part) for part in zip(*parts))
         return Predictions(batch.scatter(classes), batch.scatter(cosines))
 
-    def _predict_spread(self, unit: Tensor, k: int) -> Predictions:
+    def _predict_sharded(self, unit: Tensor, k: int) -> Predictions:
         """Best classes of the shard, then of all shards."""
         here = top_classes(self._cosine_here(unit), min(k, len(self.shard)))
         missing = (0, k - here.classes.shape[1])  # a shard may have fewer classes than k

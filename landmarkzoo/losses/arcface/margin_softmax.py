@@ -38,7 +38,7 @@ class MarginSoftmax:
         scale: Factor from cosines to logits.
         label_smoothing: Share of the target that is spread evenly over all classes.
         matmul_dtype: In which matrices are multiplied.
-        processes: Over which processes the classes are spread.
+        processes: Over which processes the classes are split.
         buffer: Memory for the gradient of the centers.
     """
 

@@ -1,4 +1,4 @@
-"""Angular margins: how large each class's is, and how it enters the cosine."""
+"""Angular margins: how large they are for each class, and how they enter the cosine."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def memory_estimate(
         sub_centers: Centers a class.
         batch_size: Samples a step, of all processes together.
         optimizer: ``"sgd"``, ``"momentum"``, or ``"adam"`` for Adam and AdamW.
-        world_size: Processes that the classes are spread over.
+        world_size: Processes that the classes are split over.
         sample_rate: Share of the classes a step; ``None`` for all.
         dtype: Of the weights.
         device: Where the head is: GPUs compute larger blocks of classes at a time. Measured on CPUs only.

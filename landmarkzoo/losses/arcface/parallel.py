@@ -1,4 +1,4 @@
-"""Classes spread over processes ([An et al. 2021](https://arxiv.org/abs/2010.05222), "Partial FC").
+"""Classes split over processes ([An et al. 2021](https://arxiv.org/abs/2010.05222), "Partial FC").
 
 The process of rank r among W owns ``C // W + (r < C % W)`` classes in a row, with all their centers. The
 processes share their embeddings and labels, and each computes its block of the softmax; three numbers a
@@ -21,7 +21,7 @@ from landmarkzoo.losses.head_checks import positive_integer
 
 _INIT_CLASSES = 4096  # drawn at a time
 
-SpreadHeadT = TypeVar("SpreadHeadT", bound="SpreadHead")
+ShardedHeadT = TypeVar("ShardedHeadT", bound="ShardedHead")
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class ProcessGroupInfo:
     def __reduce__(self) -> tuple[type[ProcessGroupInfo], tuple[()]]:
         if self.group is not None:
             raise TypeError(
-                "a head whose classes are spread over processes cannot be pickled: save_pretrained and "
-                "load_head save and spread it"
+                "a head whose classes are split over processes cannot be pickled: save_pretrained and "
+                "load_head save it and split it anew"
             )
         return ProcessGroupInfo, ()
 
@@ -255,19 +255,19 @@ class _JoinColumns(torch.autograd.Function):
         return by_joined[:, ctx.columns], None, None, None  # scatter gave each process all rows already
 
 
-class SpreadHead(Head):
-    """A head whose classes may be spread over processes: how its weight starts, is saved, and is loaded.
+class ShardedHead(Head):
+    """A head whose classes may be split over processes: how its weight starts, is saved, and is loaded.
 
     Args:
         embedding_dim: D.
         num_classes: C.
         sub_centers: K, at most 255: which one is nearest is kept as uint8.
-        process_group: The processes over which the classes are spread.
+        process_group: The processes over which the classes are split.
         device: Where the weight is made.
         dtype: Of the weight.
 
     Attributes:
-        processes: The processes over which the classes are spread.
+        processes: The processes over which the classes are split.
 
     Raises:
         ValueError: If a size is out of range, or there are more processes than classes.
@@ -288,20 +288,20 @@ class SpreadHead(Head):
             raise ValueError(f"sub_centers must be at most 255, got {self.sub_centers}; 3 is usual")
         self.processes = ProcessGroupInfo(process_group)
         if self.num_classes < self.processes.count:
-            raise ValueError(f"{num_classes} classes cannot be spread over {self.processes.count} processes")
+            raise ValueError(f"{num_classes} classes cannot be split over {self.processes.count} processes")
         rows = len(self.shard) * self.sub_centers
         self.weight = nn.Parameter(torch.empty(rows, self.embedding_dim, device=device, dtype=dtype))
         self.reset_parameters()
 
     @classmethod
     def build(
-        cls: type[SpreadHeadT],
+        cls: type[ShardedHeadT],
         arguments: Mapping[str, Any],
         *,
         process_group: dist.ProcessGroup | None,
         device: torch.device | str,
         dtype: torch.dtype,
-    ) -> SpreadHeadT:
+    ) -> ShardedHeadT:
         """Build a head, or this process's part of it, from what a file holds."""
         return cls(**arguments, process_group=process_group, device=device, dtype=dtype)
 
@@ -357,7 +357,7 @@ class SpreadHead(Head):
             raise ValueError(
                 f"this state_dict has classes {start} to {stop - 1} of {classes}, the head on this process "
                 f"{here[0]} to {here[1] - 1} of {here[2]}: load on each process what it saved itself, or use "
-                "save_pretrained and load_head, which spread the classes anew"
+                "save_pretrained and load_head, which split the classes anew"
             )
         whole = isinstance(weight, Tensor) and len(weight) == self.num_classes * k
         if weight is not None and whole and self.processes.group is not None:

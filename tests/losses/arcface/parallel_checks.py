@@ -173,7 +173,7 @@ def errors_on_one_rank_are_errors_on_all(rank, world_size):
         spread(x * torch.nan if last else x, y)
     assert torch.isfinite(spread(x, y))  # and all are still in step
     if world_size > 1:
-        with pytest.raises(ValueError, match="cannot be spread over"):
+        with pytest.raises(ValueError, match="cannot be split over"):
             lz.SubCenterArcFaceDynamic(DIM, world_size - 1, process_group=dist.group.WORLD)
 
 

@@ -66,7 +66,7 @@ def test_golden_numbers_under_autocast():
     block=st.integers(1, 200),
     seed=st.integers(0, 2**16),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_value_and_gradients_equal_an_explicit_loop(
     batch, classes, k, dim, smoothing, weighted, reduction, block, seed
 ):
