@@ -67,7 +67,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--clip", type=float, default=math.inf, help="largest norm of the gradient")
     add("--precision", choices=["float32", "bfloat16", "float16"], default="float32")
     add("--scale", type=float, default=45.0, help="of the head's cosines")
-    add("--class-parallel", action="store_true", help="spread the classes of the head over the processes")
+    add("--class-parallel", action="store_true", help="split the classes of the head over the processes")
     add("--seed", type=int, default=0)
     add("--out", type=Path, required=True, help="folder for all that is written")
     add("--resume", action="store_true", help="go on from OUT/checkpoint.pt, if it is there")
@@ -172,7 +172,8 @@ class Run:
         group = dist.group.WORLD if options.class_parallel and COUNT > 1 else None
         arguments: dict[str, Any] = {"class_counts": counts, "scale": options.scale, "process_group": group}
         self.head = lz.SubCenterArcFaceDynamic(self.model.embedding_dim, len(counts), **arguments)
-        self.spread, self.fixed["processes with classes"] = group is not None, self.head.ranks.count
+        self.spread = group is not None
+        self.fixed["processes with classes"] = COUNT if self.spread else 1
         if options.init is not None:
             report = lz.transfer_weights(lz.create_model(f"local-dir:{options.init}"), self.model)
             head, names = lz.load_head(f"local-dir:{options.init}", process_group=group)
@@ -220,7 +221,7 @@ def backward(run: Run, images: Tensor, labels: Tensor) -> Tensor:
     with lz.layers.mixed_precision(run.device, getattr(torch, run.options.precision)):
         descriptors = run.net(images)  # (B, D)
         if run.spread and descriptors.requires_grad:
-            # The loss of spread classes is that of all processes, and DDP divides by their number.
+            # The loss of split classes is that of all processes, and DDP divides by their number.
             descriptors.register_hook(lambda gradient: gradient * COUNT)
         # The head of one process would refuse what is not finite; from a loss of NaN all learn of it.
         loss = run.criterion(descriptors.nan_to_num(0.0, 0.0, 0.0), labels) + 0 * descriptors.float().sum()
@@ -325,7 +326,7 @@ def save_checkpoint(run: Run) -> None:
 
 
 def resume(run: Run) -> None:
-    path, ranks = run.options.out / "checkpoint.pt", run.head.ranks
+    path, own = run.options.out / "checkpoint.pt", RANK if run.spread else 0
     if not run.options.resume:
         raise ValueError(f"{path} is there already: --resume goes on with it, another --out starts anew")
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -334,8 +335,8 @@ def resume(run: Run) -> None:
     if other:
         raise ValueError(f"{path} is of another run, which --resume cannot go on with: {'; '.join(other)}")
     run.model.load_state_dict(state["model"])
-    run.head.load_state_dict(state["owns"][ranks.rank]["head"])
-    run.optimizer.load_state_dict(state["owns"][ranks.rank]["optimizer"])
+    run.head.load_state_dict(state["owns"][own]["head"])
+    run.optimizer.load_state_dict(state["owns"][own]["optimizer"])
     run.scaler.load_state_dict(state["scaler"])
     vars(run).update(state["place"])
 

@@ -34,6 +34,8 @@ from landmarkzoo.models import (
     is_model,
     list_models,
     parameter_groups,
+    register_architecture,
+    register_model,
     transfer_weights,
     unfreeze,
 )
@@ -85,6 +87,8 @@ __all__ = [
     "photos",
     "recognition",
     "recognize",
+    "register_architecture",
+    "register_model",
     "rendered",
     "rerank",
     "search",

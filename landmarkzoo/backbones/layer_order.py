@@ -1,4 +1,4 @@
-"""What growing a model needs to know of its timm parts: true names, order of layers, checkpointing.
+"""What training and growing a model need to know of its timm parts: names, order of layers, checkpointing.
 
 timm's feature pyramids rename what they wrap (``layers.0.blocks.1`` becomes ``layers_0.blocks.1`` or
 ``model.layers.0.blocks.1``) and lose the order of layers that the whole model knows.
@@ -7,7 +7,7 @@ timm's feature pyramids rename what they wrap (``layers.0.blocks.1`` becomes ``l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,19 +19,19 @@ from landmarkzoo.backbones.imagenet_weights import create_timm_model
 
 
 def create_structure(name: str, **kwargs: Any) -> nn.Module | None:
-    """A timm model to look at, not to run; ``None`` where timm cannot build it with these arguments."""
+    """A timm model to look at, not to run; ``None`` if timm cannot build it with these arguments."""
     return build_on_meta(lambda: create_timm_model(name, **kwargs))
 
 
 def build_on_meta(create: Callable[[], nn.Module]) -> nn.Module | None:
-    """What a function builds, without weights where that goes; ``None`` where timm cannot build it."""
-    # On the meta device no weights are made. Older timm computes some numbers while it builds a
-    # transformer, which only a real device can.
+    """What a function builds, on the meta device if possible; ``None`` if timm cannot build it."""
+    # The meta device makes no weights. Older timm computes some numbers while it builds a transformer,
+    # which needs a real device.
     for device in ("meta", "cpu"):
         try:
             with torch.device(device):
                 return create()
-        except (RuntimeError, AttributeError, AssertionError):  # what timm raises where it cannot
+        except (RuntimeError, AttributeError, AssertionError):  # what timm raises if it cannot
             continue
     return None
 
@@ -40,7 +40,7 @@ def whole_name(part: nn.Module, name: str) -> str:
     """Name that a tensor of a timm part has in the whole timm model.
 
     Args:
-        part: A backbone, a pyramid, or a Swin of :mod:`landmarkzoo.backbones.backbones`.
+        part: A backbone, a pyramid, or a Swin of this room.
         name: Name of a module or tensor in it.
     """
     if isinstance(part, FeatureGetterNet):
@@ -50,18 +50,23 @@ def whole_name(part: nn.Module, name: str) -> str:
     return name
 
 
-def layer_numbers(part: nn.Module, timm_name: str) -> dict[str, int]:
-    """Number of the layer that each parameter of a timm part belongs to; 0 is the layer at the input.
+def layer_numbers(
+    part: nn.Module, timm_name: str | None, args: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """Number of the layer that each parameter of a part belongs to; 0 is the layer at the input.
 
     A layer is what timm's ``group_matcher`` of the model says: mostly one block, or the stem. In a model
-    without one it is a child, or a child's numbered child: a stage.
+    without one, timm's or not, it is a child, or a child's numbered child: a stage.
 
     Args:
         part: A backbone, a pyramid, or a Swin.
-        timm_name: The timm model that it was made of.
+        timm_name: The timm model that it was made of; ``None`` for a module that timm did not make.
+        args: The arguments of timm that it was made with.
     """
     names = {name: whole_name(part, name) for name, _ in part.named_parameters()}
-    whole = part if hasattr(part, "group_matcher") else create_structure(timm_name)
+    whole: nn.Module | None = part
+    if not hasattr(part, "group_matcher"):
+        whole = None if timm_name is None else create_structure(timm_name, **(args or {}))
     if whole is None or not hasattr(whole, "group_matcher"):
         stages = {name: re.sub(r"^([^.]+(\.\d+)?).*", r"\1", inside) for name, inside in names.items()}
         in_order = list(dict.fromkeys(stages.values()))
@@ -75,17 +80,17 @@ def layer_numbers(part: nn.Module, timm_name: str) -> dict[str, int]:
 
 
 def set_part_checkpointing(part: nn.Module, enable: bool) -> None:
-    """Let a timm part compute its blocks again in the backward pass, or not.
+    """Let a part compute its blocks again in the backward pass, or not.
 
     Raises:
-        ValueError: If timm's model cannot.
+        ValueError: If its model cannot.
     """
     able = part.model if isinstance(part, FeatureGetterNet) else part
     try:
         able.set_grad_checkpointing(enable)  # type: ignore[operator]
-    except (AssertionError, AttributeError) as error:  # what timm raises where it cannot
+    except (AssertionError, AttributeError) as error:  # what timm raises if it cannot
         if enable:
             raise ValueError(
-                f"timm's {type(able).__name__} cannot do gradient checkpointing: use a smaller batch, or "
+                f"{type(able).__name__} cannot do gradient checkpointing: use a smaller batch, or "
                 "another backbone"
             ) from error

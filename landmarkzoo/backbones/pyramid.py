@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
 from torch import Tensor, nn
 
-from landmarkzoo.backbones.image_sizes import ImageSizeRule
-from landmarkzoo.backbones.imagenet_weights import create_timm_model
+from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
+from landmarkzoo.backbones.imagenet_weights import check_timm_args, create_timm_model
 from landmarkzoo.backbones.layer_order import create_structure
 
 
 def create_pyramid(
-    name: str, reductions: Sequence[int], *, stem_stride: int = 2, pretrained: bool = False
+    name: str,
+    reductions: Sequence[int],
+    *,
+    stem_stride: int = 2,
+    pretrained: bool = False,
+    args: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Create the part of a timm model that gives the maps at some strides, for :func:`pyramid_maps`.
 
@@ -26,15 +31,17 @@ def create_pyramid(
         stem_stride: Stride of the first convolution, 2 or 1. With 1 every map is twice as large and
             its true stride half the nominal one; the weights stay.
         pretrained: Whether to load ImageNet weights.
+        args: More arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.
 
     Raises:
-        ValueError: If timm has no such model, it lacks a stride, or its first convolution has not
-            stride 2.
-        WeightsNotFoundError: If weights are asked for and not to be had.
+        ValueError: If timm has no such model, the model does not take an argument or has no map at a stride,
+            or ``stem_stride`` is 1 and its first convolution does not have stride 2.
+        WeightsNotFoundError: If weights are asked for and cannot be found.
     """
+    args = check_timm_args(args)
     checked_stem_stride(stem_stride)
-    indices = indices_of(name, reductions)
-    pyramid = create_timm_model(name, pretrained=pretrained, features_only=True, out_indices=indices)
+    indices = indices_of(name, reductions, args)
+    pyramid = create_timm_model(name, pretrained=pretrained, features_only=True, out_indices=indices, **args)
     _cut_unused_blocks(pyramid)
     if stem_stride == 1:
         set_stem_stride_1(pyramid, name)
@@ -51,29 +58,33 @@ def pyramid_channels(pyramid: nn.Module) -> list[int]:
     return list(pyramid.feature_info.channels())  # type: ignore[operator, union-attr]
 
 
-def pyramid_size_rule(pyramid: nn.Module, name: str, stem_stride: int = 2) -> ImageSizeRule:
+def pyramid_size_rule(
+    pyramid: nn.Module, name: str, stem_stride: int = 2, args: Mapping[str, Any] | None = None
+) -> ImageSizeRule:
     """Image sizes that a pyramid takes: at least one position in its coarsest map.
 
     Args:
         pyramid: What :func:`create_pyramid` made.
         name: The timm model that it was made of; some take one size only.
         stem_stride: Stride of the first convolution.
+        args: The arguments of timm that it was made with.
     """
     cfg = timm.get_pretrained_cfg(name)
     if cfg is not None and cfg.fixed_input_size:
-        return ImageSizeRule(fixed=(cfg.input_size[1], cfg.input_size[2]))
+        _, height, width = timm_input(name, args)["input_size"]
+        return ImageSizeRule(fixed=(height, width))
     nominal = max(pyramid.feature_info.reduction())  # type: ignore[operator, union-attr]
     return ImageSizeRule(minimum=int(nominal) * stem_stride // 2)
 
 
-def pyramid_levels(name: str) -> dict[int, int]:
-    """Nominal strides of the maps of a timm model, and the channels of each; empty where it has none.
+def pyramid_levels(name: str, args: Mapping[str, Any] | None = None) -> dict[int, int]:
+    """Nominal strides of the maps of a timm model, and the channels of each; empty if it has no such maps.
 
     Examples:
         >>> pyramid_levels("tf_efficientnet_b6")
         {2: 32, 4: 40, 8: 72, 16: 200, 32: 576}
     """
-    return {reduction: channels for _, reduction, channels in _pyramid_maps_of(name)}
+    return {reduction: channels for _, reduction, channels in _pyramid_maps_of(name, args)}
 
 
 def uncut_pyramid_names(name: str) -> set[str]:
@@ -82,24 +93,28 @@ def uncut_pyramid_names(name: str) -> set[str]:
     return set() if probe is None else set(probe.state_dict())
 
 
-def _pyramid_maps_of(name: str) -> list[tuple[int, int, int]]:
+def _pyramid_maps_of(name: str, args: Mapping[str, Any] | None) -> list[tuple[int, int, int]]:
     """Index, nominal stride and channels of the maps of a timm model, fine to coarse; empty without any."""
-    probe = create_structure(name, features_only=True)
+    probe = create_structure(name, features_only=True, **(args or {}))
     if probe is None:
         return []
     info: Any = probe.feature_info
-    # Not of all models the first map has index 0.
+    # In some models the first map does not have index 0.
     maps = zip(info.out_indices, info.reduction(), info.channels())
     return [(int(index), int(reduction), int(channels)) for index, reduction, channels in maps]
 
 
-def indices_of(name: str, reductions: Sequence[int]) -> tuple[int, ...]:
+def indices_of(
+    name: str, reductions: Sequence[int], args: Mapping[str, Any] | None = None
+) -> tuple[int, ...]:
     """Indices in timm of the maps at some nominal strides.
 
     Raises:
         ValueError: If the model has no map at one of them.
     """
-    last = {r: index for index, r, _ in _pyramid_maps_of(name)}  # the last map of a stride is the richest
+    last = {
+        r: index for index, r, _ in _pyramid_maps_of(name, args)
+    }  # the last map of a stride is the richest
     if any(r not in last for r in reductions):
         raise ValueError(
             f"{name!r} has feature maps at strides {list(last) or 'none'}, but strides "
@@ -110,7 +125,7 @@ def indices_of(name: str, reductions: Sequence[int]) -> tuple[int, ...]:
 
 
 def checked_stem_stride(stem_stride: int) -> int:
-    """1 or 2, or a ValueError."""
+    """The stride of the first convolution, if it is 1 or 2; else a ValueError."""
     if stem_stride not in (1, 2):
         raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride!r}")
     return stem_stride

@@ -11,6 +11,7 @@ The plain version, window by window, is in ``tests/models/test_hybrid_swin.py``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landmarkzoo.backbones.image_sizes import ImageSizeRule
-from landmarkzoo.backbones.imagenet_weights import create_timm_model
+from landmarkzoo.backbones.imagenet_weights import check_timm_args, create_timm_model
 from landmarkzoo.backbones.layer_order import build_on_meta
 
 # timm's modules, whose attributes a type checker cannot know
@@ -27,18 +28,20 @@ Block = Any
 Stage = Any
 
 
-def create_swin(name: str, *, pretrained: bool = False) -> nn.Module:
+def create_swin(name: str, *, pretrained: bool = False, args: Mapping[str, Any] | None = None) -> nn.Module:
     """Create a timm Swin without patch embedding and classifier; its blocks are ``layers``, then ``norm``.
 
     Args:
         name: Name of a timm Swin (the first version).
         pretrained: Whether to load its ImageNet weights.
+        args: More arguments of the timm model, such as ``{"drop_path_rate": 0.2}``.
 
     Raises:
-        ValueError: If timm has no such model, or it is no Swin.
-        WeightsNotFoundError: If weights are asked for and not to be had.
+        ValueError: If timm has no such model, it is not a Swin, or it does not take an argument.
+        WeightsNotFoundError: If weights are asked for and cannot be found.
     """
-    swin = create_timm_model(name, pretrained=pretrained, num_classes=0)
+    args = check_timm_args(args)
+    swin = create_timm_model(name, pretrained=pretrained, num_classes=0, **args)
     if not isinstance(swin, SwinTransformer):
         raise ValueError(
             f"{name!r} is a {type(swin).__name__}; a Swin is needed, such as swin_tiny_patch4_window7_224 or "
@@ -58,7 +61,7 @@ def named_swin_grid(name: str) -> tuple[int, int]:
     """The grid of :func:`swin_grid` for the name of a timm Swin, without its weights.
 
     Raises:
-        ValueError: If timm has no such model, or it is no Swin.
+        ValueError: If timm has no such model, or it is not a Swin.
 
     Examples:
         >>> named_swin_grid("swin_base_patch4_window12_384")

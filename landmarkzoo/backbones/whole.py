@@ -1,62 +1,108 @@
-"""Whole timm backbones: one map, and a class token where there is one.
+"""Whole backbones: one map, and a class token if there is one.
 
-timm returns NCHW maps here, NHWC maps there, token sequences elsewhere. Everything outside this room sees
-maps (B, C, H, W) and class tokens (B, C).
+timm returns NCHW maps from some models, NHWC maps or token sequences from others. Everything outside this
+room sees maps (B, C, H, W) and class tokens (B, C). A module that timm did not make is taken as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import timm
 from torch import Tensor, nn
 
-from landmarkzoo.backbones.image_sizes import ImageSizeRule
-from landmarkzoo.backbones.imagenet_weights import create_timm_model
+from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
+from landmarkzoo.backbones.imagenet_weights import check_timm_args, create_timm_model
 from landmarkzoo.backbones.pyramid import checked_stem_stride, indices_of, set_stem_stride_1, to_nchw
 
 
-def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
+def create_backbone(
+    name: str, *, pretrained: bool = False, args: Mapping[str, Any] | None = None
+) -> nn.Module:
     """Create a timm model without classifier, for :func:`feature_map` and :func:`class_token`.
 
     Args:
         name: Name of a timm model.
         pretrained: Whether to load its ImageNet weights.
+        args: More arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.
 
     Raises:
-        ValueError: If timm has no such model.
-        WeightsNotFoundError: If weights are asked for and not to be had.
+        TypeError: If the name is not a string.
+        ValueError: If timm has no such model, or the model does not take an argument.
+        WeightsNotFoundError: If weights are asked for and cannot be found.
     """
+    args = {"num_classes": 0, **check_timm_args(args)}
     if _takes_one_size(name):
         try:  # transformers that resample their position embedding then take any image size
-            return _cut_head(
-                create_timm_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
-            )
-        except TypeError as error:
+            dynamic = {"dynamic_img_size": True, **args}
+            return _cut_head(create_timm_model(name, pretrained=pretrained, **dynamic))
+        except ValueError as error:
             if "dynamic_img_size" not in str(error):
                 raise
-    return _cut_head(create_timm_model(name, pretrained=pretrained, num_classes=0))
+    return _cut_head(create_timm_model(name, pretrained=pretrained, **args))
+
+
+def check_backbone(backbone: nn.Module) -> nn.Module:
+    """A backbone that is not given by a timm name, for :func:`feature_map`; checked, and taken as it is.
+
+    Args:
+        backbone: A module with ``num_features``, the channels of its map. It is called with images
+            (B, 3, H, W) and gives a map (B, C, H, W). If it has ``forward_features``, as timm's models do,
+            that is called instead, and timm's other layouts are taken too.
+
+    Raises:
+        TypeError: If it is not a module, or has no ``num_features``.
+
+    Examples:
+        >>> check_backbone(torch.nn.Conv2d(3, 8, kernel_size=32, stride=32))
+        Traceback (most recent call last):
+        ...
+        TypeError: the backbone Conv2d has no num_features: set it to the channels of its map, ...
+    """
+    if not isinstance(backbone, nn.Module):
+        raise TypeError(f"a backbone is the name of a timm model or an nn.Module, got {backbone!r}")
+    channels = getattr(backbone, "num_features", None)
+    if not isinstance(channels, int) or channels < 1:
+        found = "has no num_features" if channels is None else f"has num_features={channels!r}"
+        raise TypeError(
+            f"the backbone {type(backbone).__name__} {found}: set it to the channels of its map, a positive "
+            "integer"
+        )
+    return backbone
 
 
 def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     """Last feature map (B, C, H, W) of a backbone: timm's ``forward_features``, after any final norm.
 
     Raises:
-        ValueError: If the backbone returns neither a map nor the tokens of a grid.
+        ValueError: If the backbone returns neither a map of its ``num_features`` nor the tokens of a grid.
     """
-    return _as_map(backbone, backbone.forward_features(images), images)  # type: ignore[operator]
+    extract = getattr(backbone, "forward_features", backbone)
+    return _as_map(backbone, extract(images), images)
 
 
 def _as_map(backbone: nn.Module, features: object, images: Tensor) -> Tensor:
     """A map (B, C, H, W) from what a backbone returns for some images."""
+    channels = backbone_channels(backbone)
     if isinstance(features, Tensor) and features.ndim == 4:
-        return to_nchw(backbone, features)
-    if isinstance(features, Tensor) and features.ndim == 3:
+        features = to_nchw(backbone, features)
+    elif isinstance(features, Tensor) and features.ndim == 3:
         patches = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
         height, width = _token_grid(patches.shape[1], images.shape[-2], images.shape[-1])
-        return patches.transpose(1, 2).reshape(patches.shape[0], -1, height, width)  # (B, N, C) -> NCHW
-    raise ValueError(
-        f"{type(backbone).__name__} returns neither a feature map nor tokens, got "
-        f"{type(features).__name__}. Choose another backbone."
-    )
+        features = patches.transpose(1, 2).reshape(patches.shape[0], -1, height, width)  # (B, N, C) -> NCHW
+    else:
+        got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise ValueError(
+            f"{type(backbone).__name__} returns neither a feature map nor tokens, got {got} for images "
+            f"{tuple(images.shape)}: it must give (B, {channels}, H, W). Choose another backbone."
+        )
+    if features.shape[1] != channels:
+        raise ValueError(
+            f"{type(backbone).__name__} gives a map {tuple(features.shape)} for images "
+            f"{tuple(images.shape)}, but its num_features is {channels}: it must give (B, {channels}, H, W)"
+        )
+    return features
 
 
 def class_token(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -76,14 +122,16 @@ def backbone_channels(backbone: nn.Module) -> int:
 
 
 def backbone_size_rule(backbone: nn.Module, stem_stride: int = 2) -> ImageSizeRule:
-    """Image sizes that a backbone of :func:`create_backbone` takes."""
-    cfg = backbone.pretrained_cfg
-    height, width = cfg["input_size"][1:]  # type: ignore[index]
-    if not cfg.get("fixed_input_size", False):  # type: ignore[operator, union-attr]
-        info = getattr(backbone, "feature_info", None)
+    """Image sizes that a backbone takes: any, if timm did not make it."""
+    cfg: Any = getattr(backbone, "pretrained_cfg", None)
+    if not cfg:
+        return ImageSizeRule()
+    if not cfg.get("fixed_input_size", False):
+        info: Any = getattr(backbone, "feature_info", None)
         return ImageSizeRule(minimum=info[-1]["reduction"] * stem_stride // 2 if info else 1)
-    embed = getattr(backbone, "patch_embed", None)
+    embed: Any = getattr(backbone, "patch_embed", None)
     if embed is None or getattr(embed, "strict_img_size", True):
+        height, width = getattr(embed, "img_size", None) or timm_input(backbone)["input_size"][1:]
         return ImageSizeRule(fixed=(int(height), int(width)))
     patch = int(embed.patch_size[0])
     padded = bool(getattr(embed, "dynamic_img_pad", False))
@@ -91,7 +139,12 @@ def backbone_size_rule(backbone: nn.Module, stem_stride: int = 2) -> ImageSizeRu
 
 
 def create_backbone_with_level(
-    name: str, reduction: int, *, stem_stride: int = 2, pretrained: bool = False
+    name: str,
+    reduction: int,
+    *,
+    stem_stride: int = 2,
+    pretrained: bool = False,
+    args: Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, int]:
     """Create a whole backbone and find the index of its map at a stride, for :func:`level_and_feature_map`.
 
@@ -100,13 +153,14 @@ def create_backbone_with_level(
         reduction: Nominal stride of the map.
         stem_stride: Stride of the first convolution, 2 or 1, as in :func:`create_pyramid`.
         pretrained: Whether to load ImageNet weights.
+        args: More arguments of the timm model, as in :func:`create_backbone`.
 
     Raises:
         ValueError: If timm has no such model, or it has no such map.
-        WeightsNotFoundError: If weights are asked for and not to be had.
+        WeightsNotFoundError: If weights are asked for and cannot be found.
     """
-    index = indices_of(name, (reduction,))[0]
-    backbone = create_backbone(name, pretrained=pretrained)
+    index = indices_of(name, (reduction,), check_timm_args(args))[0]
+    backbone = create_backbone(name, pretrained=pretrained, args=args)
     if not hasattr(backbone, "forward_intermediates"):
         raise ValueError(f"timm does not give the inner maps of {name!r} beside its last: use another one")
     if checked_stem_stride(stem_stride) == 1:
@@ -123,7 +177,7 @@ def level_and_feature_map(backbone: nn.Module, images: Tensor, index: int) -> tu
 
 
 def _cut_head(backbone: nn.Module) -> nn.Module:
-    """Without what timm keeps of a head even for no classes, and :func:`feature_map` does not need."""
+    """The backbone without what timm keeps of a head; :func:`feature_map` does not need it."""
     children = [name for name, _ in backbone.named_children()]
     cut = {"head", "fc_norm", "attn_pool", "pre_logits"}
     if "global_pool" in children:
@@ -139,7 +193,7 @@ def _cut_head(backbone: nn.Module) -> nn.Module:
 def _takes_one_size(name: str) -> bool:
     try:
         cfg = timm.get_pretrained_cfg(name)
-    except RuntimeError:  # of an unknown tag, which is an error when the model is made
+    except RuntimeError:  # an unknown tag, which is an error when the model is made
         return False
     return cfg is not None and bool(cfg.fixed_input_size)
 

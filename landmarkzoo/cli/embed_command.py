@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "embed",
         help="photos to a descriptors file",
-        description="Embed photos with ImageNet weights (no landmark weights are published yet). "
+        description="Embed photos with ImageNet weights, or with those of a saved model. "
         "A job that was killed goes on when the same command is given again.",
     )
     parser.add_argument("photos", help="a folder, with all its subfolders, or one photo")
@@ -91,8 +91,8 @@ def _model(arguments: argparse.Namespace) -> DescriptorModel:
         return create_model(arguments.model)
     if get_model_cfg(arguments.model).architecture != "GlobalDescriptor":
         raise ValueError(
-            f"no landmark weights are published for {arguments.model} yet, and its other branches have "
-            "random weights, which whitening cannot mend: use --model efficientnet_lite0_gem"
+            f"no landmark weights of {arguments.model} can be loaded by name yet, and its other branches "
+            "have random weights, which whitening cannot mend: use --model efficientnet_lite0_gem"
         )
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")

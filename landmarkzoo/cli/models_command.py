@@ -1,4 +1,4 @@
-"""``landmarkzoo models``: what is registered."""
+"""``landmarkzoo models``: the registered models, those of installed plug-ins too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("models", help="list the registered models")
     parser.add_argument("filter", nargs="?", default="*", help="wildcard, such as 'dolg*'")
     parser.add_argument(
-        "--pretrained", action="store_true", help="only models with published landmark weights"
+        "--pretrained", action="store_true", help="only models whose landmark weights can be loaded"
     )
     parser.set_defaults(run=run)
 
@@ -23,17 +23,21 @@ def run(arguments: argparse.Namespace) -> None:
     """Print a table of models.
 
     Raises:
-        ValueError: If no model fits.
+        ValueError: If the filter fits none of them.
     """
     names = list_models(arguments.filter, pretrained=arguments.pretrained)
     if not names and arguments.pretrained:
-        raise ValueError("no landmark weights are published yet; 'landmarkzoo models' lists all models")
+        raise ValueError(
+            "no landmark weights can be loaded by name yet; 'landmarkzoo models' lists all models"
+        )
     if not names:
         raise ValueError(f"no model fits {arguments.filter!r}; 'landmarkzoo models' lists all models")
     rows = []
     for name in names:
         cfg = get_model_cfg(name)
         size = f"{cfg.input_size[1]} px"
-        backbone = cfg.args.get("backbone") or f"{cfg.args['cnn']} + {cfg.args['transformer']}"
-        rows.append([name, backbone, size, str(cfg.embedding_dim), cfg.weights or "none"])
-    print_table(["model", "backbone", "image", "descriptor", "landmark weights"], rows)
+        parts = [cfg.args[part] for part in ("backbone", "cnn", "transformer") if part in cfg.args]
+        backbone = " + ".join(parts) or "its own"
+        row = [name, cfg.architecture, backbone, size, str(cfg.embedding_dim), cfg.weights or "none"]
+        rows.append(row)
+    print_table(["model", "architecture", "backbone", "image", "descriptor", "landmark weights"], rows)

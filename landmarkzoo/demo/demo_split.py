@@ -21,8 +21,8 @@ class DemoSplit:
 
     Attributes:
         photos: Pairs of a PIL image and its label.
-        targets: Label (N,), -1 for no landmark.
-        classes: Landmarks by label.
+        targets: Label (N,) of each photo, -1 for no landmark.
+        classes: Names of the landmarks by label.
         train: Rows of the photos that vote.
         index: Rows of the photos that are searched.
         query: Rows of the photos that are looked up.

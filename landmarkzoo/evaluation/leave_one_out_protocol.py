@@ -30,7 +30,8 @@ def evaluate_leave_one_out(
 
     Args:
         descriptors: Descriptors or an array (N, D).
-        labels: Label (N,) of each photo: integers, -1 for a photo without label, or names, ``None`` for it.
+        labels: Label (N,) of each photo: integers, -1 for a photo without label, or names, ``None`` for one
+            without.
         k: Depth of mAP and recall.
         data: Name of the data, for the protocol.
         resamples: Resamples of the bootstrap over queries.
@@ -47,13 +48,13 @@ def evaluate_leave_one_out(
     """
     vectors = as_vectors(descriptors, "descriptors")
     classes = as_labels(labels, len(vectors), "labels")
+    if not isinstance(descriptors, Descriptors):
+        descriptors = Descriptors([str(row) for row in range(len(vectors))], vectors)
     members = {label: np.flatnonzero(classes == label) for label in np.unique(classes) if label != -1}
     asking = np.array([len(members.get(label, ())) > 1 for label in classes], dtype=bool)
     queries = np.flatnonzero(asking)
     if len(queries) == 0:
         raise ValueError("no two photos share a label, so there is nothing to find")
-    if not isinstance(descriptors, Descriptors):
-        descriptors = Descriptors([str(row) for row in range(len(vectors))], vectors)
     ranking = search_others(descriptors, k, rows=queries)
     relevant = [members[classes[row]][members[classes[row]] != row] for row in queries]
     without, single = int((classes == -1).sum()), int((~asking & (classes != -1)).sum())

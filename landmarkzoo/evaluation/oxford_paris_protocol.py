@@ -64,7 +64,7 @@ def score_revisited(
         )
     per_query: dict[str, FloatValues] = {}
     protocols: dict[str, str] = {}
-    for setup, values in revisited_values(ranking.indices, gnd, ks=ks).items():
+    for setup, values in revisited_values(ranking, gnd, ks=ks).items():
         asked = int((~np.isnan(values["ap"])).sum())
         if asked == 0:
             continue

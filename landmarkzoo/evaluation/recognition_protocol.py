@@ -34,16 +34,19 @@ def score_recognition(
     :func:`landmarkzoo.metrics.per_image_gap`.
 
     Args:
-        labels: Predicted label (N,) of each image: integers, -1 for no prediction, or names, ``None`` for it.
+        labels: Predicted label (N,) of each image: integers, -1 for no prediction, or names, ``None`` for no
+            prediction.
         scores: Score (N,) of each prediction.
-        truth: True labels of each image, empty for an image without landmark.
+        truth: True labels of each image, integers or names as the predictions are; empty for an image
+            without landmark.
         ids: Ids (N,) of the images; predictions of equal score are sorted by them.
         data: What was recognised and how, for the protocol.
         resamples: Resamples of the bootstrap over images.
         seed: Its seed.
 
     Raises:
-        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection.
+        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection of
+            the same.
         ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
     Examples:
@@ -78,19 +81,23 @@ def evaluate_recognition(
     Args:
         queries: Descriptors or an array (Q, D).
         train: Descriptors or an array (T, D).
-        train_labels: Labels (T,): integers, -1 for no landmark, or names, ``None`` for no landmark.
-        truth: True labels of each query, empty for a photo without landmark.
+        train_labels: Labels (T,) of the train photos: integers, -1 for no landmark, or names, ``None`` for no
+            landmark.
+        truth: True labels of each query, integers or names as the train labels are; empty for a photo
+            without landmark.
         neighbors: How many train photos vote.
         data: Name of the data, for the protocol.
         resamples: Resamples of the bootstrap over queries.
         seed: Its seed.
 
     Raises:
-        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection.
+        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection of
+            the same.
         ValueError: If shapes do not fit, the train set is empty, or no query has a landmark.
 
     Examples:
-        >>> result = lz.evaluation.evaluate_recognition(np.eye(2), np.eye(2), [7, 9], [[7], [9]])
+        >>> labels = ["Big Ben", "Old Town"]
+        >>> result = lz.evaluation.evaluate_recognition(np.eye(2), np.eye(2), labels, [["Big Ben"], []])
         >>> result["GAP"]
         1.0
     """

@@ -51,9 +51,9 @@ def score_retrieval(
             f"the ranking has {width} results a query, k={depth} needs more: search with k={depth}"
         )
     per_query = {
-        f"mAP@{depth}": average_precisions(ranking.indices, relevant, k=depth),
-        f"recall@{depth}": recall_at_k(ranking.indices, relevant, depth),
-        "hit rate@1": hit_rate_at_k(ranking.indices, relevant, 1),
+        f"mAP@{depth}": average_precisions(ranking, relevant, k=depth),
+        f"recall@{depth}": recall_at_k(ranking, relevant, depth),
+        "hit rate@1": hit_rate_at_k(ranking, relevant, 1),
     }
     empty = int(np.isnan(per_query["hit rate@1"]).sum())
     if empty == len(ranking):

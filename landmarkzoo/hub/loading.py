@@ -10,7 +10,7 @@ from torch import distributed as dist
 
 from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HUB, HubOptions
-from landmarkzoo.losses import SubCenterArcFaceDynamic, read_head
+from landmarkzoo.losses import Head, read_head
 from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
 
 LOCAL = "local-dir:"
@@ -73,12 +73,13 @@ def load_head(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-) -> tuple[SubCenterArcFaceDynamic, list[str] | None]:
+) -> tuple[Head, list[str] | None]:
     """Load a head and the names of its classes, as ``save_pretrained`` or ``push_to_hub`` wrote them.
 
     Args:
         name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
-        process_group: Spread the classes over these processes; each reads its part of the file only.
+        process_group: Split the classes over these processes, if the head can be; each reads its part of
+            the file only.
         device: Where the head goes.
         revision: As in :func:`create_model`, like all that follow.
         token: Access token for the Hub.

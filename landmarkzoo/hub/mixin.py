@@ -14,7 +14,7 @@ from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HUB, Target
 from landmarkzoo.hub.model_cards import CARD_FILE, model_card
 from landmarkzoo.hub.model_files import write_cfg, write_model
-from landmarkzoo.losses import SubCenterArcFaceDynamic, save_head
+from landmarkzoo.losses import Head, save_head
 from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
 from landmarkzoo.metrics import Score
 
@@ -39,7 +39,7 @@ class HubMixin(nn.Module):
     def save_pretrained(
         self,
         folder: str | Path,
-        head: SubCenterArcFaceDynamic | None = None,
+        head: Head | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
         """Write ``config.json`` and ``model.safetensors``, and for a head ``head.safetensors``.
@@ -57,6 +57,7 @@ class HubMixin(nn.Module):
             TypeError: If ``head`` is not a registered head.
             ValueError: If head, names and model do not fit each other.
         """
+        self.check_saveable()
         folder = Path(folder)
         if head is None:
             if class_names is not None:
@@ -66,19 +67,22 @@ class HubMixin(nn.Module):
             for stale in (HEAD_FILE, CLASSES_FILE):
                 (folder / stale).unlink(missing_ok=True)
             return
-        if isinstance(head, SubCenterArcFaceDynamic) and head.embedding_dim != self.cfg.embedding_dim:
+        if isinstance(head, Head) and head.embedding_dim != self.cfg.embedding_dim:
             raise ValueError(
                 f"the model gives vectors of size {self.cfg.embedding_dim}, the head takes "
                 f"{head.embedding_dim}"
             )
         save_head(head, folder, class_names)
-        if head.ranks.rank == 0:
+        if head.writes_files:
             write_model(self, self.cfg, folder)
+
+    def check_saveable(self) -> None:
+        """Raise if a saved copy would not come back as this model; :meth:`save_pretrained` asks first."""
 
     def push_to_hub(
         self,
         repo_id: str,
-        head: SubCenterArcFaceDynamic | None = None,
+        head: Head | None = None,
         class_names: Sequence[str] | None = None,
         *,
         private: bool | None = None,
@@ -128,7 +132,7 @@ class HubMixin(nn.Module):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             self.save_pretrained(folder, head, class_names)
-            if head is not None and head.ranks.rank > 0:
+            if head is not None and not head.writes_files:
                 return ""
             write_cfg(cfg, folder)
             if card:

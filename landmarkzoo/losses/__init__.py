@@ -1,14 +1,21 @@
-"""Losses: they stand beside the layers and know no model."""
+"""Losses over landmarks: heads with centers of classes. They know no model.
+
+``base_head.py`` says what all heads have in common, ``head_files.py`` saves and loads them, ``cosface.py``
+is the smallest one, ``arcface/`` that of the paper.
+"""
 
 from landmarkzoo.losses.arcface.head import SubCenterArcFaceDynamic
 from landmarkzoo.losses.arcface.label_noise import CenterUsage, Outliers
 from landmarkzoo.losses.arcface.margins import add_angular_margin, dynamic_margins
 from landmarkzoo.losses.arcface.memory import MemoryEstimate, memory_estimate
-from landmarkzoo.losses.arcface.prediction import Predictions
+from landmarkzoo.losses.base_head import Head, Predictions, register_head
+from landmarkzoo.losses.cosface import CosFace
 from landmarkzoo.losses.head_files import read_head, save_head
 
 __all__ = [
     "CenterUsage",
+    "CosFace",
+    "Head",
     "MemoryEstimate",
     "Outliers",
     "Predictions",
@@ -17,5 +24,6 @@ __all__ = [
     "dynamic_margins",
     "memory_estimate",
     "read_head",
+    "register_head",
     "save_head",
 ]

@@ -1,6 +1,7 @@
 """A head on disk: ``head.safetensors`` with its centers and arguments, ``classes.json`` with the class names.
 
-Heads whose classes are spread over processes are written as one file, and read by any number of processes.
+``base_head.py`` says what the first one holds. Heads whose classes are split over processes are written as
+one file, and read by any number of processes.
 """
 
 from __future__ import annotations
@@ -17,39 +18,26 @@ from torch import Tensor
 from torch import distributed as dist
 
 from landmarkzoo._utils.atomic_writing import atomic_write
-from landmarkzoo.losses.arcface.head import SubCenterArcFaceDynamic
-from landmarkzoo.losses.arcface.parallel import DistributedBatch
+from landmarkzoo.losses.base_head import Head, registered_head
 
 HEAD_FILE = "head.safetensors"
 CLASSES_FILE = "classes.json"
 _FORMAT = "landmarkzoo.head.v1"
-_ARGUMENTS = (
-    "embedding_dim",
-    "num_classes",
-    "sub_centers",
-    "scale",
-    "label_smoothing",
-    "reduction",
-    "products",
-    "sample_rate",
-)
 
 
-def save_head(
-    head: SubCenterArcFaceDynamic, folder: str | Path, class_names: Sequence[str] | None = None
-) -> None:
+def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None = None) -> None:
     """Write a head, and the names of its classes, into a folder; each file whole or not at all.
 
     With a process group all processes must call it; the first one writes.
 
     Args:
-        head: The head.
-        folder: Where to; made if it is not there.
+        head: A head of landmarkzoo, or one of your own that :func:`register_head` knows.
+        folder: Where to; created if it does not exist.
         class_names: Name of each class, in order.
 
     Raises:
-        OSError: If the folder cannot be made or written.
-        TypeError: If the head is none.
+        OSError: If the folder cannot be created or written.
+        TypeError: If ``head`` is not a registered head.
         ValueError: If there are not as many names as classes.
 
     Examples:
@@ -60,40 +48,55 @@ def save_head(
         >>> head.weight.shape, names
         (torch.Size([6, 8]), ['Taj Mahal', 'Charminar'])
     """
-    if not isinstance(head, SubCenterArcFaceDynamic):
-        raise TypeError(
-            f"head must be a SubCenterArcFaceDynamic, got {type(head).__name__}; of a head that is compiled "
-            "or wrapped give the head itself"
-        )
+    check_head(head)
     folder, names = Path(folder), None
     error: Exception | None = None
     try:
         names = None if class_names is None else _checked_names(class_names, head.num_classes)
-        if head.ranks.rank == 0:
+        if head.writes_files:
             folder.mkdir(parents=True, exist_ok=True)
     except (OSError, TypeError, ValueError) as problem:
         error = problem
-    DistributedBatch.exchange(head.ranks, 1, head.weight.device, error)  # all go on, or none
-    weight = gather_weight(head)
+    head.raise_together(error)
+    weight = head.whole_weight()
     try:
         if weight is not None:
             _write(head, weight, folder, names)
-    except OSError as problem:
+    except (OSError, TypeError) as problem:
         error = problem
-    DistributedBatch.exchange(
-        head.ranks, 1, head.weight.device, error
-    )  # nobody returns before the files are there
+    head.raise_together(error)  # so nobody returns before the files are there
 
 
-def _write(head: SubCenterArcFaceDynamic, weight: Tensor, folder: Path, names: list[str] | None) -> None:
+def check_head(head: Head) -> None:
+    """Check that a head can be saved.
+
+    Raises:
+        TypeError: If it is not a head, or its class is not registered.
+    """
+    if not isinstance(head, Head):
+        raise TypeError(
+            f"head must be a lz.losses.Head, such as SubCenterArcFaceDynamic, got {type(head).__name__}; "
+            "of a head that is compiled or wrapped, give the head itself"
+        )
+    name = type(head).__name__
+    try:
+        registered = registered_head(name)
+    except ValueError:
+        registered = Head
+    if registered is not type(head):
+        raise TypeError(
+            f"{name} is not registered, so load_head would not find it: write @lz.losses.register_head above "
+            "the class"
+        )
+
+
+def _write(head: Head, weight: Tensor, folder: Path, names: list[str] | None) -> None:
     tensors = {"weight": weight}
-    for name in ("margins", "class_weights"):
-        if getattr(head, name) is not None:
-            tensors[name] = getattr(head, name).detach().cpu().contiguous()
-    arguments = {name: getattr(head, name) for name in _ARGUMENTS}
+    tensors |= {name: tensor.cpu().contiguous() for name, tensor in head.per_class().items()}
+    metadata = {"format": _FORMAT, "class": type(head).__name__, "arguments": json.dumps(head.arguments())}
     (folder / CLASSES_FILE).unlink(missing_ok=True)  # never the names of another head beside this one
     with atomic_write(folder / HEAD_FILE) as temporary:
-        save_file(tensors, str(temporary), {"format": _FORMAT, "arguments": json.dumps(arguments)})
+        save_file(tensors, str(temporary), metadata)
     if names is not None:
         with atomic_write(folder / CLASSES_FILE) as temporary:
             temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")
@@ -111,43 +114,18 @@ def _checked_names(class_names: Sequence[str], num_classes: int) -> list[str]:
     return [str(name) for name in class_names]
 
 
-@torch.no_grad()
-def gather_weight(head: SubCenterArcFaceDynamic) -> Tensor | None:
-    """The centers of all classes (C * K, D) on the CPU of the first process; ``None`` on the others."""
-    ours = head.weight.detach().contiguous()
-    group = head.ranks.group
-    if group is None:
-        return ours.cpu()
-    if head.ranks.rank > 0:
-        dist.send(ours, dist.get_global_rank(group, 0), group)
-        return None
-    whole = torch.empty(head.num_classes * head.sub_centers, head.embedding_dim, dtype=ours.dtype)
-    whole[: len(ours)] = ours.cpu()
-    start = len(ours)
-    for rank in range(1, head.ranks.count):  # one after the other: never two shards beside the whole
-        part = torch.empty(
-            len(head.ranks.shard_of(rank, head.num_classes)) * head.sub_centers,
-            head.embedding_dim,
-            dtype=ours.dtype,
-            device=ours.device,
-        )
-        dist.recv(part, dist.get_global_rank(group, rank), group)
-        whole[start : start + len(part)] = part.cpu()
-        start += len(part)
-    return whole
-
-
 def read_head(
     folder: str | Path,
     *,
     process_group: dist.ProcessGroup | None = None,
     device: torch.device | str | None = None,
-) -> tuple[SubCenterArcFaceDynamic, list[str] | None]:
+) -> tuple[Head, list[str] | None]:
     """Read a head and the names of its classes from a folder.
 
     Args:
         folder: Where :func:`save_head` or ``save_pretrained`` wrote them.
-        process_group: Spread the classes over these processes; each reads its part of the file only.
+        process_group: Split the classes over these processes, if the head can be; each reads its part of
+            the file only.
         device: Where the head goes.
 
     Returns:
@@ -155,7 +133,7 @@ def read_head(
 
     Raises:
         FileNotFoundError: If the folder holds no head.
-        ValueError: If a file is not as it should be.
+        ValueError: If a file is damaged, or its head is of a class that is not registered.
     """
     folder = Path(folder)
     path = folder / HEAD_FILE
@@ -166,32 +144,21 @@ def read_head(
         with safe_open(str(path), framework="pt") as file:
             head = _read(file, path, process_group, device)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
     return head, _class_names(folder / CLASSES_FILE, head.num_classes)
 
 
-def _read(
-    file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.device | str | None
-) -> SubCenterArcFaceDynamic:
-    metadata = file.metadata() or {}
-    if metadata.get("format") != _FORMAT:
-        raise ValueError(
-            f"{path} is no head of this version of landmarkzoo: its format is {metadata.get('format')!r}, "
-            f"{_FORMAT!r} is needed; if a newer one wrote it, upgrade"
-        )
-    try:
-        arguments = json.loads(metadata["arguments"])
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: the arguments of the head are missing") from error
-    for name in ("margins", "class_weights"):
-        if name in file.keys():  # noqa: SIM118 - a safetensors file is no dictionary
-            arguments[name] = file.get_tensor(name)
+def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.device | str | None) -> Head:
+    head_class, arguments = _class_and_arguments(file.metadata() or {}, path)
+    arguments |= {name: file.get_tensor(name) for name in file.keys() if name != "weight"}  # noqa: SIM118
     weight = file.get_slice("weight")
     dtype = file.get_slice("weight")[:0].dtype
     try:
-        head = SubCenterArcFaceDynamic(**arguments, process_group=group, device="meta", dtype=dtype)
-    except (TypeError, ValueError, RuntimeError) as error:
+        head = head_class.build(arguments, process_group=group, device="meta", dtype=dtype)
+    except TypeError as error:
         raise ValueError(f"{path} is damaged or of a newer landmarkzoo: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"cannot build the head of {path}: {error}") from error
     right = [head.num_classes * head.sub_centers, head.embedding_dim]
     if list(weight.get_shape()) != right:
         raise ValueError(f"{path} is damaged: its weight has shape {weight.get_shape()}, not {right}")
@@ -200,6 +167,23 @@ def _read(
     with torch.no_grad():
         head.weight.copy_(weight[shard.start * k : shard.stop * k])
     return head
+
+
+def _class_and_arguments(metadata: Mapping[str, str], path: Path) -> tuple[type[Head], dict[str, Any]]:
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} was not written by this version of landmarkzoo: its format is "
+            f"{metadata.get('format')!r}, not {_FORMAT!r}; if a newer one wrote it, upgrade"
+        )
+    try:
+        name, arguments = metadata["class"], json.loads(metadata["arguments"])
+        arguments = dict(arguments)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: class or arguments of the head are missing") from error
+    try:
+        return registered_head(name), arguments
+    except ValueError as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
 
 
 def _class_names(path: Path, num_classes: int) -> list[str] | None:

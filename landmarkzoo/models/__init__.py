@@ -1,7 +1,7 @@
 """Architectures, each like the figure of its paper; the zoo by name; and what is done to models."""
 
 from landmarkzoo.backbones.imagenet_weights import WeightsNotFoundError
-from landmarkzoo.models.descriptor_model import DescriptorModel
+from landmarkzoo.models.descriptor_model import DescriptorModel, register_architecture
 from landmarkzoo.models.dolg import DOLG
 from landmarkzoo.models.factory import create_model
 from landmarkzoo.models.foreign_checkpoints import ConversionReport, convert_checkpoint, convert_state_dict
@@ -10,7 +10,7 @@ from landmarkzoo.models.global_descriptor import GlobalDescriptor
 from landmarkzoo.models.hybrid_swin import HybridSwin
 from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.optimizer_groups import parameter_groups
-from landmarkzoo.models.registry import get_model_cfg, is_model, list_models
+from landmarkzoo.models.registry import get_model_cfg, is_model, list_models, register_model
 from landmarkzoo.models.weight_transfer import TransferReport, transfer_weights
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "is_model",
     "list_models",
     "parameter_groups",
+    "register_architecture",
+    "register_model",
     "transfer_weights",
     "unfreeze",
 ]

@@ -1,48 +1,78 @@
-"""What all models share: photos in, one descriptor each out."""
+"""What all models share: photos in, one descriptor each out; and which classes of models there are."""
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import timm
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from landmarkzoo.backbones.image_sizes import ImageSizeRule
+from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
 from landmarkzoo.backbones.layer_order import set_part_checkpointing
 from landmarkzoo.hub.mixin import HubMixin
 from landmarkzoo.layers import Neck
-from landmarkzoo.models.model_cfg import IMAGENET_MEAN, IMAGENET_STD, ModelCfg
+from landmarkzoo.models.model_cfg import ModelCfg
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+Architecture = TypeVar("Architecture", bound="type[DescriptorModel]")
+
+# Every class of models that config.json may name, by the name of the class.
+ARCHITECTURES: dict[str, type[DescriptorModel]] = {}
 
 
 class DescriptorModel(HubMixin, ABC):
     """Base of the architectures: maps -> pooled features -> neck -> descriptor.
 
-    A subclass defines :meth:`forward_features` and :meth:`forward_pooled` and sets the attributes.
+    A subclass defines :meth:`forward_features` and :meth:`forward_pooled` and sets ``cfg`` and ``neck``.
+    :func:`landmarkzoo.register_architecture` lets its models be saved and loaded.
 
     Attributes:
-        cfg: The model as data.
+        cfg: The model as data. Its ``args`` are the arguments of the class, all but ``pretrained_backbone``:
+            a saved model is built again by ``Class(**cfg.args)``.
         neck: From pooled features to descriptor.
-        size_rule: Image sizes that the model takes.
-        timm_parts: Names of the parts that are timm's, from the output to the input; the arguments that name
-            their timm models are called the same.
+        size_rule: Image sizes that the model takes; any size by default.
+        timm_parts: Names of the pretrained parts, such as ``"backbone"``, from the output to the input; where
+            they are made from names of timm models, the arguments for these have the same names.
+            :func:`landmarkzoo.parameter_groups` gives their layers smaller steps.
         frozen_modules: Names of the modules that ``freeze`` keeps in eval mode.
     """
 
-    timm_parts: ClassVar[tuple[str, ...]] = ("backbone",)
+    timm_parts: ClassVar[tuple[str, ...]] = ()
     cfg: ModelCfg
     neck: Neck
-    size_rule: ImageSizeRule
+    size_rule: ImageSizeRule = ImageSizeRule()
     frozen_modules: frozenset[str] = frozenset()
 
     @property
     def embedding_dim(self) -> int:
         """Size of the descriptor."""
         return self.neck.out_features
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is: the device of its first floating point parameter.
+
+        Examples:
+            >>> lz.create_model("efficientnet_lite0_gem").device
+            device(type='cpu')
+        """
+        return _first_floating_point(self).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of its first floating point parameter; images of this type go in.
+
+        Examples:
+            >>> lz.create_model("efficientnet_lite0_gem", dtype=torch.bfloat16).dtype
+            torch.bfloat16
+        """
+        return _first_floating_point(self).dtype
 
     @abstractmethod
     def forward_features(self, images: Tensor) -> Any:
@@ -56,14 +86,14 @@ class DescriptorModel(HubMixin, ABC):
         """Descriptors, not normalised: (B, 3, H, W) -> (B, embedding_dim).
 
         Raises:
-            TypeError: If the images are not floating point.
+            TypeError: If the images are not a floating point tensor.
             ValueError: If their shape or size does not fit.
         """
         descriptors: Tensor = self.neck(self.forward_pooled(images))
         return descriptors
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, but for what is frozen: its batch-norm statistics must not move."""
+        """Set training mode, except for frozen modules: their batch-norm statistics must not move."""
         super().train(mode)
         for name, module in self.named_modules():
             if name in self.frozen_modules:
@@ -71,19 +101,24 @@ class DescriptorModel(HubMixin, ABC):
         return self
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Compute the blocks of the timm parts again in the backward pass, instead of keeping what they gave.
+        """Compute the blocks of the backbone again in the backward pass, instead of keeping activations.
 
-        Less memory for more time; gradients stay the same. Batch norms inside these blocks see each batch
-        twice, so their running statistics follow it a little faster.
+        This takes less memory and more time; gradients stay the same. Batch norms inside these blocks see
+        each batch twice, so their running statistics follow it a little faster.
 
         Raises:
-            ValueError: If the timm model of a part cannot.
+            ValueError: If a backbone cannot.
         """
         for part in self.timm_parts:
             set_part_checkpointing(getattr(self, part), enable)
 
     def check_images(self, images: Tensor) -> None:
         """Raise with the fix in the message if ``images`` are not a batch that the model takes."""
+        if not isinstance(images, Tensor):
+            raise TypeError(
+                f"a model takes a tensor (B, 3, H, W) of normalised images, got {type(images).__name__}: "
+                "lz.embed(model, photos) takes photos of all kinds; lz.create_transform(model) makes tensors"
+            )
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(
                 f"a model takes a batch of RGB images (B, 3, H, W), got {tuple(images.shape)}; "
@@ -96,22 +131,153 @@ class DescriptorModel(HubMixin, ABC):
             )
         self.size_rule.check(images)
 
+    def check_saveable(self) -> None:
+        """Raise if a saved copy would not come back as this model.
+
+        Raises:
+            TypeError: If the class is not registered, or the model was given a module, which has no name.
+            ValueError: If ``cfg`` does not hold the arguments of the class.
+        """
+        kind = type(self)
+        registered = ARCHITECTURES.get(kind.__name__)
+        if registered is None or not _same_class(registered, kind):
+            raise TypeError(
+                f"{kind.__name__} is not a registered architecture, so a saved {kind.__name__} could not be "
+                f"loaded: call lz.register_architecture({kind.__name__}) after the definition of the class"
+            )
+        if self.cfg.architecture != kind.__name__:
+            raise ValueError(
+                f"cfg.architecture is {self.cfg.architecture!r}, but the model is a {kind.__name__}"
+            )
+        modules = {name: value for name, value in self.cfg.args.items() if isinstance(value, nn.Module)}
+        if modules:
+            given = " and ".join(f"{name}={type(value).__name__}(...)" for name, value in modules.items())
+            raise TypeError(
+                f"this {kind.__name__} was given a module, {given}, which cannot be built again from a file. "
+                f"To save it, write a subclass of {kind.__name__} that makes its modules from numbers and "
+                "names, and register it by lz.register_architecture"
+            )
+        _check_args(kind, self.cfg.args)
+
+
+def register_architecture(architecture: Architecture) -> Architecture:
+    """Let models of a class be saved and loaded as themselves; usable as a decorator.
+
+    Who loads such a model imports the module that registers it first, or has a package installed that does so
+    by an entry point of the group ``landmarkzoo.models``.
+
+    Args:
+        architecture: A subclass of :class:`landmarkzoo.models.DescriptorModel`. Its arguments are numbers,
+            strings and tuples or dictionaries of these, and stand in ``cfg.args``, but for
+            ``pretrained_backbone``, which it may take. A class that is defined again, as in a notebook,
+            takes the place of the one before.
+
+    Returns:
+        The class.
+
+    Raises:
+        TypeError: If it is not such a class, or abstract methods are left.
+        ValueError: If another class has that name.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> @lz.register_architecture
+        ... class TinyGeM(lz.GlobalDescriptor):
+        ...     def __init__(self, embedding_dim=64, *, pretrained_backbone=False):
+        ...         super().__init__(
+        ...             "test_efficientnet",
+        ...             embedding_dim=embedding_dim,
+        ...             pretrained_backbone=pretrained_backbone,
+        ...         )
+        ...         self.cfg = replace(self.cfg, args={"embedding_dim": embedding_dim})
+        >>> lz.register_model("tiny_gem", lz.ModelCfg("TinyGeM", {"embedding_dim": 32}, embedding_dim=32))
+        >>> lz.create_model("tiny_gem").embedding_dim
+        32
+    """
+    if not isinstance(architecture, type) or not issubclass(architecture, DescriptorModel):
+        raise TypeError(
+            "register_architecture takes a class, a subclass of lz.models.DescriptorModel or of one of the "
+            f"architectures, such as lz.GlobalDescriptor, got {architecture!r}"
+        )
+    if inspect.isabstract(architecture):
+        missing = ", ".join(sorted(architecture.__abstractmethods__))
+        raise TypeError(f"{architecture.__name__} must define {missing} before it is registered")
+    other = ARCHITECTURES.get(architecture.__name__)
+    if other is not None and not _same_class(other, architecture):
+        raise ValueError(
+            f"there is an architecture {architecture.__name__!r} already, {other.__module__}."
+            f"{other.__qualname__}: give the class another name"
+        )
+    ARCHITECTURES[architecture.__name__] = architecture
+    return architecture
+
+
+def arguments_of(architecture: type[DescriptorModel]) -> list[str]:
+    """Names of the arguments that a class takes, with those that its ``**kwargs`` pass on to its parents.
+
+    Examples:
+        >>> arguments_of(lz.GlobalDescriptor)[:3]
+        ['backbone', 'pool', 'pool_trainable']
+    """
+    names: dict[str, None] = {}
+    for kind in architecture.__mro__:
+        if "__init__" in vars(kind):
+            own, passes_on = _own_arguments(kind)
+            names |= dict.fromkeys(own)
+            if not passes_on:
+                break
+    return list(names)
+
 
 def default_cfg(
-    architecture: str,
+    model: DescriptorModel,
     args: Mapping[str, Any],
-    embedding_dim: int,
     *,
-    backbone: str,
-    image_size: tuple[int, int] | None = None,
+    backbone: str | nn.Module,
+    image_size: int | tuple[int, int] | None = None,
 ) -> ModelCfg:
-    """Cfg of a model that was built without the registry: its input is that of a timm backbone."""
-    cfg = timm.get_pretrained_cfg(backbone)
-    return ModelCfg(
-        architecture=architecture,
-        args=args,
-        input_size=(3, *image_size) if image_size else cfg.input_size if cfg else (3, 224, 224),
-        mean=cfg.mean if cfg else IMAGENET_MEAN,  # type: ignore[arg-type]
-        std=cfg.std if cfg else IMAGENET_STD,  # type: ignore[arg-type]
-        embedding_dim=embedding_dim,
+    """Cfg of a model that was built without the registry: its images are those of its backbone.
+
+    Args:
+        model: The model, with its neck.
+        args: Arguments of its class.
+        backbone: Name of the timm model that the images go into, or a module.
+        image_size: Side in pixels, or (height, width); that of the backbone if ``None``.
+    """
+    fields = timm_input(backbone, {"img_size": image_size})
+    return ModelCfg(type(model).__name__, args, embedding_dim=model.embedding_dim, **fields)
+
+
+def _check_args(kind: type[DescriptorModel], args: Mapping[str, Any]) -> None:
+    """Raise if a model of this class cannot be built again from ``args``."""
+    own, _ = _own_arguments(next(parent for parent in kind.__mro__ if "__init__" in vars(parent)))
+    missing = [name for name in own if name not in args and name != "pretrained_backbone"]
+    known = arguments_of(kind)
+    unknown = [name for name in args if name not in known]
+    if not missing and not unknown:
+        return
+    problems = [f"lacks {', '.join(missing)}, which {kind.__name__} takes"] if missing else []
+    problems += [f"has {', '.join(unknown)}, which {kind.__name__} does not take"] if unknown else []
+    wanted = ", ".join(f"{name!r}: {name}" for name in own if name != "pretrained_backbone")
+    raise ValueError(
+        f"cfg.args {' and '.join(problems)}: a saved {kind.__name__} would not come back the same. At the "
+        f"end of {kind.__name__}.__init__ write self.cfg = dataclasses.replace(self.cfg, args={{{wanted}}}), "
+        "with **self.cfg.args in front if **kwargs go to the parent"
     )
+
+
+def _own_arguments(kind: type) -> tuple[list[str], bool]:
+    """Arguments that the ``__init__`` of a class names, and whether it has ``**kwargs`` for its parents."""
+    parameters = list(inspect.signature(vars(kind)["__init__"]).parameters.values())[1:]  # without self
+    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _same_class(one: type, other: type) -> bool:
+    """Whether two classes are one, or one that was defined again, as when a notebook's cell runs again."""
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+def _first_floating_point(model: nn.Module) -> Tensor:
+    tensors = chain(model.parameters(), model.buffers())
+    return next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))

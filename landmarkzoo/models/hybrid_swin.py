@@ -1,14 +1,15 @@
-"""Hybrid-Swin-Transformer: the first blocks of an EfficientNet feed a Swin (Henkel 2021, section 2.2.2)."""
+"""Hybrid-Swin-Transformer: the first blocks of an EfficientNet feed a Swin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from landmarkzoo.backbones.imagenet_weights import check_timm_args
 from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyramid_maps, pyramid_size_rule
 from landmarkzoo.backbones.swin import (
     create_swin,
@@ -20,17 +21,21 @@ from landmarkzoo.backbones.swin import (
 )
 from landmarkzoo.layers import Neck
 from landmarkzoo.layers.precision import without_autocast
-from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg
+from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg, register_architecture
 
 Aggregation = Literal["token", "avg"]
 
 
+@register_architecture
 class HybridSwin(DescriptorModel):
     """The first blocks of a convolutional network in place of a Swin's patch embedding.
 
+    Of [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.2.2, on the
+    [Swin of Liu et al. 2021](https://arxiv.org/abs/2103.14030).
+
     The map of the network is projected to the width of the Swin, gets a position embedding, and is extended
     by a virtual token that sees the whole map in every block and becomes the descriptor. The grid of the map
-    must be that which the Swin was pretrained on: 56 for the 224 px models, 96 for those of 384 px.
+    must be the one that the Swin was pretrained on: 56 for the 224 px models, 96 for those of 384 px.
 
     Args:
         cnn: Name of a timm model, such as an EfficientNet.
@@ -42,11 +47,15 @@ class HybridSwin(DescriptorModel):
             the authors' code and its weights.
         embedding_dim: Size of the descriptor.
         normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
+        cnn_args: More arguments of the timm model of the ``cnn``, such as ``{"drop_path_rate": 0.1}``.
+        transformer_args: More arguments of the timm model of the ``transformer``.
         pretrained_backbone: Load ImageNet weights into both timm parts.
 
     Raises:
-        ValueError: If the grid does not fit, with the image sizes that do; or an argument is out of range.
-        WeightsNotFoundError: If ImageNet weights are asked for and not to be had.
+        TypeError: If ``cnn`` or ``transformer`` is not a name.
+        ValueError: If the grid does not fit, with the image sizes that do; or an argument is unknown or out
+            of range.
+        WeightsNotFoundError: If ImageNet weights are asked for and cannot be found.
 
     Shape:
         (B, 3, H, W) -> (B, embedding_dim), with H and W that give the grid.
@@ -72,6 +81,8 @@ class HybridSwin(DescriptorModel):
         aggregation: Aggregation = "token",
         embedding_dim: int = 512,
         normalize_pooled: bool = False,
+        cnn_args: Mapping[str, Any] | None = None,
+        transformer_args: Mapping[str, Any] | None = None,
         pretrained_backbone: bool = False,
     ) -> None:
         super().__init__()
@@ -84,12 +95,16 @@ class HybridSwin(DescriptorModel):
         both = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
         height, width = (int(side) for side in both)  # of numpy too
         self.aggregation: Aggregation = aggregation
-        self.transformer = create_swin(transformer, pretrained=pretrained_backbone)
+        cnn_args = check_timm_args(cnn_args, "cnn_args")
+        transformer_args = check_timm_args(transformer_args, "transformer_args")
+        self.transformer = create_swin(transformer, pretrained=pretrained_backbone, args=transformer_args)
         self.grid = swin_grid(self.transformer)
         self.size_rule = grid_size_rule(self.grid, cnn_level * stem_stride // 2)
         self.size_rule.check_size(height, width)
-        self.cnn = create_pyramid(cnn, (cnn_level,), stem_stride=stem_stride, pretrained=pretrained_backbone)
-        pyramid_size_rule(self.cnn, cnn, stem_stride).check_size(height, width)
+        self.cnn = create_pyramid(
+            cnn, (cnn_level,), stem_stride=stem_stride, pretrained=pretrained_backbone, args=cnn_args
+        )
+        pyramid_size_rule(self.cnn, cnn, stem_stride, cnn_args).check_size(height, width)
         channels = int(self.transformer.embed_dim)
         self.project = nn.Conv2d(pyramid_channels(self.cnn)[0], channels, kernel_size=1)
         if aggregation == "token":
@@ -108,12 +123,14 @@ class HybridSwin(DescriptorModel):
             "aggregation": aggregation,
             "embedding_dim": embedding_dim,
             "normalize_pooled": normalize_pooled,
+            "cnn_args": cnn_args,
+            "transformer_args": transformer_args,
         }
         self.grad_checkpointing = False
-        self.cfg = default_cfg("HybridSwin", args, embedding_dim, backbone=cnn, image_size=(height, width))
+        self.cfg = default_cfg(self, args, backbone=cnn, image_size=(height, width))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Compute the blocks of both timm parts again in the backward pass; see the other models."""
+        """Compute the blocks of both timm parts again in the backward pass, as in the other models."""
         super().set_grad_checkpointing(enable)
         self.grad_checkpointing = enable  # its Swin blocks are called here, not by timm
 
@@ -134,12 +151,12 @@ class HybridSwin(DescriptorModel):
         return pooled
 
     def _last_block_input(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Sequence (B, h * w [+ 1], C) and grid before the last block, of which not all is always needed."""
+        """Sequence (B, h * w [+ 1], C) and grid before the last block."""
         self.check_images(images)
         (features,) = pyramid_maps(self.cnn, images)  # (B, C, H, W), of the grid
-        if tuple(features.shape[2:]) != tuple(self.grid):  # strided layers round up, mostly
+        if tuple(features.shape[2:]) != tuple(self.grid):  # most strided layers round up
             raise ValueError(
-                f"the map of {self.cfg.args['cnn']!r} has {tuple(features.shape[2:])} positions, the Swin "
+                f"the map of the cnn has {tuple(features.shape[2:])} positions, the Swin "
                 f"takes {self.grid}: use an image_size that gives them, or another cnn"
             )
         # Nothing bounds this map, and Swin's patch norm is gone: float16 could overflow here and in the sums.

@@ -13,7 +13,7 @@ from landmarkzoo.metrics import Score
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# What a model is built and fed by: defaults in their place would be silently wrong.
+# What a model is built from and fed with: defaults in their place would be silently wrong.
 _NEEDED = {"architecture", "args", "embedding_dim", "input_size", "mean", "std", "interpolation", "resize"}
 
 
@@ -33,11 +33,11 @@ class FrozenDict(dict[str, Any]):
 
 @dataclass(frozen=True)
 class ModelCfg:
-    """A model as data. ``None`` means unknown or not there.
+    """A model as data. ``None`` means unknown or absent.
 
     Attributes:
-        architecture: Class name, such as ``"DOLG"``.
-        args: Arguments of that class (read-only).
+        architecture: Name of the class, such as ``"DOLG"``.
+        args: Arguments of that class (read-only), all but ``pretrained_backbone``.
         name: Name in the registry; ``None`` for a model built by hand.
         input_size: Channels, height and width in pixels that the model is meant for.
         mean: Mean of each channel, subtracted after scaling to [0, 1].
@@ -46,7 +46,7 @@ class ModelCfg:
         resize: ``"squash"``: both sides to the input size, the aspect ratio is not kept.
         embedding_dim: Size of the descriptor.
         weights: Hub repository of the landmark weights, ``"org/repo"`` or ``"org/repo@revision"``; ``None``
-            where none are published.
+            if there are none.
         training_data: What these weights were trained on.
         license: Licence of these weights.
         scores: Results, each with its protocol.
@@ -79,8 +79,7 @@ class ModelCfg:
     def __post_init__(self) -> None:
         if not isinstance(self.args, Mapping):
             raise ValueError(f"args must be a dictionary of arguments, got {self.args!r}")
-        args = {name: _plain(value) for name, value in self.args.items()}
-        object.__setattr__(self, "args", FrozenDict(args))
+        object.__setattr__(self, "args", _plain(self.args))
         object.__setattr__(self, "embedding_dim", _plain(self.embedding_dim))
         for name in ("input_size", "mean", "std"):
             values = tuple(_plain(value) for value in getattr(self, name))
@@ -90,14 +89,14 @@ class ModelCfg:
         if min(self.input_size) < 1 or min(self.std) <= 0:
             raise ValueError(f"input_size and std must be positive, got {self.input_size} and {self.std}")
         if self.resize != "squash":
-            raise ValueError(f"resize must be 'squash', the only way there is, got {self.resize!r}")
+            raise ValueError(f"resize must be 'squash', got {self.resize!r}")
 
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> ModelCfg:
         """A cfg from the values of its fields, as a file holds them.
 
         Raises:
-            ValueError: If one is unknown or wrong, or one that a model is built and fed by is missing.
+            ValueError: If a field is unknown, wrong, or needed and missing.
         """
         known = {field.name for field in fields(cls)}
         wrong = sorted(values.keys() - known) or sorted(_NEEDED - values.keys())
@@ -112,6 +111,8 @@ class ModelCfg:
 
 def _plain(value: Any) -> Any:
     """Numbers and arrays of numpy as those of Python, which compare, print and go to JSON alike."""
+    if isinstance(value, Mapping):
+        return FrozenDict({name: _plain(v) for name, v in value.items()})
     if isinstance(value, (np.ndarray, list, tuple)):
         return tuple(_plain(v) for v in value)
     return value.item() if isinstance(value, np.generic) else value

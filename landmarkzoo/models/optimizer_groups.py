@@ -21,11 +21,11 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Groups of parameters for any optimizer of PyTorch, with layer-wise decay of the learning rate.
 
-    A parameter of depth d has the learning rate ``lr * layer_decay ** d``. What is not timm's (neck,
-    branches, projection, token, and the head) starts without pretrained weights and has depth 0. The layers
-    of the timm part have depths 1, 2, 3, ... from its last to its first; in a hybrid those of the ``cnn`` go
-    on where those of the ``transformer`` end. A layer is what timm's ``group_matcher`` says: mostly one
-    block, or the stem.
+    A parameter of depth d has the learning rate ``lr * layer_decay ** d``. What stands outside of the
+    backbone (neck, branches, projection, token, and the head) starts without pretrained weights and has
+    depth 0. The layers of the backbone have depths 1, 2, 3, ... from its last to its first; in a hybrid those
+    of the ``cnn`` go on where those of the ``transformer`` end. A layer is mostly one block, or the stem, as
+    timm's ``group_matcher`` says. In a backbone without one it is a child, or a child's numbered child.
 
     Weight decay goes to parameters called ``weight`` of two or more dimensions: the matrices and filters. It
     does not go to biases, norms, PReLU and GeM, nor to tokens, position embeddings and bias tables. Frozen
@@ -35,14 +35,15 @@ def parameter_groups(
         model: A landmarkzoo model.
         lr: Learning rate at depth 0.
         weight_decay: Weight decay of those that get any.
-        layer_decay: Factor from layer to layer, in (0, 1]; 1 gives all one learning rate, as in the paper.
+        layer_decay: Factor from layer to layer, in (0, 1]; 1 gives all parameters one learning rate, as in
+            [Henkel 2021](https://arxiv.org/abs/2110.03786).
         head: The head that is trained with the model.
 
     Returns:
         Dictionaries with ``params``, ``lr`` and ``weight_decay``, from the output to the input.
 
     Raises:
-        TypeError: If the model is none of landmarkzoo.
+        TypeError: If ``model`` is not a model of landmarkzoo.
         ValueError: If a number is out of its range, or nothing is left to train.
 
     Examples:
@@ -89,11 +90,13 @@ def _by_depth(model: DescriptorModel, head: nn.Module | None) -> dict[tuple[int,
 
 
 def _depths(model: DescriptorModel) -> dict[str, int]:
-    """Depth from the output of each parameter of a timm part, 1 for the last layer."""
-    depths, behind = {}, 0
+    """Depth from the output of each parameter of a backbone, 1 for the last layer."""
+    depths: dict[str, int] = {}
+    behind = 0
     for part in model.timm_parts:
-        numbers = layer_numbers(getattr(model, part), model.cfg.args[part])
-        layers = max(numbers.values()) + 1
+        name, args = model.cfg.args.get(part), model.cfg.args.get(f"{part}_args")
+        numbers = layer_numbers(getattr(model, part), name if isinstance(name, str) else None, args)
+        layers = max(numbers.values(), default=-1) + 1
         depths.update({f"{part}.{name}": behind + layers - number for name, number in numbers.items()})
         behind += layers
     return depths

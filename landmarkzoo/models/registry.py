@@ -1,25 +1,20 @@
-"""The zoo by name: what is registered, and how a name becomes a model."""
+"""The zoo by name: the models of landmarkzoo, of installed plug-ins, and your own."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from torch import nn
+
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Score
-from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.dolg import DOLG
-from landmarkzoo.models.global_descriptor import GlobalDescriptor
-from landmarkzoo.models.hybrid_swin import HybridSwin
+from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel, arguments_of
 from landmarkzoo.models.model_cfg import ModelCfg
-
-ARCHITECTURES: dict[str, type[DescriptorModel]] = {
-    "DOLG": DOLG,
-    "GlobalDescriptor": GlobalDescriptor,
-    "HybridSwin": HybridSwin,
-}
+from landmarkzoo.models.plugins import load_plugins
 
 _PAPER = "Henkel 2021, arXiv 2110.03786"
 _DINOV2 = "Oquab et al. 2023, arXiv 2304.07193"
@@ -58,8 +53,8 @@ def _global(backbone: str, size: int, pool: str, neck: str, **fields: Any) -> Mo
     return ModelCfg("GlobalDescriptor", args, input_size=(3, size, size), **fields)
 
 
-# No landmark weights are published yet: `weights`, `training_data` and `license` are None throughout. The
-# scores are those of the paper's own weights.
+# No landmark weights can be loaded by name yet: `weights`, `training_data` and `license` are None in all
+# entries. The scores are those of the paper's own weights.
 _MODELS: dict[str, ModelCfg] = {
     # the paper's table 1
     "dolg_efficientnet_b5": _dolg(
@@ -138,7 +133,7 @@ _MODELS: dict[str, ModelCfg] = {
     "hybrid_efficientnet_b0_swin_tiny_224": _hybrid(
         "tf_efficientnet_b0.ns_jft_in1k", "swin_tiny_patch4_window7_224", 448, level=8
     ),
-    # strong frozen ones, for which pretrained_backbone=True is all that there is
+    # strong frozen ones: pretrained_backbone=True gives all their weights
     "dinov2_vit_small": _global(
         "vit_small_patch14_dinov2.lvd142m", 224, "cls", "none", embedding_dim=384, paper=_DINOV2
     ),
@@ -161,17 +156,67 @@ _MODELS: dict[str, ModelCfg] = {
 }
 
 
+def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
+    """Give a model a name of your own.
+
+    All that takes a name then knows it: :func:`create_model`, :func:`list_models`, the command line. It holds
+    for this process; an installed package registers its models by an entry point of the group
+    ``landmarkzoo.models``, which names a module or a function that does it.
+
+    Args:
+        name: Letters, digits, ``_`` and ``-``. A dot would be a tag of weights.
+        cfg: The model as data. That of a model that was built by hand is ``model.cfg``. If its ``weights``
+            name a repository of the Hub, ``create_model(name, pretrained=True)`` loads them.
+        exist_ok: Replace another model of that name. The same one can always be registered again.
+
+    Raises:
+        TypeError: If ``name`` or ``cfg`` is of another type, or an argument of the model is a module.
+        ValueError: If the name is not valid or is taken, or the architecture is not registered or does not
+            take the arguments.
+
+    Examples:
+        >>> cfg = lz.GlobalDescriptor("resnet18", pool="avg", embedding_dim=128).cfg
+        >>> lz.register_model("my_resnet", cfg)
+        >>> lz.create_model("my_resnet").embedding_dim
+        128
+    """
+    if not isinstance(name, str) or not isinstance(cfg, ModelCfg):
+        raise TypeError(
+            f"register_model takes a name and a lz.ModelCfg, got {type(name).__name__} and "
+            f"{type(cfg).__name__}; the cfg of a model is model.cfg"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError(
+            f"{name!r} cannot be the name of a model: it is made of letters, digits, _ and -; a dot is for "
+            "the tag of weights, colons and slashes are for saved models"
+        )
+    cfg = replace(cfg, name=None)  # what is created from it gets the name that it was asked by
+    if _MODELS.get(name, cfg) != cfg and not exist_ok:
+        raise ValueError(
+            f"there is a model {name!r} already: use another name, or exist_ok=True to replace it"
+        )
+    check_arguments(find_architecture(cfg.architecture), cfg.args)
+    for argument, value in cfg.args.items():
+        if isinstance(value, nn.Module):
+            raise TypeError(
+                f"{argument} is a module, {type(value).__name__}, which all models of that name would share: "
+                "write a subclass of lz.GlobalDescriptor that makes it, and lz.register_architecture"
+            )
+    _MODELS[name] = cfg
+
+
 def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) -> list[str]:
     """Sorted names of the registered models.
 
     Args:
-        filter: Wildcard such as ``"dolg*"``, or several; a name counts if any of them matches.
-        pretrained: Only models with published landmark weights.
+        filter: Wildcard such as ``"dolg*"``, or several; a name is listed if one of them matches.
+        pretrained: Only models whose landmark weights can be loaded by name.
 
     Examples:
         >>> lz.list_models("dolg*lite*")
         ['dolg_efficientnet_lite0']
     """
+    load_plugins()
     filters = [filter] if isinstance(filter, str) else list(filter)
     return sorted(
         name
@@ -188,6 +233,7 @@ def is_model(name: str) -> bool:
         >>> lz.is_model("dolg_efficientnet_b5"), lz.is_model("resnet50")
         (True, False)
     """
+    load_plugins()
     return name in _MODELS
 
 
@@ -198,19 +244,70 @@ def get_model_cfg(name: str) -> ModelCfg:
         name: A name of :func:`list_models`.
 
     Raises:
+        TypeError: If the name is not a string.
         ValueError: If no model has that name; near misses are named.
 
     Examples:
         >>> lz.get_model_cfg("dolg_efficientnet_b7").input_size
         (3, 448, 448)
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"a model is named by a string, such as 'dolg_efficientnet_b5', got {type(name).__name__}; see "
+            "lz.list_models()"
+        )
+    load_plugins()
     base, _, tag = name.partition(".")
     if base not in _MODELS:
         near = did_you_mean(base, _MODELS)
         raise ValueError(f"landmarkzoo has no model {name!r}.{near} See lz.list_models().")
     if tag:
         raise ValueError(
-            f"{name!r}: no weights are published under the tag {tag!r}, nor under any other yet; the "
-            f"model itself is {base!r}"
+            f"{name!r}: there are no weights with the tag {tag!r}, nor with any other yet; the model "
+            f"itself is {base!r}"
         )
     return replace(_MODELS[base], name=base)
+
+
+def find_architecture(name: str) -> type[DescriptorModel]:
+    """The registered class of that name.
+
+    Raises:
+        ValueError: If there is none.
+
+    Examples:
+        >>> find_architecture("DOLG") is lz.DOLG
+        True
+    """
+    if name not in ARCHITECTURES:
+        load_plugins()
+    if name not in ARCHITECTURES:
+        raise ValueError(
+            f"the architecture {name!r} is not registered; there are {', '.join(ARCHITECTURES)}."
+            f"{did_you_mean(name, ARCHITECTURES)} If it is of another package, import the module that "
+            f"registers it first; in your own code call lz.register_architecture({name}). If it is of a "
+            "newer landmarkzoo, upgrade."
+        )
+    return ARCHITECTURES[name]
+
+
+def check_arguments(architecture: type[DescriptorModel], arguments: Mapping[str, Any]) -> None:
+    """Raise if a class does not take all of these arguments.
+
+    Raises:
+        ValueError: With the arguments that it takes.
+    """
+    known = [name for name in arguments_of(architecture) if name != "pretrained_backbone"]
+    for_timm = " or ".join(name for name in known if name.endswith("_args"))
+    for_timm = for_timm and f" Arguments of a timm model go into {for_timm}."
+    for argument in arguments:
+        if argument == "num_classes" and argument not in known:
+            raise ValueError(
+                "num_classes: a landmarkzoo model ends in a descriptor; classes belong to the head, "
+                "which is built beside it with model.embedding_dim inputs and num_classes outputs"
+            )
+        if argument not in known:
+            raise ValueError(
+                f"{architecture.__name__} has no argument {argument!r}.{did_you_mean(argument, known)} "
+                f"It takes: {', '.join(known)}.{for_timm}"
+            )

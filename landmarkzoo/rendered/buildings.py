@@ -1,4 +1,4 @@
-"""Landmarks: a family and a seed decide a building's shape, colours and name."""
+"""Landmarks: a family and a seed give a building's shape, colors and name."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from landmarkzoo.rendered import monuments, sanctuaries, towers
-from landmarkzoo.rendered.facades import Colour
-from landmarkzoo.rendered.palettes import (
-    METALS,
-    PLASTERS,
-    STONES,
-    Palette,
-    draw_palette,
-)
+from landmarkzoo.rendered.facades import Color
+from landmarkzoo.rendered.palettes import METALS, PLASTERS, STONES, Palette, draw_palette
 from landmarkzoo.rendered.solids import Solid
 
 
@@ -24,7 +18,7 @@ class Family:
     """A kind of building: how to build one, of what, and what its names begin with."""
 
     build: Callable[[np.random.Generator, Palette], list[Solid]]
-    walls: tuple[Colour, ...]
+    walls: tuple[Color, ...]
     titles: tuple[str, ...]
 
 
@@ -53,15 +47,6 @@ _VOWELS = ("a", "e", "i", "o", "u", "ia", "ae")
 _ENDINGS = ("na", "ra", "dor", "vik", "lis", "mar", "ston", "go", "ren", "th", "nova", "ca", "l")
 
 
-@dataclass(frozen=True)
-class Building:
-    """A landmark: its family, its name and its solids, the front facing -y."""
-
-    family: str
-    name: str
-    solids: tuple[Solid, ...]
-
-
 def _place_name(rng: np.random.Generator) -> str:
     """Return an invented name of a town or a person."""
     syllables = [str(rng.choice(_ONSETS) + rng.choice(_VOWELS)) for _ in range(rng.integers(1, 3))]
@@ -88,20 +73,18 @@ def draw_names(seed: Sequence[int], families: Sequence[str]) -> list[str]:
     return names
 
 
-def make_building(family: str, seed: Sequence[int], name: str = "") -> Building:
-    """Build a landmark; the same family and seed give the same building.
+def make_building(family: str, seed: Sequence[int]) -> list[Solid]:
+    """Build a landmark, its front facing -y; the same family and seed give the same building.
 
     Args:
         family: a key of `FAMILIES`.
         seed: non-negative integers.
-        name: what to call it.
 
     Raises:
-        ValueError: there is no such family.
+        ValueError: If the family is unknown.
     """
     if family not in FAMILIES:
         raise ValueError(f"family must be one of {sorted(FAMILIES)}, got {family!r}")
     rng = np.random.default_rng(seed)
     plan = FAMILIES[family]
-    solids = plan.build(rng, draw_palette(rng, plan.walls))
-    return Building(family=family, name=name, solids=tuple(solids))
+    return plan.build(rng, draw_palette(rng, plan.walls))

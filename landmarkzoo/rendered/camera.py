@@ -102,7 +102,7 @@ def look_at(
         height: pixels.
 
     Raises:
-        ValueError: the target is where the camera is.
+        ValueError: If the target is where the camera is.
     """
     x, y, z = (there - here for there, here in zip(target, position, strict=True))
     if x == y == z == 0:

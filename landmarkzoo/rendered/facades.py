@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 Shape = Literal["square", "arched", "pointed", "round"]
 
 
@@ -17,7 +17,7 @@ class Decoration:
     """A polygon on a wall: outline (k, 2), as shares of the wall's width and height."""
 
     outline: npt.NDArray[np.float64]
-    colour: Colour
+    color: Color
     glow: float = 0.0
 
 
@@ -45,8 +45,8 @@ class Facade:
     shape: Shape = "square"
     width: float = 0.45
     height: float = 0.55
-    glass: Colour = (0.13, 0.16, 0.22)
-    frame: Colour | None = None
+    glass: Color = (0.13, 0.16, 0.22)
+    frame: Color | None = None
     margin: float = 0.06
     span: tuple[float, float] = (0.06, 0.94)
     courses: int = 0
@@ -75,20 +75,20 @@ def _outline(shape: Shape) -> npt.NDArray[np.float64]:
     return np.array([(-0.5, 0.0), (0.5, 0.0), *heads[shape]])
 
 
-def tint(colour: Colour, factor: float) -> Colour:
-    """Return the colour made darker (factor < 1) or lighter (factor > 1), within 0..1."""
-    red, green, blue = (min(max(channel * factor, 0.0), 1.0) for channel in colour)
+def tint(color: Color, factor: float) -> Color:
+    """Return the color made darker (factor < 1) or lighter (factor > 1), within 0..1."""
+    red, green, blue = (min(max(channel * factor, 0.0), 1.0) for channel in color)
     return red, green, blue
 
 
-def _clock_hands(centre: tuple[float, float], size: tuple[float, float]) -> list[Decoration]:
+def _clock_hands(center: tuple[float, float], size: tuple[float, float]) -> list[Decoration]:
     """Return two hands that show ten to two, in wall shares."""
     hands = []
     for angle, reach in ((np.radians(150), 0.3), (np.radians(60), 0.42)):
         along = np.array([np.cos(angle), np.sin(angle)])
         across = np.array([-along[1], along[0]]) * 0.04
         outline = np.stack([-across, along * reach - across, along * reach + across, across])
-        hands.append(Decoration(np.array(centre) + outline * np.array(size), (0.1, 0.1, 0.1)))
+        hands.append(Decoration(np.array(center) + outline * np.array(size), (0.1, 0.1, 0.1)))
     return hands
 
 
@@ -117,7 +117,7 @@ def _windows(facade: Facade) -> list[Decoration]:
     return decorations
 
 
-def decorate(facade: Facade, wall: Colour) -> list[Decoration]:
+def decorate(facade: Facade, wall: Color) -> list[Decoration]:
     """Return the decorations of a wall of the given reflectance, in the order to draw them."""
     decorations = []
     for course in range(facade.courses):

@@ -1,4 +1,4 @@
-"""The light of a moment: where the sun stands, how bright it is, what colour the sky has."""
+"""The light of a moment: where the sun stands, how bright it is, what color the sky has."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from landmarkzoo.rendered.facades import Colour
+from landmarkzoo.rendered.facades import Color
 
 Floats = npt.NDArray[np.float64]
-#: The colour of a lit window.
+#: The color of a lit window.
 LAMP = (1.0, 0.80, 0.46)
-#: The colour of the floodlights on landmarks at night.
+#: The color of the floodlights on landmarks at night.
 FLOODLIGHT = (0.80, 0.62, 0.36)
 
 
 @dataclass(frozen=True)
 class Light:
-    """Sun and sky; colours are intensities, 1 for a white surface that comes out white.
+    """Sun and sky; colors are intensities, 1 for a white surface that comes out white.
 
     Attributes:
         sun: unit vector (x, y, z) towards the sun.
-        direct: colour of the sunlight.
-        ambient: colour of the light from everywhere.
-        zenith: colour of the sky in the upper part of a picture.
-        skyline: colour of the sky, and of the haze, at the horizon.
+        direct: color of the sunlight.
+        ambient: color of the light from everywhere.
+        zenith: color of the sky in the upper part of a picture.
+        skyline: color of the sky, and of the haze, at the horizon.
         visibility: metres after which haze has swallowed two thirds of the contrast.
         clouds: share of the sky that clouds cover.
         lamps: 0 by day to 1 at night, how much the lit windows show.
     """
 
     sun: tuple[float, float, float]
-    direct: Colour
-    ambient: Colour
-    zenith: Colour
-    skyline: Colour
+    direct: Color
+    ambient: Color
+    zenith: Color
+    skyline: Color
     visibility: float
     clouds: float
     lamps: float = 0.0
 
-    def shade(self, colours: Floats, normals: Floats, glow: Floats | None = None) -> Floats:
-        """Return the colours (n, 3) in which surfaces appear.
+    def shade(self, colors: Floats, normals: Floats, glow: Floats | None = None) -> Floats:
+        """Return the colors (n, 3) in which surfaces appear.
 
         Args:
-            colours: (n, 3) reflectances.
+            colors: (n, 3) reflectances.
             normals: (n, 3) unit vectors.
             glow: (n,) share of light the surfaces emit when the lamps are on.
         """
@@ -52,20 +52,20 @@ class Light:
         # Upright and upward faces see more sky than overhangs do.
         open_sky = 0.8 + 0.2 * normals[:, 2:]
         light = np.array(self.ambient) * open_sky + np.array(self.direct) * facing
-        shaded: Floats = colours * light
+        shaded: Floats = colors * light
         if glow is None or not self.lamps:
             return shaded
         share = (glow * self.lamps)[:, None]
         lit: Floats = shaded * (1 - share) + np.array(LAMP) * share
         return lit
 
-    def haze(self, colours: Floats, depth: float) -> Floats:
-        """Return the colours (n, 3) as seen through `depth` metres of air."""
+    def haze(self, colors: Floats, depth: float) -> Floats:
+        """Return the colors (n, 3) as seen through `depth` metres of air."""
         clear = float(np.exp(-max(depth, 0.0) / self.visibility))
-        return colours * clear + np.array(self.skyline) * (1 - clear)
+        return colors * clear + np.array(self.skyline) * (1 - clear)
 
     def tone(self, depth: float, *, level: bool = False, shadow: bool = False) -> Tone:
-        """Return what becomes of colours `depth` metres away, on something upright or level."""
+        """Return what becomes of colors `depth` metres away, on something upright or level."""
         normal = np.array([[0.0, 0.0, 1.0]] if level else [[0.0, -0.8, 0.6]])
         light = replace(self, direct=(0.0, 0.0, 0.0)) if shadow else self
         white = light.haze(light.shade(np.ones((1, 3)), normal), depth)[0]
@@ -87,27 +87,27 @@ class Light:
 
 @dataclass(frozen=True)
 class Tone:
-    """How light and air change colours: they are multiplied by `gain`, then `veil` is added."""
+    """How light and air change colors: they are multiplied by `gain`, then `veil` is added."""
 
     gain: tuple[float, ...]
     veil: tuple[float, ...]
 
-    def fill(self, colour: Colour) -> tuple[int, ...]:
-        """Return a reflectance as an 8 bit colour for Pillow."""
-        channels = zip(colour, self.gain, self.veil, strict=True)
+    def fill(self, color: Color) -> tuple[int, ...]:
+        """Return a reflectance as an 8 bit color for Pillow."""
+        channels = zip(color, self.gain, self.veil, strict=True)
         return tuple(max(0, min(255, int(255 * (part * gain + veil)))) for part, gain, veil in channels)
 
 
 @dataclass(frozen=True)
 class Weather:
-    """A kind of light: its share of photos, the sun's height in degrees, the colours of `Light`."""
+    """A kind of light: its share of photos, the sun's height in degrees, the colors of `Light`."""
 
     share: float
     heights: tuple[float, float]
-    direct: Colour
-    ambient: Colour
-    zenith: Colour
-    skyline: Colour
+    direct: Color
+    ambient: Color
+    zenith: Color
+    skyline: Color
     clouds: float
     lamps: float = 0.0
 

@@ -1,10 +1,10 @@
-"""Families of rendered buildings of rule, trade and triumph."""
+"""Families of rendered buildings: castle, skyscraper, arch, column, palace."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from landmarkzoo.rendered.facades import Colour, Facade, Shape, tint
+from landmarkzoo.rendered.facades import Color, Facade, Shape, tint
 from landmarkzoo.rendered.palettes import BRONZE, GOLD, Palette
 from landmarkzoo.rendered.solids import (
     Solid,
@@ -17,11 +17,11 @@ from landmarkzoo.rendered.solids import (
 
 
 def _battlements(
-    x: tuple[float, float], y: tuple[float, float], z: float, count: int, colour: Colour
+    x: tuple[float, float], y: tuple[float, float], z: float, count: int, color: Color
 ) -> list[Solid]:
     """Return merlons in a row from one end (x, y) to the other, in metres."""
     xs, ys = np.linspace(*x, count), np.linspace(*y, count)
-    return [block(px, py, z, (1.3, 1.3, 1.4), colour) for px, py in zip(xs, ys, strict=True)]
+    return [block(px, py, z, (1.3, 1.3, 1.4), color) for px, py in zip(xs, ys, strict=True)]
 
 
 def _round_tower(
@@ -249,9 +249,9 @@ def palace(rng: np.random.Generator, palette: Palette) -> list[Solid]:
         courses=int(rng.choice([0, floors - 1])),
     )
     tall = height * rng.uniform(1.1, 1.4)
-    centre = Facade(floors, 5, "arched", 0.45, 0.65, palette.glass, palette.trim, door="arched")
+    center = Facade(floors, 5, "arched", 0.45, 0.65, palette.glass, palette.trim, door="arched")
     body = (middle, depth + 4, tall)
-    solids = [block(0, -1, 0, body, palette.wall, front=centre, sides=windows, lid=palette.roof)]
+    solids = [block(0, -1, 0, body, palette.wall, front=center, sides=windows, lid=palette.roof)]
     steep = rng.uniform(3, 7)
     for side in (-1, 1):
         x = side * (middle + wing) / 2

@@ -1,4 +1,4 @@
-"""Photographs: a landmark, or a place without one, from a chance viewpoint in a chance light."""
+"""Photographs: a landmark, or a place without one, from a random viewpoint in random light."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from landmarkzoo.rendered.camera import Camera, look_at
-from landmarkzoo.rendered.facades import Colour, Facade
+from landmarkzoo.rendered.facades import Color, Facade
 from landmarkzoo.rendered.light import draw_light
 from landmarkzoo.rendered.palettes import PLASTERS, STONES, draw_palette
 from landmarkzoo.rendered.props import Prop, draw_prop
@@ -43,8 +43,8 @@ class Subject:
     """What a photo is of: a mesh, the ground about it and the round plaza it stands on."""
 
     mesh: Mesh
-    ground: Colour
-    plaza: Colour
+    ground: Color
+    plaza: Color
 
     def bounds(self) -> tuple[Floats, Floats]:
         """Return the least and the greatest corner (3,) in metres."""
@@ -74,7 +74,7 @@ def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longe
         longer: longer side of the picture in pixels.
     """
     extent = upper - lower
-    centre = (lower + upper) / 2
+    center = (lower + upper) / 2
     flat = float(np.hypot(extent[0], extent[1]))
     upright = float(np.clip(0.25 + 0.5 * (extent[2] / flat - 0.5), 0.1, 0.85))
     width, height = _picture_size(rng, longer, upright)
@@ -83,11 +83,11 @@ def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longe
     # Mostly a pedestrian's eye; at times a hill, a window across the square or a drone.
     level = 1.7 if rng.random() < 0.7 else extent[2] * rng.uniform(0.15, 0.8) + 2
     eye = (
-        float(centre[0] + np.sin(azimuth) * distance),
-        float(centre[1] - np.cos(azimuth) * distance),
+        float(center[0] + np.sin(azimuth) * distance),
+        float(center[1] - np.cos(azimuth) * distance),
         float(level),
     )
-    target = centre.copy()
+    target = center.copy()
     fill = rng.uniform(0.65, 0.95)
     chance = rng.random()
     if chance < 0.22:
@@ -130,7 +130,7 @@ def _props(
 def develop(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Shrink the supersampled picture and give it a camera's faults.
 
-    Stains, vignette, colour cast, exposure, contrast and grain are drawn from `rng`.
+    Stains, vignette, color cast, exposure, contrast and grain are drawn from `rng`.
     """
     small = np.asarray(picture.reduce(SUPERSAMPLING), dtype=np.float32) / 255
     height, width = small.shape[:2]
@@ -189,7 +189,7 @@ def photograph(subject: Subject, rng: np.random.Generator, image_size: int) -> I
 
 
 def _house(rng: np.random.Generator, x: float, y: float) -> list[Solid]:
-    """Return a plain house, not worth a journey."""
+    """Return a plain house, which is not a landmark."""
     palette = draw_palette(rng, PLASTERS + STONES)
     width, depth, height = rng.uniform((8, 8, 5), (18, 12, 14))
     windows = Facade(
@@ -218,7 +218,7 @@ def photograph_anywhere(rng: np.random.Generator, image_size: int) -> Image.Imag
     for number in range(houses):
         x = (number - (houses - 1) / 2) * rng.uniform(19, 24)
         solids += _house(rng, x, float(rng.uniform(-3, 3)))
-    # A bench, or a wall, when there is no house: something has to be in the middle of the scene.
+    # A bench or a wall where no house was drawn, so that something is in the middle of the scene.
     solids = solids or [block(0, 0, 0, (2.0, 0.6, 0.5), (0.4, 0.3, 0.2))]
     ground = GROUNDS[rng.integers(len(GROUNDS))]
     subject = Subject(make_mesh(solids), ground, ground)

@@ -9,18 +9,18 @@ import numpy as np
 from PIL import ImageDraw
 
 from landmarkzoo.rendered.camera import Camera
-from landmarkzoo.rendered.facades import Colour, tint
+from landmarkzoo.rendered.facades import Color, tint
 from landmarkzoo.rendered.light import LAMP, Light, Tone
 from landmarkzoo.rendered.scenery import stand
 
-LEAVES: tuple[Colour, ...] = (
+LEAVES: tuple[Color, ...] = (
     (0.20, 0.34, 0.14),
     (0.28, 0.40, 0.16),
     (0.16, 0.28, 0.16),
     (0.36, 0.42, 0.18),
     (0.58, 0.40, 0.14),
 )
-COATS: tuple[Colour, ...] = (
+COATS: tuple[Color, ...] = (
     (0.75, 0.15, 0.15),
     (0.15, 0.25, 0.55),
     (0.90, 0.85, 0.75),
@@ -39,7 +39,7 @@ class Prop:
         across: where it stands, as a share of the picture's width.
         depth: metres ahead of the camera.
         size: 1 for an ordinary specimen.
-        seed: what decides its colour and details.
+        seed: what decides its color and details.
     """
 
     kind: str
@@ -59,24 +59,24 @@ class Brush:
     scale: float
     tone: Tone
 
-    def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
+    def polygon(self, points: list[tuple[float, float]], color: Color) -> None:
         """Fill a polygon."""
         x, y = self.foot
         outline = [(x + across * self.scale, y - up * self.scale) for across, up in points]
-        self.draw.polygon(outline, fill=self.tone.fill(colour))
+        self.draw.polygon(outline, fill=self.tone.fill(color))
 
-    def box(self, x: tuple[float, float], y: tuple[float, float], colour: Colour) -> None:
+    def box(self, x: tuple[float, float], y: tuple[float, float], color: Color) -> None:
         """Fill an upright rectangle."""
-        self.polygon([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], colour)
+        self.polygon([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], color)
 
-    def disc(self, x: float, y: float, radius: float, colour: Colour, *, lit: bool = False) -> None:
+    def disc(self, x: float, y: float, radius: float, color: Color, *, lit: bool = False) -> None:
         """Fill a circle; a lit one shines by itself at night."""
-        centre_x, centre_y = self.foot[0] + x * self.scale, self.foot[1] - y * self.scale
+        center_x, center_y = self.foot[0] + x * self.scale, self.foot[1] - y * self.scale
         reach = radius * self.scale
-        fill = self.tone.fill(colour)
+        fill = self.tone.fill(color)
         if lit and self.light.lamps > 0.5:
             fill = tuple(int(255 * channel) for channel in LAMP)
-        box = (centre_x - reach, centre_y - reach, centre_x + reach, centre_y + reach)
+        box = (center_x - reach, center_y - reach, center_x + reach, center_y + reach)
         self.draw.ellipse(box, fill=fill)
 
 
@@ -187,7 +187,7 @@ def draw_prop(draw: ImageDraw.ImageDraw, camera: Camera, light: Light, prop: Pro
     """Draw a prop with its blot of shadow; the same prop always looks the same.
 
     Raises:
-        ValueError: there is no such kind of prop.
+        ValueError: If the kind of the prop is unknown.
     """
     if prop.kind not in PROPS:
         raise ValueError(f"kind must be one of {sorted(PROPS)}, got {prop.kind!r}")

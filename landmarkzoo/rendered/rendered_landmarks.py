@@ -22,11 +22,11 @@ _FAMILIES, _NAMES, _BUILDINGS, _VIEWS, _SPLITS, _DISTRACTORS = range(6)
 @lru_cache(maxsize=256)
 def _subject(seed: int, label: int, family: str) -> Subject:
     """Build a landmark once per process: its many views share it."""
-    building = make_building(family, [seed, _BUILDINGS, label])
+    solids = make_building(family, [seed, _BUILDINGS, label])
     rng = np.random.default_rng([seed, _BUILDINGS, label, 1])
     ground = GROUNDS[rng.integers(len(GROUNDS))]
     plaza = WATER if family == "tower_bridge" else PLAZAS[rng.integers(len(PLAZAS))]
-    return Subject(make_mesh(building.solids), ground, plaza)
+    return Subject(make_mesh(solids), ground, plaza)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class Parts:
 
     Attributes:
         train: The labelled photos that vote.
-        index: The photos that are searched, half of the distractors among them.
-        query: The photos that are asked, the other half among them.
+        index: The photos that are searched, with half of the distractors.
+        query: The photos that are looked up, with the other half of the distractors.
     """
 
     train: npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ class RenderedLandmarks(PhotoDataset):
 
     @property
     def parts(self) -> Parts:
-        """Rows of the train, index and query photos; every other distractor is asked, the rest searched."""
+        """Rows of the train, index and query photos; index and query share the distractors."""
         split = np.array(self.split)
         train, index, query, empty = (
             np.flatnonzero(split == role) for role in ("train", "index", "query", "non_landmark")

@@ -25,7 +25,7 @@ class Mesh:
         points: (p, 3) metres, the corners of all faces one after the other.
         starts: (f + 1,) where each face's corners begin; the last entry is p.
         normals: (f, 3) outward unit vectors, zeros for faces without area.
-        colours: (f, 3) reflectances.
+        colors: (f, 3) reflectances.
         glow: (f,) share of light the faces emit at night.
         owners: (s + 1,) where each solid's faces begin; the last entry is f.
         lower: (s, 3) metres, least corner of each solid's bounding box.
@@ -35,7 +35,7 @@ class Mesh:
     points: Floats
     starts: Ints
     normals: Floats
-    colours: Floats
+    colors: Floats
     glow: Floats
     owners: Ints
     lower: Floats
@@ -55,7 +55,7 @@ def make_mesh(solids: Sequence[Solid]) -> Mesh:
     """Gather the faces of solids whose bounding boxes overlap as little as possible.
 
     Raises:
-        ValueError: there are no solids.
+        ValueError: If ``solids`` is empty.
     """
     if not solids:
         raise ValueError("a mesh needs at least one solid, got none")
@@ -66,7 +66,7 @@ def make_mesh(solids: Sequence[Solid]) -> Mesh:
         points=np.concatenate([face.points for face in faces]),
         starts=np.cumsum([0, *(len(face.points) for face in faces)]),
         normals=np.stack([_normal(face.points) for face in faces]),
-        colours=np.array([face.colour for face in faces]),
+        colors=np.array([face.color for face in faces]),
         glow=np.array([face.glow for face in faces]),
         owners=np.cumsum([0, *(len(solid.faces) for solid in solids)]),
         lower=np.stack([points.min(axis=0) for points in corners]),
@@ -103,9 +103,9 @@ def painters_order(lower: Floats, upper: Floats, eye: Floats) -> list[int]:
     return order
 
 
-def _rgb(colours: Floats) -> list[tuple[int, ...]]:
-    """Return intensities (n, 3) as 8 bit colours for Pillow."""
-    return [tuple(row) for row in (np.clip(colours, 0, 1) * 255).astype(int).tolist()]
+def _rgb(colors: Floats) -> list[tuple[int, ...]]:
+    """Return intensities (n, 3) as 8 bit colors for Pillow."""
+    return [tuple(row) for row in (np.clip(colors, 0, 1) * 255).astype(int).tolist()]
 
 
 def draw_mesh(draw: ImageDraw.ImageDraw, mesh: Mesh, camera: Camera, light: Light) -> None:
@@ -116,7 +116,7 @@ def draw_mesh(draw: ImageDraw.ImageDraw, mesh: Mesh, camera: Camera, light: Ligh
     towards = eye - mesh.points[starts[:-1]]
     visible = (mesh.normals * towards).sum(axis=1) > 0
     visible &= np.minimum.reduceat(depth, starts[:-1]) > NEAR
-    shaded = light.shade(mesh.colours, mesh.normals, mesh.glow)
+    shaded = light.shade(mesh.colors, mesh.normals, mesh.glow)
     fills = _rgb(light.haze(shaded, float(np.median(depth))))
     coordinates = pixels.ravel().tolist()
     shown, begins = visible.tolist(), (2 * starts).tolist()
@@ -130,7 +130,7 @@ def draw_mesh(draw: ImageDraw.ImageDraw, mesh: Mesh, camera: Camera, light: Ligh
 def draw_shadow(
     draw: ImageDraw.ImageDraw, mesh: Mesh, camera: Camera, light: Light, fill: tuple[int, ...]
 ) -> None:
-    """Draw the shadow that sunlit faces cast on the ground, z = 0, in one flat colour."""
+    """Draw the shadow that sunlit faces cast on the ground, z = 0, in one flat color."""
     sun = np.array(light.sun)
     # Low suns cast shadows of any length; beyond this one they only darken the picture.
     slope = sun[:2] / max(float(sun[2]), 0.45)

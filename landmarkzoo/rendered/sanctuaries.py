@@ -1,4 +1,4 @@
-"""Families of rendered buildings for worship and remembrance."""
+"""Families of rendered buildings: cathedral, mosque, temple, pagoda, church, pyramid."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def pagoda(rng: np.random.Generator, palette: Palette) -> list[Solid]:
 
 
 def onion_church(rng: np.random.Generator, palette: Palette) -> list[Solid]:
-    """A compact church under a cluster of coloured onion domes."""
+    """A compact church under a cluster of colored onion domes."""
     width, height = rng.uniform(13, 19), rng.uniform(10, 16)
     windows = Facade(
         int(rng.integers(1, 3)),
@@ -241,8 +241,8 @@ def onion_church(rng: np.random.Generator, palette: Palette) -> list[Solid]:
     ]
     tones = [palette.dome, palette.roof, GOLD, (0.24, 0.42, 0.62), (0.30, 0.52, 0.36)]
     striped = rng.random() < 0.5
-    centre = rng.uniform(0.19, 0.25) * width
-    spots = [(0.0, 0.0, centre, rng.uniform(8, 15))]
+    center = rng.uniform(0.19, 0.25) * width
+    spots = [(0.0, 0.0, center, rng.uniform(8, 15))]
     if rng.random() < 0.8:
         lesser, rise = rng.uniform(0.11, 0.15) * width, rng.uniform(4, 8)
         spots += [(x * width * 0.34, y * width * 0.34, lesser, rise) for x in (-1, 1) for y in (-1, 1)]

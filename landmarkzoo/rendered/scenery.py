@@ -7,26 +7,26 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from landmarkzoo.rendered.camera import NEAR, Camera
-from landmarkzoo.rendered.facades import Colour, tint
+from landmarkzoo.rendered.facades import Color, tint
 from landmarkzoo.rendered.light import Light
 
 Floats = npt.NDArray[np.float64]
 
-GROUNDS: tuple[Colour, ...] = (
+GROUNDS: tuple[Color, ...] = (
     (0.36, 0.46, 0.22),  # grass
     (0.62, 0.58, 0.50),  # paving
     (0.44, 0.44, 0.45),  # asphalt
     (0.74, 0.64, 0.46),  # sand
     (0.30, 0.42, 0.18),  # meadow
 )
-PLAZAS: tuple[Colour, ...] = (
+PLAZAS: tuple[Color, ...] = (
     (0.66, 0.62, 0.55),  # flagstones
     (0.52, 0.50, 0.49),  # cobbles
     (0.72, 0.66, 0.52),  # gravel
     (0.40, 0.50, 0.26),  # lawn
     (0.62, 0.46, 0.38),  # bricks
 )
-WATER: Colour = (0.24, 0.38, 0.48)
+WATER: Color = (0.24, 0.38, 0.48)
 
 
 def smooth_noise(
@@ -73,14 +73,14 @@ def draw_distance(draw: ImageDraw.ImageDraw, rng: np.random.Generator, camera: C
         depth = 900.0 - 450.0 * layer
         if kind == 3:
             rise = np.repeat(rng.uniform(0.02, 0.10, 12), 2) * scale
-            colour: Colour = (0.45, 0.43, 0.44)
+            color: Color = (0.45, 0.43, 0.44)
             xs = np.repeat(np.linspace(-0.05, 1.05, 13) * camera.width, 2)[1:-1]
         else:
             waves = np.sin(xs / camera.width * rng.uniform(3, 9) + rng.uniform(0, 6))
             rise = (0.06 + 0.04 * waves + 0.008 * rng.standard_normal(24)) * scale
             rise = np.maximum(rise * (1 - 0.45 * layer), 0)
-            colour = (0.26, 0.34, 0.24)
-        fill = light.tone(depth * light.visibility / 900).fill(colour)
+            color = (0.26, 0.34, 0.24)
+        fill = light.tone(depth * light.visibility / 900).fill(color)
         top = np.column_stack([xs, line - rise]).ravel().tolist()
         draw.polygon([*top, xs[-1], line[-1] + 4, xs[0], line[0] + 4], fill=fill)
 
@@ -90,7 +90,7 @@ def draw_ground(
     rng: np.random.Generator,
     camera: Camera,
     light: Light,
-    colour: Colour,
+    color: Color,
 ) -> None:
     """Draw the ground up to the horizon, hazier there, with patches and stones on it."""
     (x0, y0), (x1, y1) = camera.horizon()
@@ -98,7 +98,7 @@ def draw_ground(
         # A strip begins where the line of sight meets the ground `depth` metres ahead.
         down = camera.focal * camera.position[2] / depth if depth < 4000 else 0.0
         tone = light.tone(min(depth, 400.0), level=True)
-        fill = tone.fill(tint(colour, 0.9 + 0.1 * rng.random()))
+        fill = tone.fill(tint(color, 0.9 + 0.1 * rng.random()))
         bottom = 3 * camera.height
         draw.polygon([x0, y0 + down, x1, y1 + down, x1, y1 + bottom, x0, y0 + bottom], fill=fill)
     for depth in np.exp(np.linspace(5.0, 1.5, 32)).tolist():
@@ -108,20 +108,20 @@ def draw_ground(
             reach = rng.uniform(0.2, 2.5) * scale
             flat = max(reach * camera.position[2] / depth, 0.6)
             box = (spot[0] - reach, spot[1] - flat, spot[0] + reach, spot[1] + flat)
-            draw.ellipse(box, fill=tone.fill(tint(colour, float(rng.uniform(0.8, 1.15)))))
+            draw.ellipse(box, fill=tone.fill(tint(color, float(rng.uniform(0.8, 1.15)))))
 
 
 def draw_disc(
     draw: ImageDraw.ImageDraw,
     camera: Camera,
-    centre: Floats,
+    center: Floats,
     radius: float,
     fill: tuple[int, ...],
 ) -> None:
-    """Draw a round plaza on the ground; `centre` (x, y, ...) and radius are in metres."""
+    """Draw a round plaza on the ground; `center` (x, y, ...) and radius are in metres."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     rim = np.column_stack([np.cos(angles), np.sin(angles), np.zeros(48)]) * radius
-    rim[:, :2] += centre[:2]
+    rim[:, :2] += center[:2]
     pixels, depths = camera.project(rim)
     if depths.min() > NEAR:
         draw.polygon(pixels.ravel().tolist(), fill=fill)

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from landmarkzoo.rendered.facades import Colour, Decoration, Facade, decorate
+from landmarkzoo.rendered.facades import Color, Decoration, Facade, decorate
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,7 +24,7 @@ class Face:
     """A flat polygon: points (k, 3) in metres, reflectance in 0..1, share of light it emits."""
 
     points: Floats
-    colour: Colour
+    color: Color
     glow: float = 0.0
 
 
@@ -35,34 +35,34 @@ class Solid:
     faces: tuple[Face, ...]
 
 
-def _wall(points: Floats, colour: Colour, facade: Facade | None) -> list[Face]:
+def _wall(points: Floats, color: Color, facade: Facade | None) -> list[Face]:
     """Return a quadrilateral wall followed by the windows on it."""
-    decorations: Sequence[Decoration] = decorate(facade, colour) if facade else ()
-    faces = [Face(points, colour)]
+    decorations: Sequence[Decoration] = decorate(facade, color) if facade else ()
+    faces = [Face(points, color)]
     bottom_left, bottom_right, top_right, top_left = points
     for decoration in decorations:
         across, upwards = decoration.outline[:, :1], decoration.outline[:, 1:]
         low = bottom_left + across * (bottom_right - bottom_left)
         high = top_left + across * (top_right - top_left)
-        faces.append(Face(low + upwards * (high - low), decoration.colour, decoration.glow))
+        faces.append(Face(low + upwards * (high - low), decoration.color, decoration.glow))
     return faces
 
 
 def hexahedron(
     bottom: Floats,
     top: Floats,
-    colour: Colour,
+    color: Color,
     *,
     front: Facade | None = None,
     sides: Facade | None = None,
-    lid: Colour | None = None,
+    lid: Color | None = None,
 ) -> Solid:
     """Join two quadrilaterals by four walls.
 
     Args:
         bottom: (4, 3) metres, anticlockwise seen from above, from the front left corner.
         top: (4, 3) metres, in the same order.
-        colour: reflectance of the walls.
+        color: reflectance of the walls.
         front: windows of the wall that faces -y; by default those of `sides`.
         sides: windows of the three other walls.
         lid: reflectance of the top; by default that of the walls.
@@ -71,9 +71,9 @@ def hexahedron(
     for corner in range(4):
         following = (corner + 1) % 4
         points = np.stack([bottom[corner], bottom[following], top[following], top[corner]])
-        faces += _wall(points, colour, (front or sides) if corner == 0 else sides)
-    faces.append(Face(top, lid or colour))
-    faces.append(Face(bottom[::-1], colour))
+        faces += _wall(points, color, (front or sides) if corner == 0 else sides)
+    faces.append(Face(top, lid or color))
+    faces.append(Face(bottom[::-1], color))
     return Solid(tuple(faces))
 
 
@@ -89,21 +89,21 @@ def block(
     y: float,
     z: float,
     size: tuple[float, float, float],
-    colour: Colour,
+    color: Color,
     *,
     top: tuple[float, float] | None = None,
     front: Facade | None = None,
     sides: Facade | None = None,
-    lid: Colour | None = None,
+    lid: Color | None = None,
 ) -> Solid:
     """Stand a box, a tapering box, a hipped roof or a pyramid on the point (x, y, z).
 
     Args:
-        x: metres, centre of the base.
-        y: metres, centre of the base.
+        x: metres, center of the base.
+        y: metres, center of the base.
         z: metres, height of the base.
         size: width (x), depth (y) and height (z) in metres.
-        colour: reflectance of the walls.
+        color: reflectance of the walls.
         top: width and depth of the upper end in metres, zeros for a point; by default a box.
         front: windows of the front; by default those of `sides`.
         sides: windows of the other walls.
@@ -112,7 +112,7 @@ def block(
     width, depth, height = size
     upper = _rectangle(x, y, z + height, *(top or (width, depth)))
     lower = _rectangle(x, y, z, width, depth)
-    return hexahedron(lower, upper, colour, front=front, sides=sides, lid=lid)
+    return hexahedron(lower, upper, color, front=front, sides=sides, lid=lid)
 
 
 def gable(
@@ -120,14 +120,14 @@ def gable(
     y: float,
     z: float,
     size: tuple[float, float, float],
-    roof: Colour,
-    wall: Colour,
+    roof: Color,
+    wall: Color,
     *,
     ridge: str = "y",
 ) -> Solid:
     """Stand a gabled roof on the point (x, y, z), its ridge along the axis `ridge` ("x" or "y").
 
-    Sizes are in metres as in `block`; `wall` colours the two triangular ends.
+    Sizes are in metres as in `block`; `wall` colors the two triangular ends.
     """
     width, depth, height = size
     base = _rectangle(x, y, z, width, depth)
@@ -153,7 +153,7 @@ def lathe(
     y: float,
     z: float,
     profile: Sequence[tuple[float, float]],
-    colours: Sequence[Colour],
+    colors: Sequence[Color],
     *,
     sides: int = 12,
     facade: Facade | None = None,
@@ -165,7 +165,7 @@ def lathe(
         y: metres, the axis.
         z: metres, added to the heights of the profile.
         profile: (radius, height) in metres, from the bottom up; each step makes one solid.
-        colours: reflectances, taken in turn round the axis, so that two make ribs.
+        colors: reflectances, taken in turn round the axis, so that two make ribs.
         sides: number of faces round the axis.
         facade: windows of every upright face.
     """
@@ -180,8 +180,8 @@ def lathe(
         for side in range(sides):
             following = (side + 1) % sides
             points = np.stack([lower[side], lower[following], upper[following], upper[side]])
-            faces += _wall(points, colours[side % len(colours)], facade if upright else None)
-        faces += [Face(upper, colours[0]), Face(lower[::-1], colours[0])]
+            faces += _wall(points, colors[side % len(colors)], facade if upright else None)
+        faces += [Face(upper, colors[0]), Face(lower[::-1], colors[0])]
         solids.append(Solid(tuple(faces)))
     return solids
 
@@ -202,7 +202,7 @@ def archway(
     x: tuple[float, float],
     y: tuple[float, float],
     z: tuple[float, float],
-    colour: Colour,
+    color: Color,
     *,
     slices: int = 7,
 ) -> list[Solid]:
@@ -211,9 +211,9 @@ def archway(
     The ranges are in metres; z[1] must lie above the crown, z[0] + half the span. The head of an
     arch is not convex: it is cut into upright slices that are.
     """
-    centre, radius = (x[0] + x[1]) / 2, (x[1] - x[0]) / 2
-    edges = centre - radius * np.cos(np.linspace(0, np.pi, slices + 1))
-    soffit = z[0] + np.sqrt(np.maximum(radius**2 - (edges - centre) ** 2, 0))
+    center, radius = (x[0] + x[1]) / 2, (x[1] - x[0]) / 2
+    edges = center - radius * np.cos(np.linspace(0, np.pi, slices + 1))
+    soffit = z[0] + np.sqrt(np.maximum(radius**2 - (edges - center) ** 2, 0))
     solids = []
     for i in range(slices):
         (left, right), (low, high) = edges[i : i + 2], soffit[i : i + 2]
@@ -221,5 +221,5 @@ def archway(
         lower = np.array(bottom)
         upper = lower.copy()
         upper[:, 2] = z[1]
-        solids.append(hexahedron(lower, upper, colour))
+        solids.append(hexahedron(lower, upper, color))
     return solids

@@ -26,7 +26,7 @@ def test_models(capsys):
     code, out, err = run(capsys, "models", "nothing*")
     assert (code, out) == (2, "")
     assert err.startswith("landmarkzoo: error: no model fits")
-    assert "no landmark weights are published yet" in run(capsys, "models", "--pretrained")[2]
+    assert "no landmark weights can be loaded by name yet" in run(capsys, "models", "--pretrained")[2]
 
 
 def test_embed_then_search(capsys, photo_folder, tmp_path):
@@ -129,6 +129,8 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
         (["search", "a", "b"], "no descriptors file a"),
         (["demo", "--photos", "nowhere"], "no such folder or file: nowhere"),
         (["embed", ".", "--out", "x", "--device", "foo", "--quiet"], "cannot compute on the device 'foo'"),
+        (["embed", ".", "--out", "x", "--batch-size", "0", "--quiet"], "batch_size must be a positive"),
+        (["embed", ".", "--out", "x", "--workers", "-1", "--quiet"], "num_workers"),
         (["demo", "--views", "1"], "views"),
         (["demo", "--out", "no/where/x.png"], "its folder does not exist"),
     ],

@@ -89,12 +89,12 @@ def test_transform_and_skipping(tmp_path):
         lz.whiten_neck(model, tmp_path, progress=False)
     transform = lz.create_transform(model, image_size=64)
     assert lz.whiten_neck(model, tmp_path, transform=transform, on_error="skip", progress=False) is model
-    ready = torch.stack([transform(data[row][0]) for row in range(8)])
+    data.transform = transform
     twin = lz.create_model("efficientnet_lite0_gem", embedding_dim=4, pretrained_backbone=True)
-    lz.whiten_neck(twin, ready, progress=False)
+    lz.whiten_neck(twin, data, progress=False)
     torch.testing.assert_close(model.neck[0].weight, twin.neck[0].weight, rtol=1e-3, atol=1e-4)
     with pytest.raises(ValueError, match="on_error must be one of"):
-        lz.whiten_neck(model, ready, on_error="ignore")
+        lz.whiten_neck(model, data, on_error="ignore")
 
 
 def test_golden_2d_example_and_signs():

@@ -155,7 +155,7 @@ def test_a_repository_that_holds_garbage(hub, load, pushed):
             r"models--org--model\S+config.json .* a newer landmarkzoo: upgrade",
         ),
         ({"format": None}, r"models--org--model\S+config.json has the format None, .* of another library"),
-        ({"architecture": "DELG"}, "no architecture 'DELG' in this version"),
+        ({"architecture": "DELG"}, "architecture 'DELG' is not registered"),
         ({"gamma": 3}, "damaged or of a newer landmarkzoo: gamma unknown"),
         (
             {"args": {"backbone": "test_efficientnet", "pretrained_backbone": True}},
@@ -190,7 +190,7 @@ def test_arguments_for_the_hub_with_other_names(hub, call, pushed):
     with pytest.raises(ValueError, match="revision, force_download are for the Hub"):
         call(hub_client.load, "efficientnet_lite0_gem", revision="v1", force_download=True)
     with pytest.raises(
-        ValueError, match=r"no landmark weights are published for 'dinov2_vit_small' .*'hf-hub:org/repo'"
+        ValueError, match=r"no landmark weights of 'dinov2_vit_small' can be loaded .*'hf-hub:org/repo'"
     ):
         call(hub_client.load, "dinov2_vit_small", pretrained=True, revision="v1")
 

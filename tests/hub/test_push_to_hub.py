@@ -30,6 +30,16 @@ def test_push_and_load_bit_for_bit(hub, push, load, load_head, pushed):
     assert names == pushed.names
 
 
+def test_any_head_is_pushed(hub, call, load_head, tmp_path):
+    model = lz.create_model("efficientnet_lite0_gem", backbone="test_efficientnet", embedding_dim=16)
+    head = lz.losses.CosFace(16, 3, margin=0.2)
+    model.save_pretrained(tmp_path, head, ["a", "b", "c"])
+    call(hub_client.push, tmp_path, "org/new", token="good-token")
+    centers, names = load_head("hf-hub:org/new")
+    assert np.array_equal(centers, head.weight.detach().numpy())
+    assert names == ["a", "b", "c"]
+
+
 def test_a_stale_head_goes_in_the_same_commit(hub, push, load_head):
     push("org/new")
     push("org/new", with_names=False)

@@ -83,6 +83,6 @@ def test_it_does_not_touch_inference():
 
 def test_a_backbone_that_cannot():
     model = lz.GlobalDescriptor("dla34", neck="none")
-    with pytest.raises(ValueError, match="timm's DLA cannot do gradient checkpointing: use a smaller batch"):
+    with pytest.raises(ValueError, match="DLA cannot do gradient checkpointing: use a smaller batch"):
         model.set_grad_checkpointing()
     model.set_grad_checkpointing(False)

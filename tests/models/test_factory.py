@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -121,7 +122,8 @@ def test_missing_folder_and_files(saved):
     [
         ({"format": "landmarkzoo.model.v2"}, "written by a newer landmarkzoo: upgrade"),
         ({"format": None}, "it is of another library"),
-        ({"architecture": "DELG"}, "no architecture 'DELG' in this version"),
+        ({"architecture": "DELG"}, r"'DELG' is not registered; .* DOLG.*import the module.*upgrade"),
+        ({"architecture": "HybridSwan"}, "is not registered; .* Did you mean HybridSwin"),
         ({"args": {"backbone": "tf_efficientnet_lite0", "gating": True}}, "no argument 'gating'"),
         ({"gamma": 3}, "damaged or of a newer landmarkzoo: gamma unknown"),
         ({"args": {"backbone": "resnet18"}}, "does not fit its config.json: .* and .* more"),
@@ -148,7 +150,7 @@ def test_damaged_files(saved):
         lz.create_model(name)
 
 
-def test_names_that_are_none():
+def test_a_path_without_its_prefix():
     with pytest.raises(ValueError, match="a folder is 'local-dir:path', a repository 'hf-hub:org/repo'"):
         lz.create_model("some/folder")
 
@@ -170,7 +172,7 @@ def test_arguments_of_numpy_are_saved_as_numbers(tmp_path):
 
 def test_what_cannot_be_written_is_noticed_before_anything_is(tmp_path):
     model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
-    model.cfg = lz.ModelCfg("GlobalDescriptor", {"backbone": object()})
+    model.cfg = replace(model.cfg, args={**model.cfg.args, "backbone": object()})
     with pytest.raises(TypeError, match="not JSON serializable"):
         model.save_pretrained(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -184,10 +186,10 @@ def test_what_cannot_be_written_is_noticed_before_anything_is(tmp_path):
             "newer landmarkzoo.*date",
         ),
         ({"args": None}, "args must be a dictionary"),
-        ({"args": {}}, "describes no model that can be built here.*backbone"),
+        ({"args": {}}, "that its config.json describes cannot be built here.*backbone"),
         (
             {"args": {"backbone": "tf_efficientnet_lite0", "pool": "r-mac"}},
-            "can be built here: .*r-mac.*upgrade",
+            "cannot be built here: .*r-mac.*upgrade",
         ),
         ({"mean": [1, 2]}, "mean must be 3 numbers"),
         ({"std": [0, 0, 0]}, "std must be positive"),
@@ -218,3 +220,49 @@ def test_a_backbone_of_another_size_brings_its_own():
         assert model(torch.zeros(1, *model.cfg.input_size)).shape == (1, model.embedding_dim)
     other = lz.create_model("efficientnet_b3", backbone="mixer_s32_224")
     assert other.cfg.input_size == (3, 224, 224)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["efficientnet_lite0_gem"], lz.GlobalDescriptor])
+def test_names_that_are_not_strings(name):
+    with pytest.raises(
+        TypeError, match=r"create_model takes a name, .* or a Path, got .*; see lz\.list_models"
+    ):
+        lz.create_model(name)
+    with pytest.raises(TypeError, match=r"a model is named by a string"):
+        lz.get_model_cfg(name)
+
+
+def test_device_and_dtype(saved):
+    model, _, name = saved
+    loaded = lz.create_model(name, device="cpu", dtype=torch.float64).eval()
+    assert loaded.dtype == torch.float64
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(x.double()).float(), model(x), rtol=1e-3, atol=1e-4)
+    for device in ("meta", torch.device("meta")):
+        other = lz.create_model("dolg_efficientnet_lite0", device=device, dtype=torch.float16)
+        assert {(p.device.type, p.dtype) for p in other.parameters()} == {("meta", torch.float16)}
+    with torch.device("meta"):
+        assert lz.create_model("efficientnet_lite0_gem").device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+def test_a_model_on_the_gpu(saved):
+    _, _, name = saved
+    model = lz.create_model(name, device="cuda", dtype=torch.bfloat16).eval()
+    assert (model.device.type, model.dtype) == ("cuda", torch.bfloat16)
+    assert {p.device.type for p in model.parameters()} == {"cuda"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"device": "gpu"}, ValueError, "cannot compute on the device 'gpu'"),
+        ({"device": "cuda:99"}, ValueError, "cannot compute on the device 'cuda:99'"),
+        ({"dtype": "bfloat16"}, TypeError, r"such as torch\.bfloat16, got 'bfloat16'"),
+        ({"dtype": torch.int8}, TypeError, r"such as torch\.bfloat16, got torch\.int8"),
+    ],
+)
+def test_wrong_devices_and_dtypes(options, error, message):
+    with pytest.raises(error, match=message):
+        lz.create_model("efficientnet_lite0_gem", **options)

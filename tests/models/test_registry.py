@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 import landmarkzoo as lz
+from landmarkzoo import cli
 
 
 def test_listing():
@@ -12,7 +15,7 @@ def test_listing():
     assert lz.list_models("*_gem") == ["efficientnet_b5_gem", "efficientnet_lite0_gem"]
     assert lz.list_models(["dolg*b5", "dolg*b6"]) == ["dolg_efficientnet_b5", "dolg_efficientnet_b6"]
     assert lz.list_models("nothing*") == []
-    assert lz.list_models(pretrained=True) == []  # no landmark weights are published yet
+    assert lz.list_models(pretrained=True) == []  # no landmark weights can be loaded by name yet
     assert lz.is_model("dolg_efficientnet_b7")
     assert not lz.is_model("dolg_efficientnet_b8")
 
@@ -86,7 +89,7 @@ def test_another_backbone_brings_its_own_input_statistics_and_no_scores():
     [
         (("dolg_eficientnet_b5",), "Did you mean dolg_efficientnet_b5"),
         (("zzz",), "landmarkzoo has no model 'zzz'. See lz.list_models"),
-        (("dolg_efficientnet_b5.gldv2",), "no weights are published under the tag 'gldv2'"),
+        (("dolg_efficientnet_b5.gldv2",), "there are no weights with the tag 'gldv2'"),
         (("hf-hub:",), "a name on the Hub is 'hf-hub:org/repo'"),
         (("dolg_efficientnet_b5", True), "pretrained_backbone=True"),
     ],
@@ -101,7 +104,7 @@ def test_wrong_names(arguments, message):
     [
         ({"num_classes": 10}, "classes belong to the head"),
         ({"dilation": (3, 6)}, "Did you mean dilations"),
-        ({"in_chans": 1}, "It takes: backbone, embedding_dim"),
+        ({"drop_path_rate": 0.1}, "It takes: backbone, embedding_dim.* a timm model go into backbone_args"),
         ({"backbone": "resnet5O"}, "Did you mean resnet50"),
         ({"projection": "other"}, "projection must be one of"),
         ({"backbone": "resnet18.bogus"}, "timm has no weights 'resnet18.bogus'"),
@@ -111,3 +114,76 @@ def test_wrong_names(arguments, message):
 def test_wrong_overrides(overrides, message):
     with pytest.raises(ValueError, match=message):
         lz.create_model("dolg_efficientnet_lite0", **overrides)
+
+
+def test_a_name_of_ones_own():
+    model = lz.DOLG("resnet10t", hidden_dim=8, dilations=(1,), embedding_dim=16)
+    lz.register_model("my-model_1", model.cfg)
+    assert lz.is_model("my-model_1")
+    assert lz.list_models("my*") == ["my-model_1"]
+    assert lz.list_models("my*", pretrained=True) == []
+    assert lz.get_model_cfg("my-model_1") == replace(model.cfg, name="my-model_1")
+    created = lz.create_model("my-model_1", embedding_dim=4)
+    assert (type(created), created.embedding_dim, created.cfg.name) == (lz.DOLG, 4, "my-model_1")
+    with pytest.raises(ValueError, match="Did you mean my-model_1"):
+        lz.create_model("my-model_2")
+
+
+def test_a_registered_model_is_saved_and_pushed_under_its_name(tmp_path):
+    lz.register_model("mine", lz.GlobalDescriptor("test_efficientnet", embedding_dim=8).cfg)
+    lz.create_model("mine").save_pretrained(tmp_path)
+    assert lz.create_model(tmp_path).cfg.name == "mine"
+    lz.register_model("theirs", replace(lz.get_model_cfg("mine"), weights="org/repo"))
+    assert lz.list_models(pretrained=True) == ["theirs"]
+    with pytest.raises((OSError, ValueError), match="org/repo"):  # the Hub is asked
+        lz.create_model("theirs", pretrained=True, local_files_only=True, cache_dir=tmp_path / "empty")
+
+
+def test_names_are_taken_once():
+    cfg = lz.get_model_cfg("efficientnet_b3")
+    lz.register_model("mine", cfg)
+    lz.register_model(
+        "mine", lz.get_model_cfg("mine")
+    )  # the same again, as when a notebook's cell runs again
+    other = lz.get_model_cfg("efficientnet_b6")
+    for name in ("mine", "dolg_efficientnet_b5"):
+        with pytest.raises(
+            ValueError, match=f"there is a model '{name}' already: use another name, or exist_ok"
+        ):
+            lz.register_model(name, other)
+        lz.register_model(name, other, exist_ok=True)
+        assert lz.get_model_cfg(name) == replace(other, name=name)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "hf-hub:a", "org/repo", "a b", "ü", "a\n", "*"])
+def test_names_that_cannot_be(name):
+    with pytest.raises(ValueError, match="made of letters, digits, _ and -; a dot is for the tag"):
+        lz.register_model(name, lz.get_model_cfg("efficientnet_b3"))
+
+
+def test_what_cannot_be_registered():
+    cfg = lz.get_model_cfg("efficientnet_b3")
+    with pytest.raises(TypeError, match=r"takes a name and a lz\.ModelCfg, got str and dict"):
+        lz.register_model("mine", {"architecture": "DOLG"})
+    with pytest.raises(TypeError, match=r"got NoneType and ModelCfg; the cfg of a model is model\.cfg"):
+        lz.register_model(None, cfg)
+    with pytest.raises(ValueError, match=r"'HybridSwan' is not registered; .* Did you mean HybridSwin\?"):
+        lz.register_model("mine", replace(cfg, architecture="HybridSwan"))
+    with pytest.raises(ValueError, match=r"GlobalDescriptor has no argument 'poling'\. Did you mean pool"):
+        lz.register_model("mine", replace(cfg, args={"backbone": "resnet18", "poling": "avg"}))
+    assert not lz.is_model("mine")
+
+
+def test_the_command_line_lists_it(capsys):
+    lz.register_model("mine", replace(lz.get_model_cfg("efficientnet_b3"), weights="org/repo"))
+    assert cli.main(["models", "mine"]) == 0
+    row = capsys.readouterr().out.splitlines()[2]
+    assert row.split() == [
+        "mine",
+        "GlobalDescriptor",
+        "tf_efficientnet_b3.ns_jft_in1k",
+        "768",
+        "px",
+        "512",
+        "org/repo",
+    ]

@@ -168,8 +168,7 @@ def test_indices_count_from_both_ends(photos: RenderedLandmarks) -> None:
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_renders(family: str) -> None:
     for seed in range(4):
-        building = make_building(family, [seed])
-        mesh = make_mesh(building.solids)
+        mesh = make_mesh(make_building(family, [seed]))
         assert np.isfinite(mesh.points).all()
         assert mesh.lower[:, 2].min() == pytest.approx(0)
         photo = photograph(Subject(mesh, GREY, GREY), np.random.default_rng(seed), 64)
@@ -202,7 +201,7 @@ def test_projection_of_a_turned_and_rolled_camera() -> None:
     np.testing.assert_allclose(pixels, [[50, 40], [30, 50]], atol=1e-9)
 
 
-def test_look_at_centres_its_target() -> None:
+def test_look_at_centers_its_target() -> None:
     camera = look_at((3, -20, 5), (1, 2, 9), roll=0.3, focal=80, width=120, height=90)
     pixels, depth = camera.project(np.array([[1.0, 2, 9]]))
     np.testing.assert_allclose(pixels, [[60, 45]], atol=1e-9)
@@ -217,7 +216,7 @@ def test_level_horizon() -> None:
 
 
 def test_normals_point_outwards() -> None:
-    centre = np.array([2.0, 3, 6])
+    center = np.array([2.0, 3, 6])
     solids = [
         block(2, 3, 5, (4, 4, 2), GREY),
         block(2, 3, 5, (4, 4, 2), GREY, top=(0, 0)),
@@ -230,7 +229,7 @@ def test_normals_point_outwards() -> None:
         mesh = make_mesh([solid])
         anchors = mesh.points[mesh.starts[:-1]]
         solid_faces = np.abs(mesh.normals).sum(axis=1) > 0
-        outwards = (mesh.normals * (anchors - centre)).sum(axis=1)
+        outwards = (mesh.normals * (anchors - center)).sum(axis=1)
         assert (outwards[solid_faces] > 0).all()
 
 
@@ -242,7 +241,7 @@ def test_an_arch_is_open_below_and_closed_above() -> None:
 
 
 def test_painters_order_draws_what_is_behind_first() -> None:
-    # A long wall behind a small box: the centre of the wall is nearer to the eye.
+    # A long wall behind a small box: the center of the wall is nearer to the eye.
     lower = np.array([[-100.0, 2, 0], [40, 0, 0], [40, 0, 3]])
     upper = np.array([[100.0, 3, 5], [42, 2, 3], [42, 2, 6]])
     order = painters_order(lower, upper, np.array([0.0, -20, 2]))
@@ -269,9 +268,9 @@ def test_every_prop_draws(kind: str) -> None:
     picture = Image.new("RGB", (80, 80), (255, 0, 255))
     light = draw_light(np.random.default_rng(0))
     draw_prop(ImageDraw.Draw(picture), camera, light, Prop(kind, 0.5, 12.0, 1.0, 5))
-    colours = picture.getcolors(6400)
-    assert colours is not None
-    assert len(colours) > 2
+    colors = picture.getcolors(6400)
+    assert colors is not None
+    assert len(colors) > 2
 
 
 def test_unknown_prop() -> None:

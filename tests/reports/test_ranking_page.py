@@ -44,7 +44,7 @@ def test_a_browser_shows_photos_and_marks(page, tmp_path):
         f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,500", f"--screenshot={picture}",
         page.as_uri(),
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     pixels = np.asarray(Image.open(picture).convert("RGB"))
     for color in PHOTOS.values():
         assert close(pixels, color).sum() > 15_000, color  # of a photo of 140 x 140

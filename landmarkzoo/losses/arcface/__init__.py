@@ -1,1 +1,1 @@
-"""Sub-center ArcFace with dynamic margins."""
+"""Sub-center ArcFace with dynamic margins; ``head.py`` says how to read it."""

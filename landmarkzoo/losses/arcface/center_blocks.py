@@ -1,7 +1,7 @@
 """The fast part behind the head: cosines with many centers and their gradients, in blocks of classes.
 
 The plain version is ``normalize(x) @ normalize(weight).T``, the maximum over the centers of a class, and
-autograd; ``tests/losses`` holds it against this. What makes it lean and fast:
+autograd; ``tests/losses`` compares the two. What makes this one lean and fast:
 
 - No normalised copy of the weights: the norms divide the products, and their part of the gradient is one
   number a center, ``dw = (sum_b g_b x_b - (sum_b g_b cos_b) w / |w|) / |w|``.
@@ -12,18 +12,45 @@ autograd; ``tests/losses`` holds it against this. What makes it lean and fast:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo.losses.arcface.recycled_memory import ReusableBuffer
+from landmarkzoo.layers.precision import has_bfloat16
 
 _CPU_BLOCK_VALUES = 2**21  # 8 MiB of centers: they stay in the last-level cache
 _GPU_BLOCK_VALUES = 2**26  # large enough to keep a GPU busy
-_MIN_NORM = 1e-12
+_LARGE_WEIGHT = 2**22  # values of the weight from which products in bfloat16 are worth their rounding
+_ALIGNMENT = 64  # bytes of a cache line
+_REUSED_BYTES = 2**22  # smaller memory is made anew
+
+MatmulDtype = Literal["auto", "float32", "bfloat16"]
+
+
+def resolve_matmul_dtype(choice: MatmulDtype, unit: Tensor, weight: Tensor) -> torch.dtype:
+    """In which dtype embeddings (B, D) are multiplied with centers (C * K, D).
+
+    Args:
+        choice: ``"float32"`` means that of the embeddings, which is float32 or float64.
+        unit: The embeddings.
+        weight: The centers.
+
+    Examples:
+        >>> resolve_matmul_dtype("auto", torch.ones(1, 2), torch.ones(3, 2))
+        torch.float32
+    """
+    if choice == "auto":
+        low = torch.is_autocast_enabled(unit.device.type) and weight.numel() >= _LARGE_WEIGHT
+        choice = "bfloat16" if low and has_bfloat16(unit.device) else "float32"
+    return torch.bfloat16 if choice == "bfloat16" and unit.dtype == torch.float32 else unit.dtype
 
 
 @dataclass(frozen=True)
@@ -47,7 +74,7 @@ class BestCosines:
 
 
 def inverse_norms(x: Tensor) -> Tensor:
-    """One over the length of each vector (..., D) -> (..., 1); 1 for zero vectors, which so stay zero.
+    """One over the length of each vector (..., D) -> (..., 1); 1 for zero vectors, so that they stay zero.
 
     Examples:
         >>> inverse_norms(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
@@ -58,24 +85,6 @@ def inverse_norms(x: Tensor) -> Tensor:
     return torch.where(norms > smallest, norms, 1.0).reciprocal()
 
 
-def unit_vectors(x: Tensor) -> Tensor:
-    """Vectors (B, D) at length 1, with gradient; zero vectors stay zero, and get one as if of length 1.
-
-    Divided by their largest entry first, as squares of very small or large ones leave the float range. The
-    gradient, which grows as vectors shrink, is that of entries of 1e-12 at least, as in ``F.normalize``.
-
-    Examples:
-        >>> unit_vectors(torch.tensor([[3e30, 4e30], [0.0, 0.0]]))
-        tensor([[0.6000, 0.8000], [0.0000, 0.0000]])
-    """
-    largest = x.detach().abs().amax(dim=1, keepdim=True)
-    divisor = torch.where(largest > 0, largest, 1.0)
-    scaled = x / divisor.clamp(min=_MIN_NORM)
-    x = scaled + (x.detach() / divisor - scaled.detach())  # which is zero, or all, of the value
-    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x / torch.where(norms > 0, norms, 1.0)
-
-
 def own_cosines(unit: Tensor, weight: Tensor, rows: Tensor, sub_centers: int) -> Tensor:
     """Cosine of each embedding with the centers of one class each: (B, D), class rows (B,) -> (B, K)."""
     centers = weight.view(-1, sub_centers, weight.shape[1])[rows].to(unit.dtype)  # (B, K, D)
@@ -83,29 +92,29 @@ def own_cosines(unit: Tensor, weight: Tensor, rows: Tensor, sub_centers: int) ->
     return (centers * unit[:, None]).sum(dim=2) * inverse_norms(centers).squeeze(2)
 
 
-def best_cosines(unit: Tensor, weight: Tensor, sub_centers: int, products: torch.dtype) -> BestCosines:
+def best_cosines(unit: Tensor, weight: Tensor, sub_centers: int, matmul_dtype: torch.dtype) -> BestCosines:
     """Cosine of each embedding with the nearest center of each class.
 
     Args:
         unit: Embeddings of length 1 (B, D), float32 or float64.
         weight: Centers (C * K, D), rows c * K + k, of any length.
         sub_centers: K.
-        products: dtype in which embeddings and centers are multiplied; all else has the dtype of ``unit``.
+        matmul_dtype: In which embeddings and centers are multiplied; all else has the dtype of ``unit``.
 
     Returns:
-        The cosines and which center they belong to; of equally near ones the first.
+        The cosines and which center they belong to: the first, where several are equally near.
     """
     classes, batch = len(weight) // sub_centers, len(unit)
     cosine = unit.new_empty(classes, batch)
     center = torch.zeros(classes, batch, dtype=torch.uint8, device=unit.device)
     inverse = unit.new_empty(len(weight), 1)
-    columns = unit.T.to(products).contiguous()  # (D, B)
-    blocks = _Blocks(unit, weight, sub_centers, products)
-    product = unit.new_empty(blocks.rows, batch, dtype=products)
+    columns = unit.T.to(matmul_dtype).contiguous()  # (D, B)
+    blocks = _Blocks(unit, weight, sub_centers, matmul_dtype)
+    product = unit.new_empty(blocks.rows, batch, dtype=matmul_dtype)
     for block, rows in blocks:
         centers = weight[rows].to(unit.dtype)
         inverse[rows] = inverse_norms(centers)
-        torch.mm(blocks.narrow(centers), columns, out=product[: len(centers)])  # (n * K, B)
+        torch.mm(blocks.cast(centers), columns, out=product[: len(centers)])  # (n * K, B)
         cosines = product[: len(centers)].to(unit.dtype).mul_(inverse[rows])
         _largest(cosines.view(-1, sub_centers, batch), cosine[block], center[block])
     return BestCosines(cosine, center, inverse)
@@ -125,8 +134,8 @@ def gradients(
     weight: Tensor,
     best: BestCosines,
     by_cosine: Callable[[slice], tuple[Tensor, Tensor]],
-    products: torch.dtype,
-    memory: ReusableBuffer,
+    matmul_dtype: torch.dtype,
+    buffer: ReusableBuffer,
     needed: tuple[bool, bool] = (True, True),
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of a function of :func:`best_cosines`.
@@ -136,9 +145,9 @@ def gradients(
         weight: Centers (C * K, D).
         best: What :func:`best_cosines` gave for them.
         by_cosine: For a block of classes the derivative by their cosines, and these cosines, both (n, B).
-        products: dtype in which matrices are multiplied.
-        memory: Where the gradient of the centers may stand.
-        needed: Which of the two gradients are.
+        matmul_dtype: In which matrices are multiplied.
+        buffer: Memory for the gradient of the centers.
+        needed: Which of the two gradients to compute.
 
     Returns:
         Gradients by the unit embeddings (B, D) and by the centers (C * K, D).
@@ -146,9 +155,9 @@ def gradients(
     (classes, batch), dim = best.cosine.shape, unit.shape[1]
     k = len(weight) // classes
     by_unit = unit.new_zeros(dim, batch) if needed[0] else None
-    by_weight = memory.empty(weight.shape, weight.dtype, weight.device) if needed[1] else None
-    unit_products = unit.to(products)
-    blocks = _Blocks(unit, weight, k, products)
+    by_weight = buffer.empty(weight.shape, weight.dtype, weight.device) if needed[1] else None
+    unit_cast = unit.to(matmul_dtype)
+    blocks = _Blocks(unit, weight, k, matmul_dtype)
     by_dot, scratch = unit.new_empty(2, blocks.rows, batch)
     zero = unit.new_zeros(())
     for block, rows in blocks:
@@ -158,13 +167,13 @@ def gradients(
         for i in range(k):
             torch.where(best.center[block] == i, slope, zero, out=g[:, i])
         g *= inverse.view(-1, k, 1)
-        g_products = g.view(-1, batch).to(products)  # (n * K, B)
+        g_cast = g.view(-1, batch).to(matmul_dtype)  # (n * K, B)
         if by_unit is not None:
-            _add_product(by_unit, blocks.narrow(centers).T, g_products)
+            _add_product(by_unit, blocks.cast(centers).T, g_cast)
         if by_weight is not None:
             along = torch.mul(g, cosine[:, None], out=scratch[: len(centers)].view_as(g)).sum(dim=2)  # (n, K)
             torch.mul(centers, -along.view(-1, 1) * inverse, out=by_weight[rows])
-            _add_product(by_weight[rows], g_products, unit_products, blocks.buffer[: len(centers)])
+            _add_product(by_weight[rows], g_cast, unit_cast, blocks.workspace[: len(centers)])
     return None if by_unit is None else by_unit.T, by_weight
 
 
@@ -184,7 +193,7 @@ def add_own_gradients(
         unit: Embeddings of length 1 (B, D).
         weight: Centers (C * K, D).
         rows: The center of each embedding (B,).
-        slope: Derivative by the cosine of the two (B,); 0 for none.
+        slope: Derivative by the cosine of the two (B,); 0 where nothing is to be added.
     """
     centers = weight[rows].to(unit.dtype)  # (B, D)
     inverse, slope = inverse_norms(centers), slope[:, None]
@@ -206,13 +215,13 @@ def _add_product(total: Tensor, a: Tensor, b: Tensor, buffer: Tensor | None = No
 
 
 def refuse_second_derivative() -> None:
-    """To be called in a backward pass, which records what it does only for ``create_graph=True``.
+    """Refuse ``create_graph=True``; to be called in a backward pass, where gradients are on only then.
 
     Raises:
-        RuntimeError: If a graph is made, which would hold a part of the derivative only.
+        RuntimeError: If a graph is made, which would hold only a part of the derivative.
     """
     if torch.is_grad_enabled():
-        raise RuntimeError("the head has no second derivative: create_graph=True is for plain formulations")
+        raise RuntimeError("the head has no second derivative: leave out create_graph=True")
 
 
 class NearestCosines(torch.autograd.Function):
@@ -224,14 +233,14 @@ class NearestCosines(torch.autograd.Function):
         unit: Tensor,
         weight: Tensor,
         sub_centers: int,
-        products: torch.dtype,
-        memory: ReusableBuffer,
+        matmul_dtype: torch.dtype,
+        buffer: ReusableBuffer,
     ) -> Tensor:
         """See :func:`best_cosines`."""
         with torch.autocast(unit.device.type, enabled=False):
-            best = best_cosines(unit, weight, sub_centers, products)
+            best = best_cosines(unit, weight, sub_centers, matmul_dtype)
         ctx.save_for_backward(unit, weight, *best.parts)
-        ctx.products, ctx.memory = products, memory
+        ctx.matmul_dtype, ctx.buffer = matmul_dtype, buffer
         return best.cosine.T.clone(memory_format=torch.contiguous_format)  # the user's to change
 
     @staticmethod
@@ -246,8 +255,8 @@ class NearestCosines(torch.autograd.Function):
                 weight,
                 best,
                 lambda block: (columns[block], cosine[block]),
-                ctx.products,
-                ctx.memory,
+                ctx.matmul_dtype,
+                ctx.buffer,
                 ctx.needs_input_grad[:2],
             )
         return by_unit, by_weight, None, None, None
@@ -265,14 +274,14 @@ def block_classes(classes: int, sub_centers: int, batch: int, dim: int, device: 
 
 
 class _Blocks:
-    """Blocks of classes with their rows of the weights, and a buffer for centers of another dtype."""
+    """Blocks of classes with their rows of the weights, and a workspace for centers of another dtype."""
 
-    def __init__(self, unit: Tensor, weight: Tensor, sub_centers: int, products: torch.dtype) -> None:
+    def __init__(self, unit: Tensor, weight: Tensor, sub_centers: int, matmul_dtype: torch.dtype) -> None:
         self.classes, self.sub_centers = len(weight) // sub_centers, sub_centers
         self.size = block_classes(self.classes, sub_centers, len(unit), unit.shape[1], weight.device)
         self.rows = self.size * sub_centers
-        needed = products != unit.dtype
-        self.buffer = weight.new_empty(self.rows if needed else 0, weight.shape[1], dtype=products)
+        needed = matmul_dtype != unit.dtype
+        self.workspace = weight.new_empty(self.rows if needed else 0, weight.shape[1], dtype=matmul_dtype)
 
     def __iter__(self) -> Iterator[tuple[slice, slice]]:
         k = self.sub_centers
@@ -280,8 +289,52 @@ class _Blocks:
             stop = min(start + self.size, self.classes)
             yield slice(start, stop), slice(start * k, stop * k)
 
-    def narrow(self, centers: Tensor) -> Tensor:
-        """Centers (n * K, D) in the dtype of the products."""
-        if centers.dtype == self.buffer.dtype:
+    def cast(self, centers: Tensor) -> Tensor:
+        """Centers (n * K, D) in the dtype of the matrix products; valid until the next call."""
+        if centers.dtype == self.workspace.dtype:
             return centers
-        return self.buffer[: len(centers)].copy_(centers)
+        return self.workspace[: len(centers)].copy_(centers)
+
+
+class ReusableBuffer:
+    """One block of CPU memory for a large gradient, handed out again as soon as no tensor uses it any more.
+
+    A CPU tensor of hundreds of MB is new memory from the system each time it is made: at the size of Google
+    Landmarks, handing it out page by page costs as much as computing what stands in it. Tensors in use are
+    never touched: who keeps ``weight.grad``, or a view of it, keeps its memory, and the next tensor gets
+    another block. Copies and pickles start without memory.
+
+    Examples:
+        >>> buffer, cpu = ReusableBuffer(), torch.device("cpu")
+        >>> gradient = buffer.empty((3000, 512), torch.float32, cpu)
+        >>> address = gradient.data_ptr()
+        >>> del gradient
+        >>> buffer.empty((512, 3000), torch.float32, cpu).data_ptr() == address
+        True
+    """
+
+    def __init__(self) -> None:
+        self._block: NDArray[Any] = np.empty(0, np.uint8)
+        self._one_at_a_time = threading.Lock()
+        self._user: Callable[[], NDArray[Any] | None] = lambda: None  # what a tensor's storage holds on to
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Like ``torch.empty``, which it is where memory is small, or on a device that keeps its own."""
+        size = math.prod(shape) * dtype.itemsize
+        if device.type != "cpu" or size < _REUSED_BYTES:
+            return torch.empty(shape, dtype=dtype, device=device)
+        with self._one_at_a_time:
+            part = self._part(size)
+        return torch.from_numpy(part).view(dtype).view(*shape)
+
+    def _part(self, size: int) -> NDArray[Any]:
+        if self._user() is not None or len(self._block) < size + _ALIGNMENT:
+            self._block = np.empty(0, np.uint8)  # first give back what is there
+            self._block = np.empty(size + _ALIGNMENT, np.uint8)  # numpy asks for huge pages
+        start = -self._block.ctypes.data % _ALIGNMENT
+        part = self._block[start : start + size]
+        self._user = weakref.ref(part)  # which lives as long as the storage of the tensor
+        return part
+
+    def __reduce__(self) -> tuple[type[ReusableBuffer], tuple[()]]:
+        return ReusableBuffer, ()

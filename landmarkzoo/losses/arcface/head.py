@@ -1,50 +1,66 @@
-"""Sub-center ArcFace with dynamic margins: the head of the paper (Henkel 2021, section 2.3)."""
+"""Sub-center ArcFace with dynamic margins: the head of the paper.
+
+From ``head(x, y)`` to the loss: this file checks the batch and looks up margins, ``margin_softmax.py``
+computes loss and gradient from cosines, ``center_blocks.py`` the cosines and their gradients, and
+``margins.py`` is the formula of the margin. ``parallel.py`` says what changes when the classes are split
+over processes.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.nn import functional as F
 
-from landmarkzoo.losses.arcface.batch_checks import check_embeddings, check_labels
-from landmarkzoo.losses.arcface.center_blocks import NearestCosines, own_cosines, unit_vectors
-from landmarkzoo.losses.arcface.centers import Centers
-from landmarkzoo.losses.arcface.class_sampling import rows_among, sample_classes
-from landmarkzoo.losses.arcface.head_arguments import (
+from landmarkzoo.losses.arcface.center_blocks import (
+    MatmulDtype,
+    NearestCosines,
+    ReusableBuffer,
+    own_cosines,
+    resolve_matmul_dtype,
+)
+from landmarkzoo.losses.arcface.label_noise import (
+    OUTLIER_ANGLE,
+    CenterUsage,
+    Outliers,
+    Reference,
+    find_outliers,
+)
+from landmarkzoo.losses.arcface.margin_softmax import MarginSoftmax, Targets, rows_among, sample_classes
+from landmarkzoo.losses.arcface.margins import margins_of_classes
+from landmarkzoo.losses.arcface.parallel import DistributedBatch, ShardedHead
+from landmarkzoo.losses.base_head import Predictions, best_of, register_head, top_classes, unit_vectors
+from landmarkzoo.losses.head_checks import (
     PerClass,
-    Reduction,
-    check_margins,
-    check_options,
-    check_weights,
+    check_embeddings,
+    check_labels,
+    one_of,
     per_class,
     positive_integer,
+    positive_number,
 )
-from landmarkzoo.losses.arcface.label_noise import OUTLIER_ANGLE, CenterUsage, Outliers, find_outliers
-from landmarkzoo.losses.arcface.margin_softmax import MarginSoftmax, Targets
-from landmarkzoo.losses.arcface.margins import dynamic_margins
-from landmarkzoo.losses.arcface.matmul_precision import MatmulDtype, matmul_dtype
-from landmarkzoo.losses.arcface.parallel import DistributedBatch
-from landmarkzoo.losses.arcface.prediction import Predictions, best_of, top_classes
-from landmarkzoo.losses.arcface.recycled_memory import ReusableBuffer
 
-FarFrom = Literal["every", "dominant"]
+Reduction = Literal["mean", "sum", "none"]
 
-_TOOL_VALUES = 2**24  # values in flight in predict and in the tools on centers
+_BLOCK_VALUES = 2**24  # computed at a time by outliers, center_usage, and predict on several processes
 
 
-class SubCenterArcFaceDynamic(Centers):
-    """Sub-center ArcFace whose margin is larger for rarer classes (Ha et al. 2020; Henkel 2021, 2.3).
+@register_head
+class SubCenterArcFaceDynamic(ShardedHead):
+    """Sub-center ArcFace whose margin is larger for rarer classes.
 
-    The cosine with a class is that with the nearest of its K centers. The angle to the target class is
-    enlarged by the margin of that class, cosines are scaled to logits, and their cross entropy is the loss:
-    exact, in float32 at least, in the memory of the weights, their gradient and one (B, C) array.
+    It is the head of [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.3, with the margins of
+    [Ha et al. 2020](https://arxiv.org/abs/2010.05350). The cosine with a class is that with the nearest of
+    its K centers. The angle to the target class is enlarged by the margin of that class, cosines are scaled
+    to logits, and their cross entropy is the loss: exact, in float32 at least, in the memory of the weights,
+    their gradient and one (B, C) array.
 
-    With ``margins=0.3`` all classes have one margin; with ``sub_centers=1`` as well this is ArcFace.
+    With ``margins=0.3`` all classes have one margin; with ``sub_centers=1`` as well this is ArcFace
+    ([Deng et al. 2019](https://arxiv.org/abs/1801.07698)).
 
     Args:
         embedding_dim: Size D of the embeddings.
@@ -57,12 +73,13 @@ class SubCenterArcFaceDynamic(Centers):
         label_smoothing: Share of the target spread over all classes, as in ``F.cross_entropy``.
         class_weights: Weight of each class (C,), as in ``F.cross_entropy``.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``, as in ``F.cross_entropy``.
-        products: dtype in which embeddings and centers are multiplied: ``"float32"``, ``"bfloat16"``, or
+        matmul_dtype: In which dtype embeddings and centers are multiplied: ``"float32"``, ``"bfloat16"``, or
             ``"auto"``: bfloat16 inside autocast, for large heads on devices that have it, float32 elsewhere.
             The cosine with the target class is always computed in float32.
         sample_rate: Share of the classes that a training step is computed on: those of the batch and random
-            others (Partial FC). The gradient of the weight is then sparse, for SGD or SparseAdam.
-        process_group: Spread the classes over these processes, such as ``torch.distributed.group.WORLD``
+            others (Partial FC, [An et al. 2021](https://arxiv.org/abs/2010.05222)). The gradient of the
+            weight is then sparse, for SGD or SparseAdam.
+        process_group: Split the classes over these processes, such as ``torch.distributed.group.WORLD``
             (which is ``None``, so one process, before ``init_process_group``). The call stays the same; the
             loss is that of the batches of all of them.
         device: Where the weight is made.
@@ -83,6 +100,7 @@ class SubCenterArcFaceDynamic(Centers):
         torch.Size([9, 512])
     """
 
+    not_saved = ShardedHead.not_saved | {"class_counts"}  # which are margins by now
     margins: Tensor | None
     class_weights: Tensor | None
 
@@ -98,65 +116,33 @@ class SubCenterArcFaceDynamic(Centers):
         label_smoothing: float = 0.0,
         class_weights: PerClass | None = None,
         reduction: Reduction = "mean",
-        products: MatmulDtype = "auto",
+        matmul_dtype: MatmulDtype = "auto",
         sample_rate: float | None = None,
         process_group: dist.ProcessGroup | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(embedding_dim, num_classes, sub_centers, process_group, device, dtype)
-        self.scale = float(scale)
+        self.scale = positive_number(scale, "scale")
         self.label_smoothing = float(label_smoothing)
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+        one_of(reduction, get_args(Reduction), "reduction")
         self.reduction: Reduction = reduction
-        self.products: MatmulDtype = products
+        one_of(matmul_dtype, get_args(MatmulDtype), "matmul_dtype")
+        self.matmul_dtype: MatmulDtype = matmul_dtype
+        if sample_rate is not None and not 0 < sample_rate <= 1:
+            raise ValueError(f"sample_rate must be in (0, 1] or None, got {sample_rate}")
         self.sample_rate = None if sample_rate is None else float(sample_rate)
-        check_options(
-            scale=self.scale,
-            label_smoothing=self.label_smoothing,
-            reduction=reduction,
-            products=products,
-            sample_rate=self.sample_rate,
-        )
-        if class_counts is not None:
-            if margins is not None:
-                raise ValueError("give class_counts or margins, not both: the counts become margins")
-            counts = per_class(class_counts, self.num_classes, "class_counts", scalar=False)
-            margins = dynamic_margins(counts)
-        if margins is not None:
-            margins = check_margins(per_class(margins, self.num_classes, "margins"))
+        self.keep_per_class("margins", margins_of_classes(class_counts, margins, self.num_classes))
         if class_weights is not None:
-            class_weights = check_weights(per_class(class_weights, self.num_classes, "class_weights"))
-        # No part of the state dict, like other arguments; save_pretrained keeps them.
-        self._given = {"margins": margins, "class_weights": class_weights}
-        for name in self._given:
-            self.register_buffer(name, None, persistent=False)
-        self._place_per_class()
-        self._memory = ReusableBuffer()
-
-    def _place_per_class(self) -> None:
-        """Margins and class weights beside the weight, in float32; anew where no device has them yet."""
-        for name, values in self._given.items():
-            buffer = getattr(self, name)
-            if values is not None and (buffer is None or buffer.is_meta):
-                buffer = torch.tensor(values, dtype=torch.float32)
-            setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SubCenterArcFaceDynamic:
-        """Move or cast: margins keep their digits, and are not left unset by ``to_empty``."""
-        kept = {name: getattr(self, name) for name in self._given}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, buffer in kept.items():
-            setattr(self, name, buffer)
-        self._place_per_class()
-        return self
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)
-        self._place_per_class()  # the weight may have left the meta device
+            class_weights = per_class(class_weights, self.num_classes, "class_weights", negative=False)
+        self.keep_per_class("class_weights", class_weights)
+        self._buffer = ReusableBuffer()
 
     # --- the loss ----------------------------------------------------------------------------------
 
-    # Blocks and buffers are no graph: compiled code calls this as it stands.
+    # The blocks and the reused buffer cannot be traced: compiled code calls this as it stands.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of embeddings (B, D), of any length, with their classes (B,).
@@ -173,14 +159,18 @@ class SubCenterArcFaceDynamic(Centers):
             )
         unit, batch, checked = self._batch(embeddings, labels)
         labels = batch.gather(checked)
-        ours, weight = self._local_targets(labels, unit.dtype)
-        losses = self._softmax(unit).losses(unit, weight, ours)  # (B of all ranks,)
+        targets, weight = self._targets(labels, unit.dtype)
+        matmul_dtype = resolve_matmul_dtype(self.matmul_dtype, unit, self.weight)
+        softmax = MarginSoftmax(
+            self.sub_centers, self.scale, self.label_smoothing, matmul_dtype, self.processes, self._buffer
+        )
+        losses = softmax.losses(unit, weight, targets)  # (B of all processes,)
         if self.reduction == "none":
             return batch.scatter(losses)
-        return losses.sum() if self.reduction == "sum" else losses.sum() / ours.weights.sum()
+        return losses.sum() if self.reduction == "sum" else losses.sum() / targets.weights.sum()
 
-    def _local_targets(self, labels: Tensor, dtype: torch.dtype) -> tuple[Targets, Tensor]:
-        """Targets among the classes that this step sees here, and the centers of these classes."""
+    def _targets(self, labels: Tensor, dtype: torch.dtype) -> tuple[Targets, Tensor]:
+        """Targets among the classes that this step computes on this process, and the centers of these."""
         assert self.margins is not None
         weight: Tensor = self.weight
         rows = self._rows_here(labels)
@@ -190,10 +180,9 @@ class SubCenterArcFaceDynamic(Centers):
         if self.sample_rate is not None and self.training:
             classes = sample_classes(rows, len(self.shard), self.sample_rate)
             rows, here = rows_among(classes, rows), here[classes]
-            centers = classes[:, None] * self.sub_centers + torch.arange(
-                self.sub_centers, device=classes.device
-            )
-            weight = F.embedding(centers.flatten(), weight, sparse=True)  # (n * K, D)
+            k = torch.arange(self.sub_centers, device=classes.device)
+            centers = (classes[:, None] * self.sub_centers + k).flatten()
+            weight = F.embedding(centers, weight, sparse=True)  # (n * K, D)
         return Targets(rows, self.margins[labels].to(dtype), every[labels], here), weight
 
     def _rows_here(self, labels: Tensor) -> Tensor:
@@ -201,45 +190,35 @@ class SubCenterArcFaceDynamic(Centers):
         rows = labels - self.shard.start
         return torch.where((rows >= 0) & (rows < len(self.shard)), rows, -1)
 
-    def _softmax(self, unit: Tensor) -> MarginSoftmax:
-        products = matmul_dtype(self.products, unit, self.weight)
-        return MarginSoftmax(
-            self.sub_centers, self.scale, self.label_smoothing, products, self.ranks, self._memory
-        )
-
     def _batch(
         self, embeddings: Tensor, labels: Tensor | None, *, wrong: Exception | None = None, k: int = 0
     ) -> tuple[Tensor, DistributedBatch, Tensor]:
-        """Embeddings of all ranks, of length 1; who has how many; and the checked labels of this one.
+        """Embeddings of all processes at length 1, how many each has, and the checked labels of this one.
 
-        What is wrong on one rank, or differs between them, is an error on all: others would wait for it.
+        What is wrong on one process, or differs between them, is an error on all: they would wait for it.
         """
         size, checked, device = 0, torch.empty(0), self.weight.device
         gradient, bits = False, 0
-        wait = self.ranks.group is not None
+        wait = self.processes.group is not None
         try:
             if wrong is not None:
                 raise wrong
             check_embeddings(embeddings, self.embedding_dim, device, wait=wait)
-            size, bits = len(embeddings), self._dtype(embeddings).itemsize * 8
+            size, bits = len(embeddings), self.compute_dtype(embeddings).itemsize * 8
             gradient = torch.is_grad_enabled() and embeddings.requires_grad
             if labels is not None:
                 checked = check_labels(labels, size, self.num_classes, device, wait=wait)
         except (TypeError, ValueError) as problem:
             wrong = problem
-        alike = {
+        must_match = {
             "bits of the dtype": bits,
             "embeddings that need a gradient": int(gradient),
             "weights that need a gradient": int(torch.is_grad_enabled() and self.weight.requires_grad),
             "k": k,
         }
-        batch = DistributedBatch.exchange(self.ranks, size, device, wrong, alike)
-        return unit_vectors(batch.gather(embeddings.to(self._dtype(embeddings)))), batch, checked
-
-    def _dtype(self, embeddings: Tensor) -> torch.dtype:
-        """float32 at least."""
-        both = torch.promote_types(embeddings.dtype, self.weight.dtype)
-        return torch.promote_types(both, torch.float32)
+        batch = DistributedBatch.exchange(self.processes, size, device, wrong, must_match)
+        embeddings = embeddings.to(self.compute_dtype(embeddings))
+        return unit_vectors(batch.gather(embeddings)), batch, checked
 
     # --- cosines and predictions -------------------------------------------------------------------
 
@@ -260,52 +239,35 @@ class SubCenterArcFaceDynamic(Centers):
         return batch.scatter(batch.join_columns(self._cosine_here(unit), self.shard, self.num_classes))
 
     def _cosine_here(self, unit: Tensor) -> Tensor:
-        products = matmul_dtype(self.products, unit, self.weight)
-        out: Tensor = NearestCosines.apply(unit, self.weight, self.sub_centers, products, self._memory)
-        return out
+        matmul_dtype = resolve_matmul_dtype(self.matmul_dtype, unit, self.weight)
+        cosine: Tensor = NearestCosines.apply(unit, self.weight, self.sub_centers, matmul_dtype, self._buffer)
+        return cosine
 
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def predict(self, embeddings: Tensor, k: int = 5) -> Predictions:
-        """Best classes of each embedding.
-
-        Args:
-            embeddings: (N, D); any number, as they go through in blocks.
-            k: How many classes; all if there are fewer.
-
-        Returns:
-            ``classes`` (N, k), int64, and ``cosines`` (N, k): best first, ties by the smaller class.
-
-        Raises:
-            TypeError: If embeddings are not floating point.
-            ValueError: If their shape does not fit, a value is not finite, or k is not positive.
-
-        Examples:
-            >>> head = lz.SubCenterArcFaceDynamic(512, 10)
-            >>> classes, cosines = head.predict(torch.randn(4, 512), k=3)
-            >>> classes.shape, cosines.shape
-            (torch.Size([4, 3]), torch.Size([4, 3]))
-        """
+        """Best classes of each embedding, see :meth:`Head.predict`; with a process group, of all shards."""
+        if self.processes.group is None:
+            found: Predictions = super().predict(embeddings, k)
+            return found
         wrong: ValueError | None = None
         try:
             k = min(positive_integer(k, "k"), self.num_classes)
         except ValueError as error:
             k, wrong = 0, error
         unit, batch, _ = self._batch(embeddings, None, wrong=wrong, k=k)
-        step = max(1, _TOOL_VALUES * self.ranks.count // self.num_classes)  # the same on all ranks
-        parts = [self._predict(block, k) for block in torch.split(unit, step)]
+        step = max(1, _BLOCK_VALUES * self.processes.count // self.num_classes)  # the same on all processes
+        parts = [self._predict_sharded(block, k) for block in torch.split(unit, step)]
         classes, cosines = (torch.cat(part) for part in zip(*parts))
         return Predictions(batch.scatter(classes), batch.scatter(cosines))
 
-    def _predict(self, unit: Tensor, k: int) -> Predictions:
+    def _predict_sharded(self, unit: Tensor, k: int) -> Predictions:
         """Best classes of the shard, then of all shards."""
         here = top_classes(self._cosine_here(unit), min(k, len(self.shard)))
-        if self.ranks.group is None:
-            return here
         missing = (0, k - here.classes.shape[1])  # a shard may have fewer classes than k
         classes = F.pad(here.classes + self.shard.start, missing, value=self.num_classes)
         cosines = F.pad(here.cosines, missing, value=-torch.inf)
-        return best_of(self.ranks.gather_columns(classes), self.ranks.gather_columns(cosines), k)
+        return best_of(self.processes.gather_columns(classes), self.processes.gather_columns(cosines), k)
 
     def outliers(
         self,
@@ -313,20 +275,21 @@ class SubCenterArcFaceDynamic(Centers):
         labels: Tensor,
         *,
         angle: float = OUTLIER_ANGLE,
-        centers: FarFrom = "every",
+        reference: Reference = "nearest",
     ) -> Outliers:
-        """Images far from every center of their class: wrong labels, interiors, bad crops.
+        """Images far from the centers of their class: wrong labels, interiors, bad crops.
 
         Args:
             embeddings: (N, D), of the training images by the model that was trained with this head.
             labels: Their classes (N,).
             angle: How far, in radians; 75 degrees unless told otherwise. With 0 all are listed.
-            centers: ``"every"``, or ``"dominant"``: far from the center that most images of the class are
-                nearest to, as in Deng et al. 2020. It also lists wrong labels, and other views of the
-                landmark, that have settled at a center of their own.
+            reference: Far from which center: the ``"nearest"`` of the class, so from all of them; or the
+                ``"dominant"`` one, to which most images of the class are nearest, as in Deng et al. 2020.
+                That also lists wrong labels, and other views of the landmark, that have a center of their
+                own.
 
         Returns:
-            ``indices`` and ``cosines`` (with the nearest own center) of these images, farthest first.
+            ``indices`` of these images, and their ``cosines`` with that center, farthest first.
 
         Raises:
             TypeError: If embeddings are not floating point, or labels not integers.
@@ -342,10 +305,10 @@ class SubCenterArcFaceDynamic(Centers):
         wrong: ValueError | None = None
         if not 0 <= angle <= math.pi:
             wrong = ValueError(f"angle must be in radians, in [0, pi], got {angle}: math.radians(75)")
-        if centers not in get_args(FarFrom):
-            wrong = ValueError(f"centers must be one of {get_args(FarFrom)}, got {centers!r}")
+        if reference not in get_args(Reference):
+            wrong = ValueError(f"reference must be one of {get_args(Reference)}, got {reference!r}")
         own, batch, labels = self._own_cosines(embeddings, labels, wrong)
-        if centers == "dominant":
+        if reference == "dominant":
             usage = CenterUsage.count(own, labels, self.num_classes)
             cosine = own.gather(1, usage.dominant[labels][:, None])[:, 0]
         else:
@@ -356,7 +319,7 @@ class SubCenterArcFaceDynamic(Centers):
         """How many images of each class are nearest to each of its centers.
 
         Args:
-            embeddings: (N, D), as for :meth:`outliers`; of several batches the results can be added up.
+            embeddings: (N, D), as for :meth:`outliers`; the results of several batches can be added.
             labels: Their classes (N,).
 
         Returns:
@@ -373,20 +336,20 @@ class SubCenterArcFaceDynamic(Centers):
     def _own_cosines(
         self, embeddings: Tensor, labels: Tensor, wrong: Exception | None = None
     ) -> tuple[Tensor, DistributedBatch, Tensor]:
-        """Cosines (N, K) with the centers of their class, and labels (N,), of the images of all ranks."""
+        """Cosines (N, K) with the centers of their class, and labels (N,), of the images of all processes."""
         unit, batch, checked = self._batch(embeddings, labels, wrong=wrong)
         labels = batch.gather(checked)
         rows = self._rows_here(labels)
-        step = max(1, _TOOL_VALUES // (self.sub_centers * self.embedding_dim))
+        step = max(1, _BLOCK_VALUES // (self.sub_centers * self.embedding_dim))
         blocks = zip(torch.split(unit, step), torch.split(rows.clamp(min=0), step))
         own = torch.cat([own_cosines(x, self.weight, row, self.sub_centers) for x, row in blocks])
-        return self.ranks.sum(torch.where(rows[:, None] >= 0, own, 0.0)), batch, labels
+        return self.processes.sum(torch.where(rows[:, None] >= 0, own, 0.0)), batch, labels
 
     def extra_repr(self) -> str:
         """Show what cannot be seen in the shapes."""
-        given = self._given["margins"]
+        given = self._per_class["margins"]
         margins = "none" if given is None else f"{given.min():.3g} to {given.max():.3g}"
-        shard = "" if self.ranks.group is None else f", shard={self.shard}"
+        shard = "" if self.processes.group is None else f", shard={self.shard}"
         return (
             f"embedding_dim={self.embedding_dim}, num_classes={self.num_classes}, "
             f"sub_centers={self.sub_centers}, scale={self.scale:g}, margins={margins}{shard}"

@@ -1,11 +1,13 @@
-"""Softmax cross entropy over the nearest centers, with an angular margin on the target (Henkel 2021, 2.3).
+"""Softmax cross entropy over the nearest centers, with an angular margin on the target.
 
-One autograd function instead of a chain of them: of all that is (C, B) only the cosines and the nearest
-centers are kept, and the probabilities are computed again in the backward pass, block by block.
+This is section 2.3 of [Henkel 2021](https://arxiv.org/abs/2110.03786). It is one autograd function instead
+of a chain of them: of the (C, B) arrays only the cosines and the nearest centers are kept, and the
+probabilities are computed again in the backward pass, block by block.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from landmarkzoo.losses.arcface.center_blocks import (
     BestCosines,
+    ReusableBuffer,
     add_own_gradients,
     best_cosines,
     gradients,
@@ -22,30 +25,29 @@ from landmarkzoo.losses.arcface.center_blocks import (
 )
 from landmarkzoo.losses.arcface.margins import add_angular_margin
 from landmarkzoo.losses.arcface.parallel import ProcessGroupInfo
-from landmarkzoo.losses.arcface.recycled_memory import ReusableBuffer
 
 _LOGITS_BLOCK = 2**20  # values
 
 
 @dataclass(frozen=True)
 class MarginSoftmax:
-    """What is fixed of the loss.
+    """The loss: what stays the same from batch to batch.
 
     Attributes:
         sub_centers: K.
         scale: Factor from cosines to logits.
         label_smoothing: Share of the target that is spread evenly over all classes.
-        products: dtype in which matrices are multiplied.
-        ranks: Over which processes the classes are spread.
-        memory: Where the gradient of the centers may stand.
+        matmul_dtype: In which matrices are multiplied.
+        processes: Over which processes the classes are split.
+        buffer: Memory for the gradient of the centers.
     """
 
     sub_centers: int
     scale: float
     label_smoothing: float
-    products: torch.dtype
-    ranks: ProcessGroupInfo
-    memory: ReusableBuffer
+    matmul_dtype: torch.dtype
+    processes: ProcessGroupInfo
+    buffer: ReusableBuffer
 
     def losses(self, unit: Tensor, weight: Tensor, targets: Targets) -> Tensor:
         """Loss of each sample (B,), not reduced: embeddings (B, D) of length 1, centers (C * K, D)."""
@@ -70,8 +72,8 @@ class Targets:
     class_weights: Tensor
 
     def put(self, block: slice, values: Tensor, into: Tensor) -> Tensor:
-        """Write the value of each sample (B,) at its class into a block (n, B) of (C, B)."""
-        # Where the class lies outside the block a value replaces itself: no mask, which would be a host sync.
+        """Write the value of each sample (B,) at its class into ``into`` (n, B), a block of (C, B)."""
+        # Where the class lies outside the block, what is there is written again: a mask would be a host sync.
         here = (self.rows >= block.start) & (self.rows < block.stop)
         at = (self.rows - block.start).clamp(0, len(into) - 1)
         sample = torch.arange(len(self.rows), device=into.device)
@@ -89,12 +91,9 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, unit: Tensor, weight: Tensor, targets: Targets, loss: MarginSoftmax) -> Tensor:
         with torch.autocast(unit.device.type, enabled=False):
-            best = best_cosines(unit, weight, loss.sub_centers, loss.products)
+            best = best_cosines(unit, weight, loss.sub_centers, loss.matmul_dtype)
             # The target in full precision, whatever that of the products: its margin magnifies errors.
             own = own_cosines(unit, weight, targets.rows.clamp(min=0), loss.sub_centers).max(dim=1)
-            everything = slice(0, len(best.cosine))
-            targets.put(everything, own.values, best.cosine)
-            targets.put(everything, own.indices.to(torch.uint8), best.center)
             with_margin, slope = add_angular_margin(own.values, targets.margins)
             target_logit = loss.scale * with_margin
             largest, others, target_logit, smooth = _statistics(best.cosine, target_logit, targets, loss)
@@ -123,15 +122,16 @@ class _Losses(torch.autograd.Function):
             at_target = by_logit * (at_target + (total - on_target - per_class * targets.weights)) * slope
 
             def by_cosine(block: slice) -> tuple[Tensor, Tensor]:
-                g = (
-                    (cosine[block] * loss.scale).sub_(largest).sub_(log_sum).exp_().mul_(by_logit * total)
-                )  # (n, B)
+                probability = (cosine[block] * loss.scale).sub_(largest).sub_(log_sum).exp_()  # (n, B)
+                g = probability.mul_(by_logit * total)
                 if loss.label_smoothing:
                     g -= targets.class_weights[block, None] * (by_logit * per_class)
                 return targets.put(block, nothing, g), cosine[block]
 
             needed = ctx.needs_input_grad[:2]
-            by_unit, by_weight = gradients(unit, weight, best, by_cosine, loss.products, loss.memory, needed)
+            by_unit, by_weight = gradients(
+                unit, weight, best, by_cosine, loss.matmul_dtype, loss.buffer, needed
+            )
             # In full precision, as near its center an embedding's gradient is a small difference.
             own = targets.rows.clamp(min=0) * loss.sub_centers + own_center
             add_own_gradients(by_unit, by_weight, unit, weight, own, targets.only_here(at_target))
@@ -143,19 +143,21 @@ def _target_distribution(targets: Targets, loss: MarginSoftmax) -> tuple[Tensor,
     on_target = (1 - loss.label_smoothing) * targets.weights
     if not loss.label_smoothing:
         return on_target, on_target, on_target.new_zeros(())
-    classes = loss.ranks.sum(targets.class_weights.new_tensor(len(targets.class_weights)))
+    classes = loss.processes.sum(targets.class_weights.new_tensor(len(targets.class_weights)))
     per_class = loss.label_smoothing / classes  # times the weight of the class
-    return on_target, on_target + per_class * loss.ranks.sum(targets.class_weights.sum()), per_class
+    return on_target, on_target + per_class * loss.processes.sum(targets.class_weights.sum()), per_class
 
 
 def _statistics(
     cosine: Tensor, target_logit: Tensor, targets: Targets, loss: MarginSoftmax
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Over all classes on all ranks, each (B,): the largest logit, and of the logits less the largest the
-    sum of the exponentials without the target, the target, and the weighted sum.
+    """Numbers of each sample (B,), over the classes of all processes.
 
-    So a small loss is neither a difference of large numbers, nor lost beside the 1 of its target.
-    """  # noqa: D205
+    Returns:
+        The largest logit; and, of the logits less the largest, the sum of the exponentials without the
+        target, the target, and the sum weighted by the class weights. So a small loss is neither a
+        difference of large numbers, nor lost beside the 1 of its target.
+    """
     classes, batch = cosine.shape
     size = max(1, _LOGITS_BLOCK // batch)
     blocks = [slice(start, min(start + size, classes)) for start in range(0, classes, size)]
@@ -163,7 +165,7 @@ def _statistics(
     def logits(block: slice) -> Tensor:
         return targets.put(block, target_logit, cosine[block] * loss.scale)  # (n, B)
 
-    largest = loss.ranks.max(torch.stack([logits(block).amax(dim=0) for block in blocks]).amax(dim=0))
+    largest = loss.processes.max(torch.stack([logits(block).amax(dim=0) for block in blocks]).amax(dim=0))
     sums = cosine.new_zeros(3, batch)
     sums[1] = targets.only_here(target_logit - largest)
     for block in blocks:
@@ -171,10 +173,44 @@ def _statistics(
         if loss.label_smoothing:
             sums[2] += targets.class_weights[block] @ z
         sums[0] += targets.put(block, torch.zeros_like(largest), z.exp_()).sum(dim=0)
-    others, target, smooth = loss.ranks.sum(sums)
+    others, target, smooth = loss.processes.sum(sums)
     return largest, others, target, smooth
 
 
 def _log_sum(others: Tensor, target_logit: Tensor) -> Tensor:
-    """Logarithm of the sum of all exponentials, of logits less the largest."""
+    """Logarithm of the sum of all exponentials of logits less the largest."""
     return torch.where(target_logit == 0, others.log1p(), (others + target_logit.exp()).log())
+
+
+def sample_classes(rows: Tensor, num_classes: int, rate: float) -> Tensor:
+    """Classes to compute a step on, ascending: all of the batch, filled up with others at random.
+
+    This is "Partial FC" of [An et al. 2021](https://arxiv.org/abs/2010.05222).
+
+    Args:
+        rows: Class of each sample (B,); -1 for samples whose class is elsewhere.
+        num_classes: C.
+        rate: Share of the classes wanted, in (0, 1].
+
+    Returns:
+        Different classes (n,), ``n = min(C, max(ceil(rate * C), B))``: as many as the batch could need,
+        so that their number does not depend on the labels and a GPU need not wait to learn it.
+
+    Examples:
+        >>> sample_classes(torch.tensor([4, 0, -1]), num_classes=5, rate=1.0)
+        tensor([0, 1, 2, 3, 4])
+    """
+    count = min(num_classes, max(math.ceil(rate * num_classes), len(rows)))
+    priority = torch.rand(num_classes + 1, device=rows.device)  # the last place is for the -1
+    priority[rows] = 2.0
+    return priority[:-1].topk(count, sorted=False).indices.sort().values
+
+
+def rows_among(classes: Tensor, rows: Tensor) -> Tensor:
+    """Where each sample's class stands among the sampled ones (B,); -1 stays -1.
+
+    Examples:
+        >>> rows_among(torch.tensor([2, 5, 9]), torch.tensor([9, -1, 2]))
+        tensor([ 2, -1,  0])
+    """
+    return torch.where(rows >= 0, torch.searchsorted(classes, rows), rows)

@@ -1,4 +1,4 @@
-"""Angular margins: how large for each class, and how they enter the cosine (SPEC of the paper's head)."""
+"""Angular margins: how large they are for each class, and how they enter the cosine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landmarkzoo.losses.head_checks import PerClass, per_class
+
 
 def dynamic_margins(
     class_counts: NDArray[Any] | Tensor | Sequence[float], low: float = 0.05, high: float = 0.5
 ) -> NDArray[np.float64]:
     """Margins that shrink with the number of images of a class: rare classes get the largest.
 
-    With ``t = n ** -0.25``, a margin is ``low + (high - low) * (t - min t) / (max t - min t)`` (Ha et al.
-    2020, "Google landmark recognition 2020 competition third place solution"; Henkel 2021, section 2.3).
-    Where all counts are equal the formula is 0 / 0, and every class gets the middle of the range.
+    With ``t = n ** -0.25``, a margin is ``low + (high - low) * (t - min t) / (max t - min t)``
+    ([Ha et al. 2020](https://arxiv.org/abs/2010.05350), "Google landmark recognition 2020 competition third
+    place solution"; [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.3). Where all counts are
+    equal the formula is 0 / 0, and every class gets the middle of the range.
 
     Args:
         class_counts: Images of each class (C,), all positive.
@@ -31,7 +34,7 @@ def dynamic_margins(
 
     Raises:
         TypeError: If the counts are not numbers.
-        ValueError: If a class has no image, or the range is none.
+        ValueError: If a class has no image, or the range is not within 0 <= low <= high < pi.
 
     Examples:
         >>> lz.dynamic_margins([1, 4, 16, 256, 10000]).round(6)
@@ -52,7 +55,7 @@ def dynamic_margins(
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise ValueError(
             f"class {wrong[0]}{more} has no image (its count is {counts[wrong[0]]}): every class needs a "
-            "positive count. Leave such classes out and number the others anew: classes, labels = "
+            "positive count. Leave such classes out and renumber the others: classes, labels = "
             "np.unique(labels, return_inverse=True)."
         )
     t = counts.astype(np.float64) ** -0.25
@@ -63,12 +66,38 @@ def dynamic_margins(
     return margins
 
 
-def add_angular_margin(cosine: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine of the angle plus a margin, and its slope (Deng et al. 2019, "ArcFace").
+def margins_of_classes(
+    class_counts: PerClass | None, margins: PerClass | float | None, num_classes: int
+) -> NDArray[np.float64] | None:
+    """Margins (C,) in radians, from one of the two arguments of a head; ``None`` if both are ``None``.
 
-    ``cos(angle + m)`` as long as ``angle + m <= pi``; beyond that it would rise again, and
-    ``cos - m sin(pi - m)`` takes its place. Cosines are clamped to [-1, 1] first. The slope is infinite at
-    cos = +-1; there it is that of a sine of one rounding error, so that gradients stay finite.
+    Raises:
+        TypeError: If they are not numbers.
+        ValueError: If both are given, or one is out of range.
+    """
+    if class_counts is not None:
+        if margins is not None:
+            raise ValueError("give class_counts or margins, not both: the counts become margins")
+        return dynamic_margins(per_class(class_counts, num_classes, "class_counts", scalar=False))
+    if margins is None:
+        return None
+    radians = per_class(margins, num_classes, "margins")
+    wrong = np.flatnonzero((radians < 0) | (radians >= math.pi))
+    if len(wrong):
+        hint = " Are these degrees? np.deg2rad." if radians.max() >= math.pi else ""
+        raise ValueError(
+            f"margins are radians in [0, pi), got {radians[wrong[0]]} for class {wrong[0]}.{hint}"
+        )
+    return radians
+
+
+def add_angular_margin(cosine: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine of the angle plus a margin, and its slope ([Deng et al. 2019](https://arxiv.org/abs/1801.07698)).
+
+    This is the margin of ArcFace: ``cos(angle + m)`` as long as ``angle + m <= pi``; beyond that it would
+    rise again, and ``cos - m sin(pi - m)`` takes its place. Cosines are clamped to [-1, 1] first. The slope
+    is infinite at cos = +-1; there it is that of a sine of one rounding error, so that gradients stay
+    finite.
 
     Args:
         cosine: Cosines of any shape.

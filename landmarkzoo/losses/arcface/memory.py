@@ -10,8 +10,10 @@ import torch
 
 from landmarkzoo.losses.arcface.center_blocks import block_classes
 from landmarkzoo.losses.arcface.parallel import shard
+from landmarkzoo.losses.head_checks import one_of, positive_integer
 
 Optimizer = Literal["sgd", "momentum", "adam"]
+_COUNTS = ("num_classes", "embedding_dim", "sub_centers", "batch_size", "world_size")
 _STATES = {"sgd": 0, "momentum": 1, "adam": 2}  # values that an optimizer keeps for each weight
 
 
@@ -23,7 +25,7 @@ class MemoryEstimate:
         weights: The centers.
         gradient: Their gradient.
         optimizer: What the optimizer keeps.
-        activations: What a step holds between forward and backward and meanwhile.
+        activations: What a step holds between forward and backward, and during both.
     """
 
     weights: int
@@ -33,7 +35,7 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        """All of it at once: the peak of a training step."""
+        """Their sum: the peak of a training step."""
         return self.weights + self.gradient + self.optimizer + self.activations
 
     def __str__(self) -> str:
@@ -61,7 +63,7 @@ def memory_estimate(
         sub_centers: Centers a class.
         batch_size: Samples a step, of all processes together.
         optimizer: ``"sgd"``, ``"momentum"``, or ``"adam"`` for Adam and AdamW.
-        world_size: Processes that the classes are spread over.
+        world_size: Processes that the classes are split over.
         sample_rate: Share of the classes a step; ``None`` for all.
         dtype: Of the weights.
         device: Where the head is: GPUs compute larger blocks of classes at a time. Measured on CPUs only.
@@ -78,19 +80,18 @@ def memory_estimate(
         >>> print(lz.memory_estimate(81_313, device="cuda"))
         weights 476 MiB, gradient 476 MiB, optimizer 953 MiB, activations 122 MiB, total 2,028 MiB
     """
-    _check(num_classes, embedding_dim, sub_centers, batch_size, world_size)
+    counts = (num_classes, embedding_dim, sub_centers, batch_size, world_size)
+    for name, count in zip(_COUNTS, counts):
+        positive_integer(count, name)
     if sample_rate is not None and not 0 < sample_rate <= 1:
         raise ValueError(f"sample_rate must be in (0, 1] or None, got {sample_rate}")
-    if optimizer not in get_args(Optimizer):
-        raise ValueError(
-            f"optimizer must be one of {get_args(Optimizer)} ('adam' for AdamW too), got {optimizer!r}"
-        )
+    one_of(optimizer, get_args(Optimizer), "optimizer")
     classes = len(shard(num_classes, 0, world_size))
     in_use = classes
     if sample_rate is not None:
         in_use = min(classes, max(math.ceil(sample_rate * classes), batch_size))
     center = sub_centers * embedding_dim * dtype.itemsize  # bytes of a class
-    # Kept: cosines and nearest centers. Meanwhile: about three arrays as large as the products of a block.
+    # Between: cosines and nearest centers. During: about three arrays as large as the products of a block.
     block = block_classes(in_use, sub_centers, batch_size, embedding_dim, torch.device(device))
     activations = in_use * batch_size * (4 + 1) + in_use * sub_centers * 4
     activations += 3 * block * sub_centers * batch_size * 4 + 4 * batch_size * embedding_dim * 4
@@ -102,10 +103,3 @@ def memory_estimate(
         optimizer=_STATES[optimizer] * classes * center,
         activations=activations,
     )
-
-
-def _check(*counts: int) -> None:
-    names = ("num_classes", "embedding_dim", "sub_centers", "batch_size", "world_size")
-    for name, count in zip(names, counts):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a positive integer, got {count!r}")

@@ -1,4 +1,4 @@
-"""What every process of ``test_class_parallel`` checks; the reference is computed by each on its own."""
+"""What every process of ``test_parallel`` checks; the reference is computed by each on its own."""
 
 import copy
 import datetime
@@ -152,7 +152,7 @@ def files(folder, rank, x, y, own):
     spread.load_state_dict(whole.state_dict())  # of all classes: each takes its own
     assert torch.equal(spread.weight, whole.weight[rows])
     lz.losses.save_head(spread, f"{folder}/again")
-    assert Path(folder, "again", "head.safetensors").is_file()  # on all ranks, without a barrier
+    assert Path(folder, "again", "head.safetensors").is_file()  # on all processes, without a barrier
     with pytest.raises(
         ValueError, match="class names for 8 classes" if rank == 0 else "rank 0 stopped|class names"
     ):
@@ -173,7 +173,7 @@ def errors_on_one_rank_are_errors_on_all(rank, world_size):
         spread(x * torch.nan if last else x, y)
     assert torch.isfinite(spread(x, y))  # and all are still in step
     if world_size > 1:
-        with pytest.raises(ValueError, match="cannot be spread over"):
+        with pytest.raises(ValueError, match="cannot be split over"):
             lz.SubCenterArcFaceDynamic(DIM, world_size - 1, process_group=dist.group.WORLD)
 
 
@@ -182,15 +182,15 @@ def what_differs_between_ranks_is_an_error_instead_of_a_hang(x, y, own, rank, wo
     last = rank == world_size - 1
     if world_size > 1:
         x_own, y_own = x[own], y[own]
-        with pytest.raises(ValueError, match=r"alike in bits of the dtype, got .*32, 64"):
+        with pytest.raises(ValueError, match=r"must match in bits of the dtype, got .*32, 64"):
             spread(x_own.double() if last else x_own, y_own)
-        with pytest.raises(ValueError, match=r"alike in embeddings that need a gradient, got .*0, 1"):
+        with pytest.raises(ValueError, match=r"must match in embeddings that need a gradient, got .*0, 1"):
             spread(x_own.clone().requires_grad_(last), y_own)
         spread.weight.requires_grad_(not last)
-        with pytest.raises(ValueError, match=r"alike in weights that need a gradient, got .*1, 0"):
+        with pytest.raises(ValueError, match=r"must match in weights that need a gradient, got .*1, 0"):
             spread(x_own, y_own)
         spread.weight.requires_grad_(True)
-        with pytest.raises(ValueError, match=r"alike in k, got .*2, 3"):
+        with pytest.raises(ValueError, match=r"must match in k, got .*2, 3"):
             spread.predict(x_own, k=3 if last else 2)
     for wrong, message in (
         (lambda: spread.predict(x[own], k=0 if last else 2), "k must be a positive integer, got 0"),
@@ -204,7 +204,7 @@ def what_differs_between_ranks_is_an_error_instead_of_a_hang(x, y, own, rank, wo
 def copies_and_state_dicts(rank, world_size):
     whole, spread, _ = pair()
     twin = copy.deepcopy(spread)
-    assert twin.ranks.group is spread.ranks.group
+    assert twin.processes.group is spread.processes.group
     assert torch.equal(twin.weight, spread.weight)
     with pytest.raises(TypeError, match="cannot be pickled: save_pretrained"):
         pickle.dumps(spread)
@@ -219,5 +219,5 @@ def copies_and_state_dicts(rank, world_size):
     if world_size == 3:
         some = dist.new_group([0, 1])
         if rank == 2:
-            with pytest.raises(ValueError, match="this process is no member of the process_group"):
+            with pytest.raises(ValueError, match="this process does not belong to the process_group"):
                 lz.SubCenterArcFaceDynamic(DIM, CLASSES, process_group=some)

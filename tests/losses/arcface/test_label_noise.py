@@ -41,15 +41,20 @@ def test_usage_counts_the_nearest_own_center(head):
 
 def test_usage_of_batches_adds_up(head):
     x, y = torch.randn(50, 2), torch.randint(2, (50,))
-    parts = head.center_usage(x[:20], y[:20]) + head.center_usage(x[20:], y[20:])
-    assert torch.equal(parts.counts, head.center_usage(x, y).counts)
+    one, other, whole = (
+        head.center_usage(x[part], y[part]) for part in (slice(20), slice(20, 50), slice(50))
+    )
+    assert torch.equal((one + other).counts, whole.counts)
+    assert torch.equal(sum([one, other]).counts, whole.counts)
+    with pytest.raises(TypeError):
+        1 + one
     assert CenterUsage(torch.tensor([[2, 5, 5]])).dominant.tolist() == [1]  # ties: the first
 
 
 def test_blocks_change_nothing(head, monkeypatch):
     x, y = torch.randn(50, 2), torch.randint(2, (50,))
     whole = head.outliers(x, y, angle=1.0)
-    monkeypatch.setattr("landmarkzoo.losses.arcface.head._TOOL_VALUES", 28)
+    monkeypatch.setattr("landmarkzoo.losses.arcface.head._BLOCK_VALUES", 28)
     for one, other in zip(whole, head.outliers(x, y, angle=1.0)):
         assert torch.equal(one, other)
 
@@ -74,14 +79,14 @@ def test_finds_wrong_labels_in_a_trained_head():
 def test_dominant_center_lists_what_has_settled_at_another(head):
     x, y = towards(2, 4, 6, 86), torch.tensor([0, 0, 0, 0])  # three in the east, one in the north
     assert head.outliers(x, y).indices.tolist() == []
-    found = head.outliers(x, y, centers="dominant")
+    found = head.outliers(x, y, reference="dominant")
     assert found.indices.tolist() == [3]
     assert found.cosines.tolist() == pytest.approx([math.cos(math.radians(86))], abs=1e-6)
 
 
 def test_wrong_arguments(head):
-    with pytest.raises(ValueError, match="centers must be one of"):
-        head.outliers(towards(0), torch.tensor([0]), centers="all")
+    with pytest.raises(ValueError, match="reference must be one of"):
+        head.outliers(towards(0), torch.tensor([0]), reference="all")
     with pytest.raises(ValueError, match="angle must be in radians"):
         head.outliers(towards(0), torch.tensor([0]), angle=75)
     with pytest.raises(ValueError, match="got 2 at row 0"):

@@ -8,7 +8,7 @@ import torch
 import landmarkzoo as lz
 
 PEAK = """
-import sys, torch, landmarkzoo as lz
+import torch, landmarkzoo as lz
 from pathlib import Path
 
 def mib(field):
@@ -18,15 +18,12 @@ def mib(field):
 torch.set_num_threads(2)
 warm = lz.SubCenterArcFaceDynamic(16, 50, margins=0.3)
 warm(torch.randn(4, 16), torch.randint(50, (4,))).backward()
-if sys.argv[1] == "cuda":  # its blocks, as far as a CPU can tell
-    from landmarkzoo.losses.arcface import center_blocks
-    center_blocks._CPU_BLOCK_VALUES = center_blocks._GPU_BLOCK_VALUES
 before = mib("VmRSS")
-head = lz.SubCenterArcFaceDynamic(256, 60_000, margins=0.3)
+head = lz.SubCenterArcFaceDynamic(256, 20_000, margins=0.3)
 optimizer = torch.optim.Adam(head.parameters(), fused=True)  # foreach makes copies as large as the weight
-for _ in range(3):
+for _ in range(2):
     optimizer.zero_grad()
-    head(torch.randn(64, 256), torch.randint(60_000, (64,))).backward()
+    head(torch.randn(64, 256), torch.randint(20_000, (64,))).backward()
     optimizer.step()
 print(mib("VmHWM") - before)
 """
@@ -57,8 +54,7 @@ def test_options():
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from Linux's /proc")
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_estimate_is_the_measured_peak_of_training_with_adam(device):
-    run = subprocess.run([sys.executable, "-c", PEAK, device], capture_output=True, text=True, check=True)
-    estimated = lz.memory_estimate(60_000, embedding_dim=256, device=device).total / 2**20
+def test_estimate_is_the_measured_peak_of_training_with_adam():
+    run = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
+    estimated = lz.memory_estimate(20_000, embedding_dim=256).total / 2**20
     assert float(run.stdout) == pytest.approx(estimated, rel=0.1)

@@ -1,9 +1,11 @@
+"""A step on some of the classes, and how they are drawn."""
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 import landmarkzoo as lz
-from landmarkzoo.losses.arcface.class_sampling import rows_among, sample_classes
+from landmarkzoo.losses.arcface.margin_softmax import rows_among, sample_classes
 
 
 def pair(rate, classes=40, **options):

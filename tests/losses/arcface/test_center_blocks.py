@@ -1,13 +1,18 @@
-"""Products in bfloat16: how large the error is, and when they are chosen."""
+"""Products in bfloat16: how large the error is, and when they are chosen. Memory that is used again."""
 
 import copy
+import gc
 import math
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 import landmarkzoo as lz
+from landmarkzoo.losses.arcface import center_blocks
+from landmarkzoo.losses.arcface.center_blocks import ReusableBuffer
 
 
 class TestBfloat16Products:
@@ -15,7 +20,7 @@ class TestBfloat16Products:
 
     def heads(self, classes=600, dim=128):
         head = lz.SubCenterArcFaceDynamic(dim, classes, margins=0.3)
-        low = lz.SubCenterArcFaceDynamic(dim, classes, margins=0.3, products="bfloat16")
+        low = lz.SubCenterArcFaceDynamic(dim, classes, margins=0.3, matmul_dtype="bfloat16")
         low.load_state_dict(head.state_dict())
         return head, low
 
@@ -39,8 +44,8 @@ class TestBfloat16Products:
     def test_target_cosine_is_exact(self):
         # At a margin of 1.4 the target cosine in bfloat16 would nearly double this loss.
         heads = []
-        for products in ("float32", "bfloat16"):
-            head = lz.SubCenterArcFaceDynamic(2, 2, margins=1.4, sub_centers=1, products=products)
+        for matmul_dtype in ("float32", "bfloat16"):
+            head = lz.SubCenterArcFaceDynamic(2, 2, margins=1.4, sub_centers=1, matmul_dtype=matmul_dtype)
             head.load_state_dict({"weight": torch.tensor([[0.6, 0.8], [-0.8, 0.6]])})
             heads.append(head)
         x, y = torch.tensor([[0.61, 0.79]]), torch.tensor([0])
@@ -66,20 +71,18 @@ class TestBfloat16Products:
             assert (ours - right).norm() < 0.05 * right.norm()
 
     def test_auto_takes_it_inside_autocast_for_large_heads_on_devices_that_have_it(self, monkeypatch):
-        from landmarkzoo.losses.arcface import matmul_precision as module
-
         x = torch.randn(2, 8)
         small, large = torch.empty(3, 8), torch.empty(2**19, 8, device="meta")
         for has in (True, False):
-            monkeypatch.setattr(module, "has_bfloat16", lambda device, has=has: has)
-            assert module.matmul_dtype("auto", x, large) == torch.float32
+            monkeypatch.setattr(center_blocks, "has_bfloat16", lambda device, has=has: has)
+            assert center_blocks.resolve_matmul_dtype("auto", x, large) == torch.float32
             with torch.autocast("cpu", dtype=torch.float16):
                 expected = torch.bfloat16 if has else torch.float32
-                assert module.matmul_dtype("auto", x, large) == expected
-                assert module.matmul_dtype("auto", x, small) == torch.float32
-                assert module.matmul_dtype("auto", x.double(), large) == torch.float64
-                assert module.matmul_dtype("float32", x, large) == torch.float32
-        assert isinstance(module.has_bfloat16(torch.device("cpu")), bool)
+                assert center_blocks.resolve_matmul_dtype("auto", x, large) == expected
+                assert center_blocks.resolve_matmul_dtype("auto", x, small) == torch.float32
+                assert center_blocks.resolve_matmul_dtype("auto", x.double(), large) == torch.float64
+                assert center_blocks.resolve_matmul_dtype("float32", x, large) == torch.float32
+        assert isinstance(center_blocks.has_bfloat16(torch.device("cpu")), bool)
 
 
 def test_weight_in_bfloat16_has_the_gradient_of_the_same_numbers_in_float32():
@@ -96,3 +99,88 @@ def test_weight_in_bfloat16_has_the_gradient_of_the_same_numbers_in_float32():
     # every sum is rounded once for the products and once for each image of the class
     assert (by_weight - right_weight).abs().max() < 2**-7 * right_weight.abs().max()
     assert (by_weight - right_weight).norm() < 2**-7 * right_weight.norm()
+
+
+SHAPE, CPU = (2**11, 2**10), torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda t: t,
+        lambda t: t.detach(),
+        lambda t: t.view(-1)[:5],
+        lambda t: t.numpy()[0],
+        lambda t: t.untyped_storage(),
+        lambda t: memoryview(t.numpy()),
+        lambda t: t.T,
+        lambda t: torch.nn.Parameter(t),
+    ],
+)
+def test_what_is_in_use_is_never_handed_out_again(keep):
+    buffer = ReusableBuffer()
+    kept = keep(buffer.empty(SHAPE, torch.float32, CPU).fill_(1))
+    first = buffer.empty(SHAPE, torch.float32, CPU).fill_(2)
+    second = buffer.empty(SHAPE, torch.float32, CPU).fill_(3)
+    assert {float(x) for x in (first.min(), first.max())} == {2}
+    assert second.data_ptr() != first.data_ptr()
+    if isinstance(kept, torch.Tensor):
+        assert (kept == 1).all()
+
+
+def test_what_is_not_is_used_again_for_other_shapes_and_dtypes_too():
+    buffer = ReusableBuffer()
+    address = buffer.empty(SHAPE, torch.float32, CPU).data_ptr()
+    for shape, dtype in ((SHAPE, torch.float32), ((2**21,), torch.bfloat16), ((2**10, 2**10), torch.float64)):
+        tensor = buffer.empty(shape, dtype, CPU)
+        assert (tensor.shape, tensor.dtype) == (torch.Size(shape), dtype)
+        assert tensor.data_ptr() == address
+        assert tensor.data_ptr() % 64 == 0
+        del tensor
+        gc.collect()
+    assert buffer.empty((2**12, 2**10), torch.float32, CPU).data_ptr() % 64 == 0  # larger
+
+
+def test_copies_have_memory_of_their_own():
+    buffer = ReusableBuffer()
+    buffer.empty(SHAPE, torch.float32, CPU)
+    twin = copy.deepcopy(buffer)
+    one, other = buffer.empty(SHAPE, torch.float32, CPU), twin.empty(SHAPE, torch.float32, CPU)
+    assert one.data_ptr() != other.data_ptr()
+
+
+def test_autograd_keeps_it_as_the_gradient_without_a_copy():
+    buffer = ReusableBuffer()
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return torch.mul(g, 2, out=buffer.empty(g.shape, g.dtype, g.device))
+
+    x = torch.randn(SHAPE, requires_grad=True)
+    Double.apply(x).sum().backward()
+    address = x.grad.data_ptr()
+    x.grad = None
+    Double.apply(x).sum().backward()
+    assert x.grad.data_ptr() == address
+    assert (x.grad == 2).all()
+
+
+def test_threads_never_get_one_block_at_once():
+    buffer, interval = ReusableBuffer(), sys.getswitchinterval()
+
+    def use(number):
+        tensor = buffer.empty((2**20 + 1,), torch.float32, CPU)
+        tensor[0] = number
+        return bool(tensor[0] == number)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(use, range(400)))
+    finally:
+        sys.setswitchinterval(interval)

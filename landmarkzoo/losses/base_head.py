@@ -1,0 +1,295 @@
+"""What all heads have in common: centers of classes, predictions, and what a file of a head holds.
+
+A new head is a file beside this one: a registered subclass of :class:`Head` with ``__init__``, ``cosine`` and
+``forward``. ``cosface.py`` is the short example.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo.losses.head_checks import check_embeddings, positive_integer
+
+_PREDICT_VALUES = 2**24  # cosines at a time
+_MIN_NORM = 1e-12
+_HEADS: dict[str, type[Head]] = {}
+
+HeadT = TypeVar("HeadT", bound="Head")
+
+
+def register_head(head_class: type[HeadT]) -> type[HeadT]:
+    """Decorator for a class of heads: lets them be saved and loaded, by the name of the class.
+
+    Raises:
+        TypeError: If it is not a subclass of :class:`Head`.
+        ValueError: If another class of this name is registered.
+
+    Examples:
+        >>> @lz.losses.register_head
+        ... class WiderCosFace(lz.losses.CosFace):
+        ...     '''CosFace with another default.'''
+        ...     def __init__(self, embedding_dim, num_classes, *, margin=0.5, device=None, dtype=None):
+        ...         super().__init__(embedding_dim, num_classes, margin=margin, device=device, dtype=dtype)
+    """
+    if not (isinstance(head_class, type) and issubclass(head_class, Head)):
+        raise TypeError(f"register_head takes a subclass of lz.losses.Head, got {head_class!r}")
+    there, name = _HEADS.get(head_class.__name__), head_class.__name__
+    same_code = there is not None and _where(there) == _where(head_class)  # a cell of a notebook, run again
+    if there is not None and not same_code:
+        raise ValueError(f"a head called {name} is registered already, {_where(there)}: choose another name")
+    _HEADS[name] = head_class
+    return head_class
+
+
+def _where(head_class: type[Head]) -> str:
+    return f"{head_class.__module__}.{head_class.__qualname__}"
+
+
+def registered_head(name: str) -> type[Head]:
+    """The registered class of heads of a name.
+
+    Raises:
+        ValueError: If no class of that name is registered.
+
+    Examples:
+        >>> registered_head("CosFace")
+        <class 'landmarkzoo.losses.cosface.CosFace'>
+    """
+    if name not in _HEADS:
+        raise ValueError(
+            f"its head is a {name}, which is not registered.{did_you_mean(name, _HEADS)} Import the module "
+            "that registers it (lz.losses.register_head), or upgrade landmarkzoo. Registered are "
+            f"{', '.join(sorted(_HEADS))}"
+        )
+    return _HEADS[name]
+
+
+class Predictions(NamedTuple):
+    """Best classes of each embedding, best first.
+
+    Attributes:
+        classes: (B, k), int64.
+        cosines: (B, k), with the nearest center of each.
+    """
+
+    classes: Tensor
+    cosines: Tensor
+
+
+class Head(nn.Module):
+    """Base of heads: losses with centers of classes, which are saved and loaded with a model.
+
+    A subclass makes ``weight``, keeps every argument of its ``__init__`` as an attribute of the same name,
+    and defines ``cosine`` and ``forward``.
+
+    Args:
+        embedding_dim: Size D of the embeddings.
+        num_classes: Number C of classes.
+
+    Attributes:
+        weight: Centers (C * K, D), rows c * K + k.
+        sub_centers: K, the centers of each class: 1 unless the subclass sets another.
+        not_saved: Arguments of ``__init__`` that are not written to a file.
+
+    Raises:
+        ValueError: If a size is not a positive integer.
+    """
+
+    not_saved: ClassVar[frozenset[str]] = frozenset({"process_group", "device", "dtype"})
+    weight: nn.Parameter
+    sub_centers: int = 1
+
+    def __init__(self, embedding_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.embedding_dim = positive_integer(embedding_dim, "embedding_dim")
+        self.num_classes = positive_integer(num_classes, "num_classes")
+        self._per_class: dict[str, NDArray[np.float64] | None] = {}
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Loss of embeddings (B, D) with their classes (B,)."""
+        raise NotImplementedError
+
+    def cosine(self, embeddings: Tensor) -> Tensor:
+        """Cosine with the nearest center of each class: (B, D) -> (B, C), float32 at least, with gradient."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def predict(self, embeddings: Tensor, k: int = 5) -> Predictions:
+        """Best classes of each embedding.
+
+        Args:
+            embeddings: (N, D); any number, as they go through in blocks.
+            k: How many classes; all if there are fewer.
+
+        Returns:
+            ``classes`` (N, k), int64, and ``cosines`` (N, k): best first, ties by the smaller class.
+
+        Raises:
+            TypeError: If embeddings are not floating point.
+            ValueError: If their shape does not fit, a value is not finite, or k is not positive.
+
+        Examples:
+            >>> head = lz.losses.CosFace(512, 10)
+            >>> classes, cosines = head.predict(torch.randn(4, 512), k=3)
+            >>> classes.shape, cosines.shape
+            (torch.Size([4, 3]), torch.Size([4, 3]))
+        """
+        k = min(positive_integer(k, "k"), self.num_classes)
+        check_embeddings(embeddings, self.embedding_dim, self.weight.device)
+        blocks = torch.split(embeddings, max(1, _PREDICT_VALUES // self.num_classes))
+        parts = [top_classes(self.cosine(block), k) for block in blocks]
+        return Predictions(*(torch.cat(part) for part in zip(*parts)))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the centers uniformly from +-1 / sqrt(D)."""
+        self.weight.uniform_(-(self.embedding_dim**-0.5), self.embedding_dim**-0.5)
+
+    def compute_dtype(self, embeddings: Tensor) -> torch.dtype:
+        """In which dtype cosines and losses are computed: float32 at least."""
+        both = torch.promote_types(embeddings.dtype, self.weight.dtype)
+        return torch.promote_types(both, torch.float32)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
+
+    # --- numbers of each class ---------------------------------------------------------------------
+
+    def keep_per_class(self, name: str, values: NDArray[np.float64] | None) -> None:
+        """Keep one number a class (C,) as the attribute ``name``: a float32 tensor, or ``None``.
+
+        It is on the device of the weight. Like other arguments it is not part of the state dict, and is saved
+        by ``save_pretrained``.
+        """
+        self._per_class[name] = values
+        self.register_buffer(name, None, persistent=False)
+        self._place_per_class()
+
+    def _place_per_class(self) -> None:
+        """Put them beside the weight; make them again where they were on the meta device."""
+        for name, values in self._per_class.items():
+            buffer = getattr(self, name)
+            if values is not None and (buffer is None or buffer.is_meta):
+                buffer = torch.tensor(values, dtype=torch.float32)
+            setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Head:
+        """Move or cast: numbers of a class keep their digits, and are not left unset by ``to_empty``."""
+        kept = {name: getattr(self, name) for name in self._per_class}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in kept.items():
+            setattr(self, name, buffer)
+        self._place_per_class()
+        return self
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._place_per_class()  # the weight may have left the meta device
+
+    # --- what a file holds, and who writes it ------------------------------------------------------
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of ``__init__`` that a file holds as JSON, by name."""
+        names = inspect.signature(type(self)).parameters
+        return {n: getattr(self, n) for n in names if n not in self.not_saved and n not in self._per_class}
+
+    def per_class(self) -> dict[str, Tensor]:
+        """Arguments with one number a class that a file holds as tensors (C,), by name."""
+        tensors = {name: getattr(self, name) for name in self._per_class}
+        return {name: tensor.detach() for name, tensor in tensors.items() if tensor is not None}
+
+    @classmethod
+    def build(
+        cls: type[HeadT],
+        arguments: Mapping[str, Any],
+        *,
+        process_group: dist.ProcessGroup | None,
+        device: torch.device | str,
+        dtype: torch.dtype,
+    ) -> HeadT:
+        """Build a head from what a file holds.
+
+        Raises:
+            ValueError: If there is a process group, and the head cannot be split over processes.
+        """
+        if process_group is not None:
+            raise ValueError(f"the classes of a {cls.__name__} cannot be split over a process_group")
+        make: Callable[..., HeadT] = cls
+        return make(**arguments, device=device, dtype=dtype)
+
+    @property
+    def shard(self) -> range:
+        """The classes whose centers are on this process: all, unless they are split over processes."""
+        return range(self.num_classes)
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether this process writes the files of the head: the first, where its classes are split."""
+        return True
+
+    def whole_weight(self) -> Tensor | None:
+        """The centers of all classes (C * K, D) on the CPU of the process that writes; ``None`` on others."""
+        return self.weight.detach().cpu().contiguous()
+
+    def raise_together(self, error: Exception | None) -> None:
+        """Raise an error on all processes that the classes are split over, if one of them has one."""
+        if error is not None:
+            raise error
+
+
+def unit_vectors(x: Tensor) -> Tensor:
+    """Vectors (B, D) at length 1, with gradient; zero vectors stay zero, with a finite gradient.
+
+    Divided by their largest entry first, as squares of very small or large ones leave the float range. The
+    gradient, which grows as vectors shrink, is that of entries of 1e-12 at least, as in ``F.normalize``.
+
+    Examples:
+        >>> unit_vectors(torch.tensor([[3e30, 4e30], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000], [0.0000, 0.0000]])
+    """
+    largest = x.detach().abs().amax(dim=1, keepdim=True)
+    divisor = torch.where(largest > 0, largest, 1.0)
+    scaled = x / divisor.clamp(min=_MIN_NORM)
+    x = scaled + (x.detach() / divisor - scaled.detach())  # the right value, with the gradient of `scaled`
+    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / torch.where(norms > 0, norms, 1.0)
+
+
+def top_classes(cosines: Tensor, k: int) -> Predictions:
+    """The k largest of each row of (B, C); among equal ones the smaller class comes first.
+
+    Examples:
+        >>> top_classes(torch.tensor([[0.5, 0.9, 0.5]]), k=2).classes
+        tensor([[1, 0]])
+    """
+    top = cosines.topk(k, dim=1)
+    # topk takes any of those that tie with the k-th: rows with more than k of them are sorted in full.
+    tied = (cosines >= top.values[:, -1:]).sum(dim=1) > k
+    classes, values = best_of(top.indices, top.values, k)
+    if tied.any():
+        whole = cosines[tied].sort(dim=1, descending=True, stable=True)
+        values[tied], classes[tied] = whole.values[:, :k], whole.indices[:, :k]
+    return Predictions(classes, values)
+
+
+def best_of(classes: Tensor, cosines: Tensor, k: int) -> Predictions:
+    """The k best of candidates (B, n), ties by the smaller class.
+
+    Examples:
+        >>> best_of(torch.tensor([[7, 2, 4]]), torch.tensor([[0.5, 0.5, 0.9]]), k=2).classes
+        tensor([[4, 2]])
+    """
+    classes, order = classes.sort(dim=1)
+    cosines, order = cosines.gather(1, order).sort(dim=1, descending=True, stable=True)
+    return Predictions(classes.gather(1, order)[:, :k], cosines[:, :k])

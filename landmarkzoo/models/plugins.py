@@ -1,0 +1,45 @@
+"""Models that other installed packages bring: entry points of the group ``landmarkzoo.models``."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+
+GROUP = "landmarkzoo.models"
+
+_lock = threading.RLock()  # a plug-in that asks the registry while it is loaded comes back here
+_loaded = False
+
+
+def load_plugins() -> None:
+    """Load the plug-ins of all installed packages, the first time that it is called.
+
+    An entry point names a module, which registers its models when it is imported, or a function without
+    arguments, which registers them when it is called. One that fails is left out with a warning.
+    """
+    global _loaded
+    with _lock:
+        if _loaded:
+            return
+        _loaded = True
+        for entry_point in sorted(entry_points(group=GROUP), key=lambda found: found.name):
+            try:
+                _load(entry_point)
+            except Exception as error:
+                package = f" of {entry_point.dist.name}" if entry_point.dist else ""
+                warnings.warn(
+                    f"the landmarkzoo plug-in {entry_point.name!r}{package} ({entry_point.value}) cannot be "
+                    f"loaded, its models are missing: {type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
+
+
+def _load(entry_point: EntryPoint) -> None:
+    found = entry_point.load()
+    if isinstance(found, ModuleType):
+        return
+    if isinstance(found, type) or not callable(found):
+        raise TypeError("an entry point names a module, or a function that registers models")
+    found()

@@ -1,0 +1,180 @@
+"""What all models share: a class is saved as itself; device and dtype; images that are refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import landmarkzoo as lz
+from landmarkzoo.models.descriptor_model import arguments_of
+
+BACKBONE = "test_efficientnet"
+
+
+class Unregistered(lz.GlobalDescriptor):
+    def forward_pooled(self, images):
+        return 2 * super().forward_pooled(images)
+
+
+class Scaled(lz.GlobalDescriptor):
+    """An argument of its own, all others go to the parent."""
+
+    def __init__(self, backbone, *, factor=2.0, **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.factor = factor
+        self.cfg = replace(self.cfg, args={**self.cfg.args, "factor": factor})
+
+    def forward_pooled(self, images):
+        return self.factor * super().forward_pooled(images)
+
+
+class Forgetful(lz.GlobalDescriptor):
+    """Does not write its argument into its cfg."""
+
+    def __init__(self, backbone=BACKBONE, factor=2.0, **kwargs):
+        super().__init__(backbone, **kwargs)
+
+
+class Small(lz.GlobalDescriptor):
+    """Has its parent's arguments in its cfg, which it does not take."""
+
+    def __init__(self, embedding_dim=8):
+        super().__init__(BACKBONE, embedding_dim=embedding_dim)
+
+
+def same_output(one, other):
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        return torch.equal(one.eval()(x), other.eval()(x))
+
+
+def test_an_unregistered_subclass_is_not_saved_as_its_parent(tmp_path):
+    model = Unregistered(BACKBONE, embedding_dim=8)
+    assert model.cfg.architecture == "Unregistered"
+    for save in (model.save_pretrained, lambda folder: model.push_to_hub("org/repo")):
+        with pytest.raises(TypeError, match=r"call lz\.register_architecture\(Unregistered\) after the def"):
+            save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    lz.register_architecture(Unregistered)
+    model.save_pretrained(tmp_path / "model")
+    loaded = lz.create_model(tmp_path / "model")
+    assert type(loaded) is Unregistered
+    assert loaded.cfg == model.cfg
+    assert same_output(loaded, model)
+
+
+def test_a_subclass_with_an_argument_of_its_own(tmp_path):
+    assert lz.register_architecture(Scaled) is Scaled
+    model = Scaled(BACKBONE, factor=5.0, embedding_dim=8, neck="fc-bn")
+    model.save_pretrained(tmp_path)
+    loaded = lz.create_model(tmp_path)
+    assert loaded.factor == 5.0
+    assert same_output(loaded, model)
+    lz.register_model("scaled", model.cfg)
+    other = lz.create_model("scaled", factor=1.0, pool="avg")
+    assert (other.factor, other.pool, other.cfg.name) == (1.0, "avg", "scaled")
+    assert arguments_of(Scaled)[:3] == ["backbone", "factor", "pool"]
+    with pytest.raises(ValueError, match=r"Scaled has no argument 'faktor'\. Did you mean factor"):
+        lz.create_model("scaled", faktor=1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            Forgetful,
+            r"lacks factor, which Forgetful takes: .*args=\{'backbone': backbone, 'factor': factor\}",
+        ),
+        (
+            Small,
+            r"has backbone, .*, which Small does not take: .*args=\{'embedding_dim': embedding_dim\}",
+        ),
+    ],
+)
+def test_arguments_that_are_not_in_the_cfg_are_noticed_before_anything_is_written(kind, message, tmp_path):
+    lz.register_architecture(kind)
+    with pytest.raises(ValueError, match=message):
+        kind().save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_cfg_of_another_class_is_noticed(tmp_path):
+    model = lz.GlobalDescriptor(BACKBONE)
+    model.cfg = replace(model.cfg, architecture="DOLG")
+    with pytest.raises(ValueError, match=r"cfg\.architecture is 'DOLG', but the model is a GlobalDescriptor"):
+        model.save_pretrained(tmp_path)
+
+
+def test_a_class_defined_again_takes_the_place_of_the_first(tmp_path):
+    def define(power):
+        class Powered(lz.GlobalDescriptor):
+            def forward_pooled(self, images):
+                return super().forward_pooled(images) ** power
+
+        return lz.register_architecture(Powered)
+
+    first, second = define(1), define(2)
+    first(BACKBONE, neck="none").save_pretrained(tmp_path)  # trained before the cell was run again
+    assert type(lz.create_model(tmp_path)) is second
+
+
+def test_names_of_architectures_are_taken_once():
+    class DOLG(lz.GlobalDescriptor):
+        pass
+
+    with pytest.raises(ValueError, match=r"'DOLG' already, landmarkzoo\.models\.dolg\.DOLG: give the class"):
+        lz.register_architecture(DOLG)
+    with pytest.raises(TypeError, match="DOLG is not a registered architecture"):
+        DOLG(BACKBONE).check_saveable()
+
+
+def test_what_is_not_an_architecture():
+    class HalfDone(lz.models.DescriptorModel):
+        def forward_features(self, images):
+            return images
+
+    with pytest.raises(TypeError, match="HalfDone must define forward_pooled before it is registered"):
+        lz.register_architecture(HalfDone)
+    for wrong in (nn.Linear, "DOLG", lz.GlobalDescriptor(BACKBONE)):
+        with pytest.raises(TypeError, match=r"takes a class, a subclass of lz\.models\.DescriptorModel"):
+            lz.register_architecture(wrong)
+
+
+def test_device_and_dtype():
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8, dtype=torch.bfloat16)
+    assert (model.device, model.dtype) == (torch.device("cpu"), torch.bfloat16)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    assert model.eval()(torch.zeros(1, 3, 64, 64, dtype=model.dtype)).dtype == torch.bfloat16
+    assert model.to("meta", torch.float64).device == torch.device("meta")
+    assert model.dtype == torch.float64
+
+
+def test_device_and_dtype_of_a_model_without_parameters():
+    class Corner(nn.Module):
+        num_features = 3
+
+        def forward(self, images):
+            return images[:, :, :2, :2]
+
+    model = lz.GlobalDescriptor(Corner(), pool="avg", neck="none")
+    assert (model.device, model.dtype) == (torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("images", "got"),
+    [
+        (np.zeros((1, 3, 64, 64), np.float32), "ndarray"),
+        (Image.new("RGB", (64, 64)), "Image"),
+        (None, "NoneType"),
+    ],
+)
+@pytest.mark.parametrize("name", ["efficientnet_lite0_gem", "dolg_efficientnet_lite0"])
+def test_images_that_are_not_a_tensor(name, images, got):
+    model = lz.create_model(name)
+    with pytest.raises(
+        TypeError, match=rf"a tensor \(B, 3, H, W\) of normalised images, got {got}: lz\.embed"
+    ):
+        model(images)
