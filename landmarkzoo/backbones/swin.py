@@ -101,7 +101,7 @@ def swin_block_token(block: Block, x: Tensor, positions: int) -> Tensor:
 
 
 def merge_patches(stage: Stage, x: Tensor, grid: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-    """What a stage begins with: (B, H * W [+ 1], C) -> (B, H / 2 * W / 2 [+ 1], 2 C), but for the first."""
+    """How a stage begins, except the first: (B, H * W [+ 1], C) -> (B, H / 2 * W / 2 [+ 1], 2 C)."""
     merging = stage.downsample
     if isinstance(merging, nn.Identity):
         return x, grid
@@ -180,7 +180,7 @@ def _heads(block: Block, qkv: Tensor) -> Tensor:
 
 
 def _window_bias(block: Block) -> Tensor:
-    """Relative position bias, and the mask of shifted windows where there is one: (n or 1, h, N, N)."""
+    """Relative position bias, plus the mask of shifted windows if there are any: (n or 1, h, N, N)."""
     attention = block.attn
     area = block.window_size[0] * block.window_size[1]
     table = attention.relative_position_bias_table[attention.relative_position_index.flatten()]

@@ -163,20 +163,20 @@ class DescriptorModel(HubMixin, ABC):
 def register_architecture(architecture: Architecture) -> Architecture:
     """Let models of a class be saved and loaded as themselves; usable as a decorator.
 
-    Who loads such a model imports the module that registers it first, or has a package installed that does so
-    by an entry point of the group ``landmarkzoo.models``.
+    To load such a model, import the module that registers it first. An installed package saves its users that
+    import by an entry point of the group ``landmarkzoo.models``, which names the module.
 
     Args:
         architecture: A subclass of :class:`landmarkzoo.models.DescriptorModel`. Its arguments are numbers,
-            strings and tuples or dictionaries of these, and stand in ``cfg.args``, but for
+            strings, and tuples or dictionaries of these; all of them are in its ``cfg.args``, except
             ``pretrained_backbone``, which it may take. A class that is defined again, as in a notebook,
-            takes the place of the one before.
+            replaces the one before.
 
     Returns:
         The class.
 
     Raises:
-        TypeError: If it is not such a class, or abstract methods are left.
+        TypeError: If it is not such a class, or does not define all abstract methods.
         ValueError: If another class has that name.
 
     Examples:

@@ -46,7 +46,7 @@ class ModelCfg:
         resize: ``"squash"``: both sides to the input size, the aspect ratio is not kept.
         embedding_dim: Size of the descriptor.
         weights: Hub repository of the landmark weights, ``"org/repo"`` or ``"org/repo@revision"``; ``None``
-            if there are none.
+            if no weights are published.
         training_data: What these weights were trained on.
         license: Licence of these weights.
         scores: Results, each with its protocol.

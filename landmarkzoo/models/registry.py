@@ -159,9 +159,9 @@ _MODELS: dict[str, ModelCfg] = {
 def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
     """Give a model a name of your own.
 
-    All that takes a name then knows it: :func:`create_model`, :func:`list_models`, the command line. It holds
-    for this process; an installed package registers its models by an entry point of the group
-    ``landmarkzoo.models``, which names a module or a function that does it.
+    Everything that takes a name then knows it: :func:`create_model`, :func:`list_models`, the command line. It
+    is valid in this process. An installed package registers its models in every process by an entry point of
+    the group ``landmarkzoo.models``, which names a module or a function that calls this.
 
     Args:
         name: Letters, digits, ``_`` and ``-``. A dot would be a tag of weights.
@@ -273,7 +273,7 @@ def find_architecture(name: str) -> type[DescriptorModel]:
     """The registered class of that name.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no class of that name is registered.
 
     Examples:
         >>> find_architecture("DOLG") is lz.DOLG
