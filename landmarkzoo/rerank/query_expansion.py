@@ -10,7 +10,7 @@ from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search, search_others
 
-_BLOCK_VALUES = 2**24  # neighbour vectors in flight
+_BLOCK_VALUES = 2**20  # float64 values of neighbour vectors in flight: 8 MiB
 
 
 def alpha_query_expansion(

@@ -71,7 +71,7 @@ def select_rows(rows: Rows, length: int, row_of: RowsById | None) -> slice | Int
 
     Examples:
         >>> select_rows(-1, 3, None), select_rows([True, False, True], 3, None)
-        (array([2]), array([0, 2]))
+        (array([-1]), array([0, 2]))
         >>> select_rows("b", 2, RowsById(["a", "b"]))
         array([1])
     """
@@ -96,7 +96,7 @@ def select_rows(rows: Rows, length: int, row_of: RowsById | None) -> slice | Int
     outside = (numbers < -length) | (numbers >= length)
     if outside.any():
         raise IndexError(f"row {numbers[outside.argmax()]} is not among {length} rows")
-    return np.where(numbers < 0, numbers + length, numbers)
+    return numbers
 
 
 def take(ids: list[str], rows: slice | IntArray) -> list[str]:

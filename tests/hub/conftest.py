@@ -84,7 +84,7 @@ def hub(server: HubServer, pushed: Saved) -> HubServer:
 @pytest.fixture
 def call(client: ProcessPoolExecutor) -> Call:
     """Call a function of ``hub_client`` in the process of the client."""
-    return lambda function, *args, **options: client.submit(function, *args, **options).result(60)
+    return lambda function, *args, **options: client.submit(function, *args, **options).result(300)
 
 
 @pytest.fixture

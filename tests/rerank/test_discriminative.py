@@ -112,6 +112,17 @@ class TestSoft:
             lz.rerank.soft_discriminative(x, np.empty((0, 3)), x, [1, 2, 3])
 
 
+@pytest.mark.parametrize("method", [lz.rerank.soft_discriminative, lz.rerank.hard_discriminative])
+def test_sets_of_different_models_are_refused(method):
+    one, other = (lz.Descriptors(["a", "b"], np.eye(2), provenance={"weights": w}) for w in ("1", "2"))
+    with pytest.raises(
+        ValueError, match=r"(query|queries) comes from .*, index from .*: embed both with one"
+    ):
+        method(one, other, one, [1, 2])
+    with pytest.raises(ValueError, match=r"query comes from .*, train from .*: embed both with one"):
+        method(one, one, other, [1, 2])
+
+
 class TestHard:
     def test_golden_order(self):
         rows, train, scale = golden_vectors()  # whose cosines, and so confidences, are halved

@@ -1,5 +1,7 @@
 """Query expansion and database augmentation."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,6 +64,16 @@ def test_descriptors_keep_ids_and_provenance(monkeypatch):
     assert expanded.provenance == augmented.provenance == {"model": "m"}
     monkeypatch.setattr(query_expansion, "_BLOCK_VALUES", 1)  # a row at a time
     np.testing.assert_array_equal(lz.rerank.alpha_query_expansion(query, index).vectors, expanded.vectors)
+
+
+def test_memory_does_not_grow_with_the_number_of_queries():
+    random = np.random.default_rng(0)
+    query, index = random.random((3000, 128)), random.random((500, 128))
+    tracemalloc.start()
+    lz.rerank.alpha_query_expansion(query, index, k=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 * 2**20  # all 3,000 x 20 neighbours at once: 125
 
 
 def test_a_set_expanded_by_itself_leaves_itself_out():

@@ -1,5 +1,7 @@
 """Labels by the vote of the nearest train images."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,16 @@ def test_names_are_labels_as_well():
     assert set(every.labels) <= {"a", "b"}
     assert all(type(label) is str for label in every.labels)
     assert lz.rerank.vote(x, train, torch.from_numpy(integers)).labels.dtype == np.int64
+
+
+def test_memory_does_not_grow_with_the_pairs_of_voters():
+    random = np.random.default_rng(0)
+    x, train, labels = random.random((2000, 4)), random.random((200, 4)), random.integers(0, 5, 200)
+    tracemalloc.start()
+    lz.rerank.vote(x, train, labels, neighbors=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80 * 2**20  # all 2,000 x 100 x 100 pairs at once: 175
 
 
 def test_wrong_input():

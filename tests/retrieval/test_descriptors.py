@@ -158,6 +158,10 @@ def test_wrong_input():
         lz.Descriptors(["a", "b"], [0.0, 1.0])
 
 
+def as_bytes(text):
+    return np.frombuffer(text.encode(), np.uint8)
+
+
 def test_damaged_and_foreign_files(descriptors, tmp_path):
     path = tmp_path / "index.safetensors"
     with pytest.raises(FileNotFoundError, match="no descriptors file"):
@@ -173,6 +177,9 @@ def test_damaged_and_foreign_files(descriptors, tmp_path):
     save_file({"vectors": np.ones((2, 2))}, path)
     with pytest.raises(ValueError, match="its format is None"):
         lz.Descriptors.load(path)
+    bare = {"vectors": np.eye(2, dtype=np.float32), "ids": as_bytes('["a", "b"]'), "skipped": as_bytes("[]")}
+    save_file(bare, path, {"format": "landmarkzoo.descriptors.v1"})
+    assert lz.Descriptors.load(path).provenance == {}
     with pytest.raises(FileNotFoundError, match="folder"):
         descriptors.save(tmp_path / "no" / "x")
 

@@ -31,6 +31,12 @@ def test_csv(ranking, tmp_path):
         ranking.to_csv(tmp_path / "no" / "out.csv")
 
 
+def test_file_names_that_are_not_unicode_keep_their_bytes(tmp_path):
+    id_ = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")  # as Python lists such a file
+    lz.Ranking([[0]], [[0.5]], ["q"], [id_]).to_csv(tmp_path / "out.csv")
+    assert b"q,1,caf\xe9.jpg,0.5" in (tmp_path / "out.csv").read_bytes()
+
+
 def test_csv_is_written_line_by_line(tmp_path):
     indices = np.broadcast_to(np.arange(100), (500, 100)).copy()
     ranking = lz.Ranking(indices, np.zeros(indices.shape), None, [f"{n:050}" for n in range(100)])

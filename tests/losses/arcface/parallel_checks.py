@@ -28,7 +28,7 @@ def run_checks(rank, world_size, folder):
         init_method=f"file://{folder}/rendezvous",
         rank=rank,
         world_size=world_size,
-        timeout=datetime.timedelta(seconds=60),
+        timeout=datetime.timedelta(seconds=300),
     )
     torch.manual_seed(1)
     sizes = SIZES[:world_size]
@@ -50,7 +50,7 @@ def run_checks(rank, world_size, folder):
 def leave_together(folder, rank, world_size):
     """Who leaves first closes connections that others may still read from: a barrier does not help there."""
     Path(folder, f"done_{rank}").touch()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not all(Path(folder, f"done_{r}").exists() for r in range(world_size)):
         assert time.monotonic() < deadline, "another process did not finish"
         time.sleep(0.01)
