@@ -89,7 +89,10 @@ def _model(arguments: argparse.Namespace) -> DescriptorModel:
         if arguments.whiten is not None:
             raise ValueError("--whiten is for ImageNet weights: a saved model is used as it is")
         return create_model(arguments.model)
-    if get_model_cfg(arguments.model).architecture != "GlobalDescriptor":
+    cfg = get_model_cfg(arguments.model)
+    if cfg.weights is not None and arguments.whiten is None:
+        return create_model(arguments.model, pretrained=True)
+    if cfg.architecture != "GlobalDescriptor":
         raise ValueError(
             f"no landmark weights of {arguments.model} can be loaded by name yet, and its other branches "
             "have random weights, which whitening cannot mend: use --model efficientnet_lite0_gem"

@@ -43,8 +43,17 @@ def evaluating(model: nn.Module, device: str | torch.device | None = None) -> It
             module.training = training
 
 
+def weights_dtype(model: nn.Module) -> torch.dtype:
+    """Dtype of the first floating point parameter; float32 for a model without one."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
+
 def forward(
-    function: Callable[[Tensor], Tensor], images: Tensor, device: torch.device, precision: Precision
+    function: Callable[[Tensor], Tensor],
+    images: Tensor,
+    device: torch.device,
+    precision: Precision,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Apply a model, or a method of one, to a batch without gradients; float32 comes back, on the CPU.
 
@@ -53,11 +62,12 @@ def forward(
         images: A batch.
         device: Where the model is.
         precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
+        dtype: That of the weights, which the images get.
 
     Raises:
         ValueError: If the precision is unknown, or the vectors have another shape.
     """
-    images = images.to(device)
+    images = images.to(device, dtype)
     if images.ndim == 4:
         images = images.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), _autocast(device, precision):

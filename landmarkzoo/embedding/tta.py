@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landmarkzoo.embedding.inference import Precision, forward
+from landmarkzoo.embedding.inference import Precision, forward, weights_dtype
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class TestTimeAugmentation:
         """
         if images is None:
             return None
-        vectors = []
+        vectors, dtype = [], weights_dtype(model)
         for scale in self.scales:
             view = images if scale == 1 else _resized(images, scale)
             for seen in (view, view.flip(3)) if self.flip else (view,):
-                vectors.append(F.normalize(forward(model, seen, device, precision), dim=1))
+                vectors.append(F.normalize(forward(model, seen, device, precision, dtype), dim=1))
         return vectors[0] if len(vectors) == 1 else F.normalize(torch.stack(vectors).mean(dim=0), dim=1)
 
 

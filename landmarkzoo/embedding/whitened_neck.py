@@ -76,7 +76,7 @@ def whiten_neck(
             if batch.errors and on_error == "raise":
                 raise batch.errors[0]
             if batch.images is not None:
-                pooled = forward(model.forward_pooled, batch.images, where, "float32")
+                pooled = forward(model.forward_pooled, batch.images, where, "float32", model.dtype)
                 moments.add(F.normalize(pooled, dim=1).double().numpy())
             bar.update(len(batch))
     mean, covariance = moments.mean_and_covariance()

@@ -1,3 +1,4 @@
+import copy
 import multiprocessing
 import os
 import shutil
@@ -404,3 +405,16 @@ def test_memory_does_not_grow_with_the_number_of_photos():
     process.join()
     # KiB. 1152 more photos are 660 MiB as tensors and 990 MiB as images; a few batches of 19 MiB vary.
     assert many - few < 160 * 1024
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cosine"), [(torch.bfloat16, 0.99), (torch.float16, 0.999), (torch.float64, 1 - 1e-6)]
+)
+def test_models_in_another_dtype(tiny_model, photo_folder, dtype, cosine):
+    expected = lz.embed(tiny_model, photo_folder, progress=False).vectors
+    model = copy.deepcopy(tiny_model).to(dtype)
+    d = lz.embed(model, photo_folder, scales=(1, 1.4), progress=False)
+    assert d.vectors.dtype == np.float32
+    vectors = lz.embed(model, photo_folder, progress=False).vectors
+    assert (vectors * expected).sum(axis=1).min() > cosine
+    assert {p.dtype for p in model.parameters()} == {dtype}

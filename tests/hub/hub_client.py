@@ -95,6 +95,16 @@ def load_published(weights: str, folder: Path, changes: dict[str, Any], **option
         return load("published", pretrained=True, **options)
 
 
+def run_command_with_published(weights: str, folder: Path, *arguments: str) -> tuple[int, str]:
+    """The same for a registered model, called "published", whose entry names a repository."""
+    cfg = replace(lz.create_model(f"local-dir:{folder}").cfg, name=None, weights=weights)
+    lz.register_model("published", cfg, exist_ok=True)
+    try:
+        return run_command(*arguments)
+    finally:
+        del registry._MODELS["published"]
+
+
 def load_head(name: str, **options: Any) -> tuple[np.ndarray, list[str] | None]:
     """Centers and class names of a head."""
     head, names = lz.load_head(name, **options)

@@ -8,6 +8,7 @@ import hub_client
 import numpy as np
 import pytest
 
+import landmarkzoo as lz
 from conftest import client_environment
 
 OFFLINE = """
@@ -220,6 +221,16 @@ def test_a_published_registry_entry_is_loaded_and_checked(hub, call, pushed, oth
         published({"mean": (0, 0, 0), "args": {**pushed.cfg.args, "neck": "none"}})
     with pytest.raises(ValueError, match="names the revision 'v1', and revision='v2' another"):
         published({}, revision="v2")
+
+
+def test_the_command_line_takes_a_registered_name_with_weights(hub, call, pushed, tmp_path, photo_folder):
+    out = tmp_path / "index.safetensors"
+    command = ("embed", str(photo_folder), "--out", str(out), "--model", "published", "--quiet")
+    code, stderr = call(hub_client.run_command_with_published, "org/model", pushed.folder, *command)
+    assert code == 0, stderr
+    model = lz.create_model(f"local-dir:{pushed.folder}")
+    expected = lz.embed(model, photo_folder, progress=False)
+    np.testing.assert_allclose(lz.Descriptors.load(out).vectors, expected.vectors, atol=1e-5)
 
 
 def test_the_command_line_takes_a_name_on_the_hub(hub, call, tmp_path, photo_folder):
