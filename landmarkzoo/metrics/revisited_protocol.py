@@ -122,7 +122,7 @@ def as_kinds(gnd: Sequence[Mapping[str, Any]]) -> list[dict[str, set[int]]]:
             raise TypeError(f"gnd[{query}] must be a dictionary, got {type(entry).__name__}")
         missing = [kind for kind in _KINDS if kind not in entry]
         if missing:
-            raise ValueError(f"gnd[{query}] has no {missing[0]!r}: give [] where there is none")
+            raise ValueError(f"gnd[{query}] has no {missing[0]!r}: use [] for an empty list")
     columns = {kind: as_index_sets(_column(gnd, kind), f"{kind} images of gnd") for kind in _KINDS}
     kinds = [dict(zip(_KINDS, sets)) for sets in zip(*columns.values())]
     for query, sets_of in enumerate(kinds):

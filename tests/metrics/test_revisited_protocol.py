@@ -113,7 +113,7 @@ def test_queries_without_positives_are_left_out():
 def test_wrong_input():
     with pytest.raises(ValueError, match=r"shape \(1, K\).*is that ranks\.T\?"):
         lz.metrics.revisited(RANKS.T, GOLDEN)
-    with pytest.raises(ValueError, match=r"gnd\[0\] has no 'junk': give \[\] where there is none"):
+    with pytest.raises(ValueError, match=r"gnd\[0\] has no 'junk': use \[\] for an empty list"):
         lz.metrics.revisited(RANKS, [{"easy": [0], "hard": []}])
     with pytest.raises(ValueError, match=r"image 3 is both hard and junk in gnd\[0\]"):
         lz.metrics.revisited(RANKS, [{"easy": [0], "hard": [3], "junk": [3]}])
