@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -59,16 +58,9 @@ def server() -> Iterator[HubServer]:
     server.stop()
 
 
-def client_environment(url: str, home: Path, **more: str) -> dict[str, str]:
-    """Of a process that knows the test server as the Hub; nothing of the user's own settings is left."""
-    clean = {name: "" for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))}
-    quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1"}
-    return {**clean, **quiet, "HF_ENDPOINT": url, "HF_HOME": str(home), **more}
-
-
 @pytest.fixture(scope="session")
 def client(server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExecutor]:
-    with hub_client.start(client_environment(server.url, tmp_path_factory.mktemp("home"))) as pool:
+    with hub_client.start(hub_client.environment(server.url, tmp_path_factory.mktemp("home"))) as pool:
         yield pool
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -137,6 +138,13 @@ def logged() -> Iterator[list[str]]:
         yield log
     finally:
         logger.removeHandler(handler)
+
+
+def environment(url: str, home: Path, **more: str) -> dict[str, str]:
+    """Of a process that knows the test server as the Hub; nothing of the user's own settings is left."""
+    clean = {name: "" for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))}
+    quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1,localhost", "OMP_NUM_THREADS": "1"}
+    return {**clean, **quiet, "HF_ENDPOINT": url, "HF_HOME": str(home), **more}
 
 
 def start(environment: dict[str, str]) -> ProcessPoolExecutor:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import landmarkzoo as lz
-from conftest import client_environment
 
 OFFLINE = """
 import sys
@@ -198,7 +197,7 @@ def own_environment(hub, home, **more):
 
     return {
         **os.environ,
-        **client_environment(hub.url, home, **more),
+        **hub_client.environment(hub.url, home, **more),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
 
