@@ -2,8 +2,7 @@
 
 from landmarkzoo.backbones.image_sizes import ImageSizeRule
 from landmarkzoo.backbones.imagenet_weights import WeightsNotFoundError, create_timm_model
-from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyramid_maps, pyramid_size_rule
-from landmarkzoo.backbones.whole import (
+from landmarkzoo.backbones.last_map import (
     backbone_channels,
     backbone_size_rule,
     check_backbone,
@@ -12,6 +11,7 @@ from landmarkzoo.backbones.whole import (
     feature_map,
     has_class_token,
 )
+from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyramid_maps, pyramid_size_rule
 
 __all__ = [
     "ImageSizeRule",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
 from landmarkzoo.backbones.imagenet_weights import check_timm_args, create_timm_model
-from landmarkzoo.backbones.layer_order import create_structure
+from landmarkzoo.backbones.layer_depth import create_structure
 
 
 def create_pyramid(

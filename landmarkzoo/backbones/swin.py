@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from landmarkzoo.backbones.image_sizes import ImageSizeRule
 from landmarkzoo.backbones.imagenet_weights import check_timm_args, create_timm_model
-from landmarkzoo.backbones.layer_order import build_on_meta
+from landmarkzoo.backbones.layer_depth import build_on_meta
 
 # timm's modules, whose attributes a type checker cannot know
 Block = Any

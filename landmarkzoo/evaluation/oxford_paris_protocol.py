@@ -17,7 +17,7 @@ from landmarkzoo.evaluation.evaluation_result import (
 )
 from landmarkzoo.metrics import revisited_values
 from landmarkzoo.metrics.ground_truth import FloatValues
-from landmarkzoo.metrics.revisited_protocol import as_kinds
+from landmarkzoo.metrics.revisited_metrics import as_kinds
 from landmarkzoo.retrieval import Ranking, search
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 

@@ -1,10 +1,10 @@
 """Building blocks that work in any PyTorch model: pooling, fusion, local branch, neck, mixed precision."""
 
+from landmarkzoo.layers.autocast import mixed_precision
 from landmarkzoo.layers.local_branch import MultiAtrous, SpatialAttention
 from landmarkzoo.layers.neck import Neck
 from landmarkzoo.layers.orthogonal_fusion import OrthogonalFusion, orthogonal_part
 from landmarkzoo.layers.pooling import GeM, gem
-from landmarkzoo.layers.precision import mixed_precision
 
 __all__ = [
     "GeM",

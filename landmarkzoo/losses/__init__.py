@@ -7,7 +7,7 @@ is the smallest one, ``arcface/`` that of the paper.
 from landmarkzoo.losses.arcface.head import SubCenterArcFaceDynamic
 from landmarkzoo.losses.arcface.label_noise import CenterUsage, Outliers
 from landmarkzoo.losses.arcface.margins import add_angular_margin, dynamic_margins
-from landmarkzoo.losses.arcface.memory import MemoryEstimate, memory_estimate
+from landmarkzoo.losses.arcface.memory_estimates import MemoryEstimate, memory_estimate
 from landmarkzoo.losses.base_head import Head, Predictions, register_head
 from landmarkzoo.losses.cosface import CosFace
 from landmarkzoo.losses.head_files import read_head, save_head

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landmarkzoo.layers.precision import without_autocast
+from landmarkzoo.layers.autocast import without_autocast
 from landmarkzoo.losses.base_head import Head, register_head, unit_vectors
 from landmarkzoo.losses.head_checks import check_embeddings, check_labels, positive_number
 

@@ -4,7 +4,7 @@ from landmarkzoo.metrics.average_precision import average_precisions, mean_avera
 from landmarkzoo.metrics.bootstrap_intervals import bootstrap
 from landmarkzoo.metrics.global_average_precision import gap, gap_statistic, per_image_gap
 from landmarkzoo.metrics.recall_and_precision import hit_rate_at_k, precision_at_k, recall_at_k
-from landmarkzoo.metrics.revisited_protocol import revisited, revisited_values
+from landmarkzoo.metrics.revisited_metrics import revisited, revisited_values
 from landmarkzoo.metrics.scores import Interval, Score
 
 __all__ = [

@@ -1,10 +1,10 @@
 """Architectures, each like the figure of its paper; the zoo by name; and what is done to models."""
 
 from landmarkzoo.backbones.imagenet_weights import WeightsNotFoundError
+from landmarkzoo.models.checkpoint_conversion import ConversionReport, convert_checkpoint, convert_state_dict
 from landmarkzoo.models.descriptor_model import DescriptorModel, register_architecture
 from landmarkzoo.models.dolg import DOLG
 from landmarkzoo.models.factory import create_model
-from landmarkzoo.models.foreign_checkpoints import ConversionReport, convert_checkpoint, convert_state_dict
 from landmarkzoo.models.freezing import freeze, unfreeze
 from landmarkzoo.models.global_descriptor import GlobalDescriptor
 from landmarkzoo.models.hybrid_swin import HybridSwin

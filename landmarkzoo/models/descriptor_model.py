@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
-from landmarkzoo.backbones.layer_order import set_part_checkpointing
+from landmarkzoo.backbones.layer_depth import set_part_checkpointing
 from landmarkzoo.hub.mixin import HubMixin
 from landmarkzoo.layers import Neck
 from landmarkzoo.models.model_cfg import ModelCfg

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from landmarkzoo.backbones.imagenet_weights import check_timm_args
+from landmarkzoo.backbones.last_map import (
+    backbone_channels,
+    backbone_size_rule,
+    create_backbone_with_level,
+    level_and_feature_map,
+)
 from landmarkzoo.backbones.pyramid import (
     create_pyramid,
     pyramid_channels,
     pyramid_levels,
     pyramid_maps,
     pyramid_size_rule,
-)
-from landmarkzoo.backbones.whole import (
-    backbone_channels,
-    backbone_size_rule,
-    create_backbone_with_level,
-    level_and_feature_map,
 )
 from landmarkzoo.layers import GeM, MultiAtrous, Neck, OrthogonalFusion, SpatialAttention
 from landmarkzoo.layers.orthogonal_fusion import Projection

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 from torch import Tensor, nn
 
 from landmarkzoo.backbones.imagenet_weights import check_timm_args
-from landmarkzoo.backbones.whole import (
+from landmarkzoo.backbones.last_map import (
     backbone_channels,
     backbone_size_rule,
     check_backbone,

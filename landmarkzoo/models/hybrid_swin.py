@@ -20,7 +20,7 @@ from landmarkzoo.backbones.swin import (
     swin_grid,
 )
 from landmarkzoo.layers import Neck
-from landmarkzoo.layers.precision import without_autocast
+from landmarkzoo.layers.autocast import without_autocast
 from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg, register_architecture
 
 Aggregation = Literal["token", "avg"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from landmarkzoo.backbones.layer_order import layer_numbers
+from landmarkzoo.backbones.layer_depth import layer_numbers
 from landmarkzoo.models.descriptor_model import DescriptorModel
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landmarkzoo.backbones.layer_order import whole_name
+from landmarkzoo.backbones.layer_depth import whole_name
 from landmarkzoo.models.descriptor_model import DescriptorModel
 
 # Tensors of these names under one module belong together: half a layer is worth nothing.

@@ -2,8 +2,8 @@
 
 from landmarkzoo.rerank.discriminative import hard_discriminative, soft_discriminative
 from landmarkzoo.rerank.graph_diffusion import diffusion
+from landmarkzoo.rerank.k_reciprocal_neighbors import k_reciprocal
 from landmarkzoo.rerank.query_expansion import alpha_query_expansion, database_augmentation
-from landmarkzoo.rerank.reciprocal_neighbors import k_reciprocal
 from landmarkzoo.rerank.voting import Votes, vote
 
 __all__ = [

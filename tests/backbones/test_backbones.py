@@ -3,8 +3,8 @@ import torch
 
 import landmarkzoo as lz
 from landmarkzoo.backbones.image_sizes import ImageSizeRule
+from landmarkzoo.backbones.last_map import backbone_size_rule, create_backbone, feature_map
 from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyramid_maps, pyramid_size_rule
-from landmarkzoo.backbones.whole import backbone_size_rule, create_backbone, feature_map
 
 
 @pytest.mark.parametrize(

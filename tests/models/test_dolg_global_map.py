@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 import landmarkzoo as lz
-from landmarkzoo.backbones.whole import create_backbone
+from landmarkzoo.backbones.last_map import create_backbone
 
 HEAD = {"global_map": "head"}
 

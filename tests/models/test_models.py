@@ -212,7 +212,7 @@ class TestGlobalDescriptor:
             ("vit_tiny_patch16_224", "cls", 192),
         ],
     )
-    def test_layouts_of_timm(self, backbone, pool, width):
+    def test_roomss_of_timm(self, backbone, pool, width):
         model = lz.GlobalDescriptor(backbone, pool=pool, neck="none").eval()
         x = images(1, 224)
         with torch.no_grad():

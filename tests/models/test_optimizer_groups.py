@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import landmarkzoo as lz
-from landmarkzoo.backbones.layer_order import layer_numbers, whole_name
+from landmarkzoo.backbones.layer_depth import layer_numbers, whole_name
 
 SWIN = "swin_tiny_patch4_window7_224"
 SMALL = [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.atomic_writing import atomic_write
-from landmarkzoo.datasets.gldv2.tables import need_csv, read_clean_landmarks, read_image_landmarks
+from landmarkzoo.datasets.gldv2.csv_tables import need_csv, read_clean_landmarks, read_image_landmarks
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo.layers.precision import has_bfloat16
+from landmarkzoo.layers.autocast import has_bfloat16
 
 _CPU_BLOCK_VALUES = 2**21  # 8 MiB of centers: they stay in the last-level cache
 _GPU_BLOCK_VALUES = 2**26  # large enough to keep a GPU busy

@@ -23,6 +23,7 @@ from landmarkzoo.losses.arcface.center_blocks import (
     own_cosines,
     resolve_matmul_dtype,
 )
+from landmarkzoo.losses.arcface.class_parallel import DistributedBatch, ShardedHead
 from landmarkzoo.losses.arcface.label_noise import (
     OUTLIER_ANGLE,
     CenterUsage,
@@ -32,7 +33,6 @@ from landmarkzoo.losses.arcface.label_noise import (
 )
 from landmarkzoo.losses.arcface.margin_softmax import MarginSoftmax, Targets, rows_among, sample_classes
 from landmarkzoo.losses.arcface.margins import margins_of_classes
-from landmarkzoo.losses.arcface.parallel import DistributedBatch, ShardedHead
 from landmarkzoo.losses.base_head import Predictions, best_of, register_head, top_classes, unit_vectors
 from landmarkzoo.losses.head_checks import (
     PerClass,

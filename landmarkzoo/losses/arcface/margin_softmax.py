@@ -23,8 +23,8 @@ from landmarkzoo.losses.arcface.center_blocks import (
     own_cosines,
     refuse_second_derivative,
 )
+from landmarkzoo.losses.arcface.class_parallel import ProcessGroupInfo
 from landmarkzoo.losses.arcface.margins import add_angular_margin
-from landmarkzoo.losses.arcface.parallel import ProcessGroupInfo
 
 _LOGITS_BLOCK = 2**20  # values
 

@@ -12,7 +12,7 @@ from parallel_checks import run_checks
 from torch import multiprocessing
 
 import landmarkzoo as lz
-from landmarkzoo.losses.arcface.parallel import ProcessGroupInfo, shard
+from landmarkzoo.losses.arcface.class_parallel import ProcessGroupInfo, shard
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])

@@ -10,13 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.suggestions import did_you_mean
-from landmarkzoo.datasets.gldv2.lists import ImageList, build_gldv2_lists, ranked
-from landmarkzoo.datasets.gldv2.solutions import (
-    Solution,
-    read_recognition_solution,
-    read_retrieval_solution,
-)
-from landmarkzoo.datasets.gldv2.tables import (
+from landmarkzoo.datasets.gldv2.csv_tables import (
     find_csv,
     index_to_train_landmarks,
     need_csv,
@@ -24,6 +18,12 @@ from landmarkzoo.datasets.gldv2.tables import (
     read_clean_landmarks,
     read_ids,
     read_image_landmarks,
+)
+from landmarkzoo.datasets.gldv2.lists import ImageList, build_gldv2_lists, ranked
+from landmarkzoo.datasets.gldv2.solutions import (
+    Solution,
+    read_recognition_solution,
+    read_retrieval_solution,
 )
 from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
 

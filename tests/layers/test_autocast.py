@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import landmarkzoo as lz
-from landmarkzoo.layers.precision import has_bfloat16, mixed_precision
+from landmarkzoo.layers.autocast import has_bfloat16, mixed_precision
 
 LOW = torch.bfloat16
 SLOW = [(5, 1), (3, 2), (7, 2)]

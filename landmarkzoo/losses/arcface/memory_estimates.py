@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from landmarkzoo.losses.arcface.center_blocks import block_classes
-from landmarkzoo.losses.arcface.parallel import shard
+from landmarkzoo.losses.arcface.class_parallel import shard
 from landmarkzoo.losses.head_checks import one_of, positive_integer
 
 Optimizer = Literal["sgd", "momentum", "adam"]
