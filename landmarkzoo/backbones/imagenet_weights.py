@@ -37,6 +37,8 @@ _NOT_PASSED_ON = {
     "dtype": "use lz.create_model(..., dtype=...) or model.to(...)",
 }
 
+_OF_A_PART = {"pretrained", "features_only", "out_indices", "num_classes"}
+
 
 class WeightsNotFoundError(RuntimeError):
     """Pretrained weights were asked for and cannot be found."""
@@ -114,6 +116,9 @@ def _create(name: str, **kwargs: Any) -> nn.Module:
         model: nn.Module = timm.create_model(name, **kwargs)
     except TypeError as error:
         raise ValueError(f"timm's {name!r} cannot be built with these arguments: {error}") from error
+    # A feature pyramid does not know the whole model that it is a part of; the order of layers needs it.
+    model.timm_name = name  # type: ignore[assignment]
+    model.timm_args = {key: value for key, value in kwargs.items() if key not in _OF_A_PART}  # type: ignore[assignment]
     return model
 
 

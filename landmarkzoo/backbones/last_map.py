@@ -46,6 +46,9 @@ def create_backbone(
 def check_backbone(backbone: nn.Module) -> nn.Module:
     """A backbone that is not given by a timm name, for :func:`feature_map`; checked, and taken as it is.
 
+    The classification head of a timm model, which nothing would train, is cut off the module itself, as it is
+    for a name.
+
     Args:
         backbone: A module with ``num_features``, the channels of its map. It is called with images
             (B, 3, H, W) and gives a map (B, C, H, W). If it has ``forward_features``, as timm's models do,
@@ -69,6 +72,9 @@ def check_backbone(backbone: nn.Module) -> nn.Module:
             f"the backbone {type(backbone).__name__} {found}: set it to the channels of its map, a positive "
             "integer"
         )
+    if getattr(backbone, "pretrained_cfg", None) and hasattr(backbone, "reset_classifier"):
+        backbone.reset_classifier(0)  # type: ignore[operator]
+        return _cut_head(backbone)
     return backbone
 
 
@@ -106,8 +112,20 @@ def _as_map(backbone: nn.Module, features: object, images: Tensor) -> Tensor:
 
 
 def class_token(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Class token (B, C) of a transformer for which :func:`has_class_token`, after its final norm."""
-    tokens: Tensor = backbone.forward_features(images)  # type: ignore[operator]
+    """Class token (B, C) of a transformer for which :func:`has_class_token`, after its final norm.
+
+    Raises:
+        ValueError: If the backbone does not return tokens (B, N, C).
+    """
+    extract = getattr(backbone, "forward_features", backbone)
+    tokens = extract(images)
+    channels = backbone_channels(backbone)
+    if not isinstance(tokens, Tensor) or tokens.ndim != 3 or tokens.shape[2] != channels:
+        got = tuple(tokens.shape) if isinstance(tokens, Tensor) else type(tokens).__name__
+        raise ValueError(
+            f"{type(backbone).__name__} gives {got} for images {tuple(images.shape)}; a class token is the "
+            f"first of the tokens (B, N, {channels}): give tokens, or pool a map by pool='gem' or pool='avg'"
+        )
     return tokens[:, 0]  # (B, N, C) -> (B, C)
 
 

@@ -7,7 +7,7 @@ timm's feature pyramids rename what they wrap (``layers.0.blocks.1`` becomes ``l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -50,23 +50,21 @@ def whole_name(part: nn.Module, name: str) -> str:
     return name
 
 
-def layer_numbers(
-    part: nn.Module, timm_name: str | None, args: Mapping[str, Any] | None = None
-) -> dict[str, int]:
+def layer_numbers(part: nn.Module) -> dict[str, int]:
     """Number of the layer that each parameter of a part belongs to; 0 is the layer at the input.
 
     A layer is what timm's ``group_matcher`` of the model says: mostly one block, or the stem. In a model
     without one, timm's or not, it is a child, or a child's numbered child: a stage.
 
     Args:
-        part: A backbone, a pyramid, or a Swin.
-        timm_name: The timm model that it was made of; ``None`` for a module that timm did not make.
-        args: The arguments of timm that it was made with.
+        part: A backbone, a pyramid, or a Swin of this room, which knows the timm model that it was made of;
+            or any other module.
     """
     names = {name: whole_name(part, name) for name, _ in part.named_parameters()}
     whole: nn.Module | None = part
     if not hasattr(part, "group_matcher"):
-        whole = None if timm_name is None else create_structure(timm_name, **(args or {}))
+        name, args = getattr(part, "timm_name", None), getattr(part, "timm_args", {})
+        whole = create_structure(name, **args) if isinstance(name, str) else None
     if whole is None or not hasattr(whole, "group_matcher"):
         stages = {name: re.sub(r"^([^.]+(\.\d+)?).*", r"\1", inside) for name, inside in names.items()}
         in_order = list(dict.fromkeys(stages.values()))

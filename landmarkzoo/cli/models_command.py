@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     for name in names:
         cfg = get_model_cfg(name)
         size = f"{cfg.input_size[1]} px"
-        parts = [cfg.args[part] for part in ("backbone", "cnn", "transformer") if part in cfg.args]
+        # An argument of that name may be anything in the class of somebody else.
+        parts = [str(cfg.args[part]) for part in ("backbone", "cnn", "transformer") if part in cfg.args]
         backbone = " + ".join(parts) or "its own"
         row = [name, cfg.architecture, backbone, size, str(cfg.embedding_dim), cfg.weights or "none"]
         rows.append(row)

@@ -27,7 +27,7 @@ def provenance_of(model: nn.Module, transform: object) -> dict[str, str]:
 
 
 def weights_fingerprint(model: nn.Module) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a model's arguments and state dict.
+    """First 16 hexadecimal digits of the SHA-256 of a model's architecture, arguments and state dict.
 
     Names, types, shapes and values count. For models of landmarkzoo it does not depend on versions of
     libraries.
@@ -38,7 +38,8 @@ def weights_fingerprint(model: nn.Module) -> str:
     """
     cfg = getattr(model, "cfg", None)
     # Arguments change results too. A model without a cfg shows them, if at all, in its repr.
-    options = repr(sorted(cfg.args.items()) if isinstance(cfg, ModelCfg) else model)
+    # So does the class: two may have the same arguments and weights.
+    options = repr((cfg.architecture, sorted(cfg.args.items())) if isinstance(cfg, ModelCfg) else model)
     digest = hashlib.sha256(options.encode())
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.embedding.inference import evaluating, forward
 from landmarkzoo.models import DescriptorModel
+from landmarkzoo.models.rebuilding import normalize_pooled_features
 from landmarkzoo.photos import create_transform, photo_source
 from landmarkzoo.photos.batches import OnError, Transform, photo_batches
 from landmarkzoo.photos.sources import Photos
@@ -70,19 +70,24 @@ def whiten_neck(
     transform = create_transform(model) if transform is None else transform
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     moments = _Moments()
+
+    def pooled_features(images: Tensor) -> Tensor:
+        model.check_images(images)  # which only `forward` of a model does by itself
+        return model.forward_pooled(images)
+
     bar = tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress)
     with bar, evaluating(model, device) as where:
         for batch in photo_batches(source, transform, **options):
             if batch.errors and on_error == "raise":
                 raise batch.errors[0]
             if batch.images is not None:
-                pooled = forward(model.forward_pooled, batch.images, where, "float32", model.dtype)
+                pooled = forward(pooled_features, batch.images, where, "float32", model.dtype)
                 moments.add(F.normalize(pooled, dim=1).double().numpy())
             bar.update(len(batch))
     mean, covariance = moments.mean_and_covariance()
     weight = pca_whitening(covariance, min(model.embedding_dim, moments.rank()), shrinkage)
     _set_affine(model.neck, weight, -weight @ mean)
-    model.cfg = replace(model.cfg, args={**model.cfg.args, "normalize_pooled": True})
+    normalize_pooled_features(model)
     return model
 
 
@@ -125,8 +130,7 @@ class _Moments:
 
 @torch.no_grad()
 def _set_affine(neck: nn.Module, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
-    """Make a neck the map ``x -> weight x/|x| + bias``: its other layers become the identity."""
-    neck.normalize_input = True  # type: ignore[assignment]
+    """Make a neck the map ``x -> weight x + bias``: its other layers become the identity."""
     for layer in neck.children():
         if isinstance(layer, nn.Linear):
             layer.weight.zero_()[: len(weight)] = torch.from_numpy(weight)

@@ -1,4 +1,8 @@
-"""Saved models: folders, the Hugging Face Hub, model cards, export. This room knows no architecture."""
+"""Saved models: folders, the Hugging Face Hub, model cards, export, and the layouts of other code.
+
+Only ``convert`` knows architectures, by their names and the names of their weights; no class of a model is
+imported here.
+"""
 
 from landmarkzoo.hub.loading import is_saved, load_head
 from landmarkzoo.hub.mixin import HubMixin

@@ -67,11 +67,9 @@ class HubMixin(nn.Module):
             for stale in (HEAD_FILE, CLASSES_FILE):
                 (folder / stale).unlink(missing_ok=True)
             return
-        if isinstance(head, Head) and head.embedding_dim != self.cfg.embedding_dim:
-            raise ValueError(
-                f"the model gives vectors of size {self.cfg.embedding_dim}, the head takes "
-                f"{head.embedding_dim}"
-            )
+        size = getattr(self, "embedding_dim", self.cfg.embedding_dim)
+        if isinstance(head, Head) and head.embedding_dim != size:
+            raise ValueError(f"the model gives vectors of size {size}, the head takes {head.embedding_dim}")
         save_head(head, folder, class_names)
         if head.writes_files:
             write_model(self, self.cfg, folder)
@@ -142,6 +140,7 @@ class HubMixin(nn.Module):
                     parameters=sum(parameter.numel() for parameter in self.parameters()),
                     classes=None if head is None else head.num_classes,
                     revision=revision,
+                    module=type(self).__module__,
                 )
                 (folder / CARD_FILE).write_text(text, encoding="utf-8")
             message = commit_message or f"Push {cfg.name or cfg.architecture} with landmarkzoo"

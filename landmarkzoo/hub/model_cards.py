@@ -23,6 +23,7 @@ def model_card(
     parameters: int | None = None,
     classes: int | None = None,
     revision: str | None = None,
+    module: str | None = None,
 ) -> str:
     """Make a model card: Markdown with YAML front matter.
 
@@ -34,6 +35,8 @@ def model_card(
         parameters: Number of parameters of the model.
         classes: Number of classes of the head, if there is one.
         revision: Branch, for the example that loads the model.
+        module: Where the class of the model is defined, ``type(model).__module__``. If that is outside of
+            landmarkzoo, the example imports it.
 
     Returns:
         The text of ``README.md``.
@@ -48,7 +51,7 @@ def model_card(
         f"# {repo.rpartition('/')[2]}",
         f"A model for landmark retrieval: photos in, descriptors of size {cfg.embedding_dim} out, to be "
         f"compared by their cosine. Made with landmarkzoo{_registered(cfg)}.",
-        _usage(repo if revision is None else f"{repo}@{revision}", classes),
+        _usage(repo if revision is None else f"{repo}@{revision}", classes, _needed_first(cfg, module)),
         _table(cfg, parameters, classes),
         _training(cfg),
         _scores(cfg),
@@ -77,9 +80,19 @@ def _registered(cfg: Any) -> str:
     return f", where it is called `{cfg.name}`" if cfg.name else ""
 
 
-def _usage(name: str, classes: int | None) -> str:
+def _needed_first(cfg: Any, module: str | None) -> list[str]:
+    """Code that registers the class of a model, if it is not one of landmarkzoo's."""
+    if module is None or module.partition(".")[0] == "landmarkzoo":
+        return []
+    if module == "__main__":
+        return [f"# Define {cfg.architecture} first, with @lz.register_architecture: no package has it."]
+    return [f"import {module}  # registers {cfg.architecture}"]
+
+
+def _usage(name: str, classes: int | None, needed_first: Sequence[str]) -> str:
     code = [
         "import landmarkzoo as lz",
+        *needed_first,
         "",
         f'model = lz.create_model("hf-hub:{name}")',
         'index = lz.embed(model, "photos/")',

@@ -24,7 +24,13 @@ _FORMAT = "landmarkzoo.model.v1"
 def write_model(model: nn.Module, cfg: DataclassInstance, folder: Path) -> None:
     """Write weights and cfg into a folder; each file whole or not at all."""
     _config(cfg)  # raises before any file is written, if the cfg cannot be JSON
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
+    places = set()
+    for name, tensor in model.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if place in places else tensor  # safetensors takes no shared tensors
+        places.add(place)
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, str(temporary), {"format": "pt"})
     write_cfg(cfg, folder)
@@ -76,14 +82,29 @@ def read_weights(model: nn.Module, folder: Path) -> None:
         tensors = load_file(str(path))
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
-    problems = _differences(tensors, model.state_dict())
+    problems = differences(tensors, model.state_dict())
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ValueError(f"{path} does not fit its {CONFIG_FILE}: {', '.join(problems[:3])}{more}")
     model.load_state_dict(tensors)
 
 
-def _differences(found: dict[str, Tensor], needed: dict[str, Tensor]) -> list[str]:
+def through_json(value: Any) -> Any:
+    """A value as it comes back from ``config.json``.
+
+    Raises:
+        TypeError: If JSON cannot hold it.
+        ValueError: If it holds itself.
+
+    Examples:
+        >>> through_json({"dilations": [3, 6], 1: 2})
+        {'dilations': (3, 6), '1': 2}
+    """
+    return _tuples(json.loads(json.dumps(value)))
+
+
+def differences(found: dict[str, Tensor], needed: dict[str, Tensor]) -> list[str]:
+    """How two state dicts differ in names and shapes, one text for each tensor."""
     missing = [f"{name} is missing" for name in needed.keys() - found.keys()]
     unknown = [f"{name} is unknown" for name in found.keys() - needed.keys()]
     shapes = [

@@ -16,6 +16,7 @@ from landmarkzoo.backbones.layer_depth import set_part_checkpointing
 from landmarkzoo.hub.mixin import HubMixin
 from landmarkzoo.layers import Neck
 from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.rebuilding import check_comes_back
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,8 +38,7 @@ class DescriptorModel(HubMixin, ABC):
             a saved model is built again by ``Class(**cfg.args)``.
         neck: From pooled features to descriptor.
         size_rule: Image sizes that the model takes; any size by default.
-        timm_parts: Names of the pretrained parts, such as ``"backbone"``, from the output to the input; where
-            they are made from names of timm models, the arguments for these have the same names.
+        timm_parts: Names of the pretrained parts, such as ``"backbone"``, from the output to the input.
             :func:`landmarkzoo.parameter_groups` gives their layers smaller steps.
         frozen_modules: Names of the modules that ``freeze`` keeps in eval mode.
     """
@@ -89,6 +89,7 @@ class DescriptorModel(HubMixin, ABC):
             TypeError: If the images are not a floating point tensor.
             ValueError: If their shape or size does not fit.
         """
+        self.check_images(images)
         descriptors: Tensor = self.neck(self.forward_pooled(images))
         return descriptors
 
@@ -110,7 +111,7 @@ class DescriptorModel(HubMixin, ABC):
             ValueError: If a backbone cannot.
         """
         for part in self.timm_parts:
-            set_part_checkpointing(getattr(self, part), enable)
+            set_part_checkpointing(timm_part(self, part), enable)
 
     def check_images(self, images: Tensor) -> None:
         """Raise with the fix in the message if ``images`` are not a batch that the model takes."""
@@ -135,8 +136,9 @@ class DescriptorModel(HubMixin, ABC):
         """Raise if a saved copy would not come back as this model.
 
         Raises:
-            TypeError: If the class is not registered, or the model was given a module, which has no name.
-            ValueError: If ``cfg`` does not hold the arguments of the class.
+            TypeError: If the class is not registered, or an argument is a module, which has no name, or
+                anything else that ``config.json`` cannot hold.
+            ValueError: If the class cannot be built again from ``cfg.args``, or gives another model.
         """
         kind = type(self)
         registered = ARCHITECTURES.get(kind.__name__)
@@ -149,15 +151,7 @@ class DescriptorModel(HubMixin, ABC):
             raise ValueError(
                 f"cfg.architecture is {self.cfg.architecture!r}, but the model is a {kind.__name__}"
             )
-        modules = {name: value for name, value in self.cfg.args.items() if isinstance(value, nn.Module)}
-        if modules:
-            given = " and ".join(f"{name}={type(value).__name__}(...)" for name, value in modules.items())
-            raise TypeError(
-                f"this {kind.__name__} was given a module, {given}, which cannot be built again from a file. "
-                f"To save it, write a subclass of {kind.__name__} that makes its modules from numbers and "
-                "names, and register it by lz.register_architecture"
-            )
-        _check_args(kind, self.cfg.args)
+        check_comes_back(self)
 
 
 def register_architecture(architecture: Architecture) -> Architecture:
@@ -212,23 +206,6 @@ def register_architecture(architecture: Architecture) -> Architecture:
     return architecture
 
 
-def arguments_of(architecture: type[DescriptorModel]) -> list[str]:
-    """Names of the arguments that a class takes, with those that its ``**kwargs`` pass on to its parents.
-
-    Examples:
-        >>> arguments_of(lz.GlobalDescriptor)[:3]
-        ['backbone', 'pool', 'pool_trainable']
-    """
-    names: dict[str, None] = {}
-    for kind in architecture.__mro__:
-        if "__init__" in vars(kind):
-            own, passes_on = _own_arguments(kind)
-            names |= dict.fromkeys(own)
-            if not passes_on:
-                break
-    return list(names)
-
-
 def default_cfg(
     model: DescriptorModel,
     args: Mapping[str, Any],
@@ -248,29 +225,19 @@ def default_cfg(
     return ModelCfg(type(model).__name__, args, embedding_dim=model.embedding_dim, **fields)
 
 
-def _check_args(kind: type[DescriptorModel], args: Mapping[str, Any]) -> None:
-    """Raise if a model of this class cannot be built again from ``args``."""
-    own, _ = _own_arguments(next(parent for parent in kind.__mro__ if "__init__" in vars(parent)))
-    missing = [name for name in own if name not in args and name != "pretrained_backbone"]
-    known = arguments_of(kind)
-    unknown = [name for name in args if name not in known]
-    if not missing and not unknown:
-        return
-    problems = [f"lacks {', '.join(missing)}, which {kind.__name__} takes"] if missing else []
-    problems += [f"has {', '.join(unknown)}, which {kind.__name__} does not take"] if unknown else []
-    wanted = ", ".join(f"{name!r}: {name}" for name in own if name != "pretrained_backbone")
-    raise ValueError(
-        f"cfg.args {' and '.join(problems)}: a saved {kind.__name__} would not come back the same. At the "
-        f"end of {kind.__name__}.__init__ write self.cfg = dataclasses.replace(self.cfg, args={{{wanted}}}), "
-        "with **self.cfg.args in front if **kwargs go to the parent"
-    )
+def timm_part(model: DescriptorModel, name: str) -> nn.Module:
+    """A part that ``timm_parts`` names.
 
-
-def _own_arguments(kind: type) -> tuple[list[str], bool]:
-    """Arguments that the ``__init__`` of a class names, and whether it has ``**kwargs`` for its parents."""
-    parameters = list(inspect.signature(vars(kind)["__init__"]).parameters.values())[1:]  # without self
-    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+    Raises:
+        ValueError: If the model does not have it.
+    """
+    part = getattr(model, name, None)
+    if not isinstance(part, nn.Module):
+        raise ValueError(
+            f"{type(model).__name__}.timm_parts names {name!r}, which is not a module of the model: "
+            f"name some of {', '.join(child for child, _ in model.named_children())}"
+        )
+    return part
 
 
 def _same_class(one: type, other: type) -> bool:

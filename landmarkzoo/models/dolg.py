@@ -164,7 +164,7 @@ class DOLG(DescriptorModel):
         """Fused features before the neck: (B, 3, H, W) -> (B, 2 * hidden), local half first."""
         local, global_ = self.forward_features(images)
         pooled = self.global_pool(global_)
-        if self.global_map == "head":  # as long as a local feature: unit length times its weight
+        if self.global_map == "head":  # unit length times a weight, as a local feature has
             wide = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
             pooled = F.normalize(wide, dim=1).to(pooled.dtype)
         fused: Tensor = self.fusion(local, pooled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HubOptions
 from landmarkzoo.hub.loading import is_saved, saved_folder
 from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE, read_config, read_weights
-from landmarkzoo.models.descriptor_model import DescriptorModel, arguments_of
+from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.rebuilding import arguments_of, build
 from landmarkzoo.models.registry import check_arguments, find_architecture, get_model_cfg
 
 _TRANSFORM = ("input_size", "mean", "std", "interpolation", "resize")
@@ -158,16 +160,24 @@ def _build(cfg: ModelCfg, pretrained_backbone: bool, overrides: dict[str, Any]) 
         raise ValueError(
             f"{architecture.__name__} takes no pretrained_backbone: it has no ImageNet weights to load"
         )
-    model = architecture(**arguments)
+    model = build(architecture, arguments)
     if overrides:  # another model than the registered one: its scores do not apply
         cfg = replace(cfg, scores=())
     if "backbone" in overrides or "cnn" in overrides:
         own = model.cfg
         cfg = replace(cfg, mean=own.mean, std=own.std, interpolation=own.interpolation)
-    if "image_size" in overrides or not _takes(model, cfg):
+    resized = "image_size" in overrides or _timm_sizes(arguments) != _timm_sizes(cfg.args)
+    if resized or not _takes(model, cfg):
         cfg = replace(cfg, input_size=model.cfg.input_size)
     model.cfg = replace(cfg, args=model.cfg.args, embedding_dim=model.embedding_dim)
     return model
+
+
+def _timm_sizes(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Image sizes that are given to timm models, such as by ``backbone_args={"img_size": 112}``."""
+    given = {name: value for name, value in args.items() if name.endswith("_args")}
+    sizes = {n: v["img_size"] for n, v in given.items() if isinstance(v, Mapping) and v.get("img_size")}
+    return {name: (size, size) if isinstance(size, int) else tuple(size) for name, size in sizes.items()}
 
 
 def _takes(model: DescriptorModel, cfg: ModelCfg) -> bool:

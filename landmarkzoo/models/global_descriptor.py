@@ -38,7 +38,8 @@ class GlobalDescriptor(DescriptorModel):
     Args:
         backbone: Name of a timm model: convolutional, hierarchical or plain transformer. Or a module with
             ``num_features`` that maps images (B, 3, H, W) to (B, num_features, h, w); the model's mean and
-            standard deviation are then ImageNet's, and any image size is let through. Or a timm model.
+            standard deviation are then ImageNet's, and any image size is let through. Or a timm model, whose
+            classification head is cut off the module itself.
         pool: ``"gem"`` ([Radenovic et al. 2018](https://arxiv.org/abs/1711.02512)), ``"avg"``, or ``"cls"``
             for the class token of a transformer. Or a module that maps (B, C, H, W) to (B, C).
         pool_trainable: Whether the power of GeM is learned.
@@ -144,7 +145,8 @@ def _check_pool(pool: Pool | nn.Module, backbone: nn.Module) -> Pool | None:
         return None
     if not isinstance(pool, str):
         raise TypeError(
-            f"pool must be one of {get_args(Pool)} or an nn.Module, (B, C, H, W) -> (B, C), got {pool!r}"
+            f"pool must be one of {get_args(Pool)} or an nn.Module, (B, C, H, W) -> (B, C), got {pool!r}; "
+            "the mean of the map is pool='avg'"
         )
     if pool not in get_args(Pool):
         raise ValueError(f"pool must be one of {get_args(Pool)} or an nn.Module, got {pool!r}")

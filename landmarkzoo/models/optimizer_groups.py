@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from landmarkzoo.backbones.layer_depth import layer_numbers
-from landmarkzoo.models.descriptor_model import DescriptorModel
+from landmarkzoo.models.descriptor_model import DescriptorModel, timm_part
 
 
 def parameter_groups(
@@ -44,7 +44,8 @@ def parameter_groups(
 
     Raises:
         TypeError: If ``model`` is not a model of landmarkzoo.
-        ValueError: If a number is out of its range, or nothing is left to train.
+        ValueError: If a number is out of its range, nothing is left to train, or ``timm_parts`` of the model
+            names what it does not have.
 
     Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem")
@@ -94,8 +95,7 @@ def _depths(model: DescriptorModel) -> dict[str, int]:
     depths: dict[str, int] = {}
     behind = 0
     for part in model.timm_parts:
-        name, args = model.cfg.args.get(part), model.cfg.args.get(f"{part}_args")
-        numbers = layer_numbers(getattr(model, part), name if isinstance(name, str) else None, args)
+        numbers = layer_numbers(timm_part(model, part))
         layers = max(numbers.values(), default=-1) + 1
         depths.update({f"{part}.{name}": behind + layers - number for name, number in numbers.items()})
         behind += layers

@@ -11,6 +11,7 @@ GROUP = "landmarkzoo.models"
 
 _lock = threading.RLock()  # a plug-in that asks the registry while it is loaded comes back here
 _loaded = False
+_current: EntryPoint | None = None  # that is being loaded
 
 
 def load_plugins() -> None:
@@ -19,21 +20,30 @@ def load_plugins() -> None:
     An entry point names a module, which registers its models when it is imported, or a function without
     arguments, which registers them when it is called. One that fails is left out with a warning.
     """
-    global _loaded
+    global _loaded, _current
     with _lock:
         if _loaded:
             return
         _loaded = True
         for entry_point in sorted(entry_points(group=GROUP), key=lambda found: found.name):
+            _current = entry_point
             try:
                 _load(entry_point)
             except Exception as error:
-                package = f" of {entry_point.dist.name}" if entry_point.dist else ""
                 warnings.warn(
-                    f"the landmarkzoo plug-in {entry_point.name!r}{package} ({entry_point.value}) cannot be "
-                    f"loaded, its models are missing: {type(error).__name__}: {error}",
+                    f"{plugin_in_loading()} cannot be loaded, its models are missing: "
+                    f"{type(error).__name__}: {error}",
                     stacklevel=2,
                 )
+        _current = None
+
+
+def plugin_in_loading() -> str | None:
+    """The plug-in that is being loaded, for messages; ``None`` at any other time."""
+    if _current is None:
+        return None
+    package = f" of {_current.dist.name}" if _current.dist else ""
+    return f"the landmarkzoo plug-in {_current.name!r}{package} ({_current.value})"
 
 
 def _load(entry_point: EntryPoint) -> None:

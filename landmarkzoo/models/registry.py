@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,9 +13,10 @@ from torch import nn
 
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Score
-from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel, arguments_of
+from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.plugins import load_plugins
+from landmarkzoo.models.plugins import load_plugins, plugin_in_loading
+from landmarkzoo.models.rebuilding import NORMALIZE_POOLED, arguments_of, build_to_look_at
 
 _PAPER = "Henkel 2021, arXiv 2110.03786"
 _DINOV2 = "Oquab et al. 2023, arXiv 2304.07193"
@@ -161,18 +163,20 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
 
     Everything that takes a name then knows it: :func:`create_model`, :func:`list_models`, the command line.
     It is valid in this process. An installed package registers its models in every process by an entry point
-    of the group ``landmarkzoo.models``, which names a module or a function that calls this.
+    of the group ``landmarkzoo.models``, which names a module or a function that calls this. These are loaded
+    first; one of their models whose name is taken is left out with a warning.
 
     Args:
         name: Letters, digits, ``_`` and ``-``. A dot would be a tag of weights.
         cfg: The model as data. That of a model that was built by hand is ``model.cfg``. If its ``weights``
-            name a repository of the Hub, ``create_model(name, pretrained=True)`` loads them.
+            name a repository of the Hub, ``create_model(name, pretrained=True)`` loads them. Where it leaves
+            ``embedding_dim`` out, that of the model is filled in.
         exist_ok: Replace another model of that name. The same one can always be registered again.
 
     Raises:
         TypeError: If ``name`` or ``cfg`` is of another type, or an argument of the model is a module.
-        ValueError: If the name is not valid or is taken, or the architecture is not registered or does not
-            take the arguments.
+        ValueError: If the name is not valid or is taken, the architecture is not registered or cannot be
+            built from the arguments, or ``cfg.embedding_dim`` contradicts the model.
 
     Examples:
         >>> cfg = lz.GlobalDescriptor("resnet18", pool="avg", embedding_dim=128).cfg
@@ -190,19 +194,45 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
             f"{name!r} cannot be the name of a model: it is made of letters, digits, _ and -; a dot is for "
             "the tag of weights, colons and slashes are for saved models"
         )
-    cfg = replace(cfg, name=None)  # what is created from it gets the name that it was asked by
-    if _MODELS.get(name, cfg) != cfg and not exist_ok:
-        raise ValueError(
-            f"there is a model {name!r} already: use another name, or exist_ok=True to replace it"
-        )
-    check_arguments(find_architecture(cfg.architecture), cfg.args)
+    load_plugins()  # first, so that who comes first does not depend on what was asked before
+    cfg = replace(cfg, name=None)  # models created from it get the name that create_model was given
+    if _MODELS.get(name) == cfg:
+        return
+    architecture = find_architecture(cfg.architecture)
+    check_arguments(architecture, cfg.args)
     for argument, value in cfg.args.items():
         if isinstance(value, nn.Module):
             raise TypeError(
                 f"{argument} is a module, {type(value).__name__}, which all models of that name would share: "
                 "write a subclass of lz.GlobalDescriptor that makes it, and lz.register_architecture"
             )
-    _MODELS[name] = cfg
+    cfg = replace(cfg, embedding_dim=_embedding_dim(name, architecture, cfg))
+    if _MODELS.get(name, cfg) == cfg or exist_ok:
+        _MODELS[name] = cfg
+        return
+    clash = f"there is a model {name!r} already: use another name, or exist_ok=True to replace it"
+    plugin = plugin_in_loading()
+    if plugin is None:
+        raise ValueError(clash)
+    warnings.warn(f"{plugin}: its model {name!r} is left out, {clash}", stacklevel=2)
+
+
+def _embedding_dim(name: str, architecture: type[DescriptorModel], cfg: ModelCfg) -> int:
+    """Size of the descriptors of a model; what ``cfg`` says of it is checked."""
+    try:
+        size = build_to_look_at(architecture, cfg.args).embedding_dim
+    except Exception as error:
+        raise ValueError(
+            f"{name!r} cannot be registered, as {cfg.architecture}(**cfg.args) fails with "
+            f"{type(error).__name__}: {error}. cfg.args must be the arguments of {cfg.architecture} itself, "
+            "without those that it sets for its parent"
+        ) from error
+    if cfg.embedding_dim not in (size, ModelCfg.embedding_dim):  # the default may just be left as it is
+        raise ValueError(
+            f"{name!r} cannot be registered: cfg.embedding_dim is {cfg.embedding_dim}, but the model gives "
+            f"descriptors of size {size}"
+        )
+    return size
 
 
 def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) -> list[str]:
@@ -298,6 +328,8 @@ def check_arguments(architecture: type[DescriptorModel], arguments: Mapping[str,
         ValueError: With the arguments that it takes.
     """
     known = [name for name in arguments_of(architecture) if name != "pretrained_backbone"]
+    if NORMALIZE_POOLED not in known:
+        known.append(NORMALIZE_POOLED)  # which every model takes: `build` sets the neck
     for_timm = " or ".join(name for name in known if name.endswith("_args"))
     for_timm = for_timm and f" Arguments of a timm model go into {for_timm}."
     for argument in arguments:

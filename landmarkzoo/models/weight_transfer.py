@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landmarkzoo.backbones.layer_depth import whole_name
-from landmarkzoo.models.descriptor_model import DescriptorModel
+from landmarkzoo.models.descriptor_model import DescriptorModel, timm_part
 
 # Tensors of these names under one module belong together: half a layer is worth nothing.
 _OF_A_LAYER = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -123,7 +123,7 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
 def _place(model: DescriptorModel, layer: str) -> str:
     """A name that is equal for the same layer of a timm model, whatever part and wrapper it stands in."""
     part, _, inside = layer.partition(".")
-    return f"timm {whole_name(getattr(model, part), inside)}" if part in model.timm_parts else layer
+    return f"timm {whole_name(timm_part(model, part), inside)}" if part in model.timm_parts else layer
 
 
 def _by_module(names: Iterable[str], others: Iterable[str]) -> str:

@@ -418,3 +418,17 @@ def test_models_in_another_dtype(tiny_model, photo_folder, dtype, cosine):
     vectors = lz.embed(model, photo_folder, progress=False).vectors
     assert (vectors * expected).sum(axis=1).min() > cosine
     assert {p.dtype for p in model.parameters()} == {dtype}
+
+
+def test_the_class_of_a_model_counts_in_its_fingerprint():
+    class MaxPooled(lz.GlobalDescriptor):
+        def forward_pooled(self, images):
+            return self.forward_features(images).amax((2, 3))
+
+    one = lz.GlobalDescriptor("test_efficientnet", pool="avg", neck="none")
+    other = MaxPooled("test_efficientnet", pool="avg", neck="none")
+    other.load_state_dict(one.state_dict())
+    images = torch.randn(3, 3, 64, 64)
+    embedded = [lz.embed(model, images, progress=False) for model in (one, other)]
+    with pytest.raises(ValueError, match=r"from MaxPooled .*: embed both with one model"):
+        lz.search(*embedded, k=1)

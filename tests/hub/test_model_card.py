@@ -86,3 +86,12 @@ def test_the_client_reads_it():
     assert card.data.license == "other"
     assert card.data.license_name == "ours-research-only"
     assert "dolg" in card.data.tags
+
+
+def test_the_card_says_what_registers_a_class_of_others():
+    def code(module):
+        return model_card(CFG, "org/repo", module=module).split("```")[1]
+
+    assert "import towers.models  # registers DOLG\n" in code("towers.models")
+    assert "# Define DOLG first, with @lz.register_architecture" in code("__main__")
+    assert code("landmarkzoo.models.dolg") == code(None)

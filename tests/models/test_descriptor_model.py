@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 import landmarkzoo as lz
-from landmarkzoo.models.descriptor_model import arguments_of
+from landmarkzoo.models.rebuilding import arguments_of
 
 BACKBONE = "test_efficientnet"
 
@@ -86,7 +86,8 @@ def test_a_subclass_with_an_argument_of_its_own(tmp_path):
     [
         (
             Forgetful,
-            r"lacks factor, which Forgetful takes: .*args=\{'backbone': backbone, 'factor': factor\}",
+            r"lacks factor, which Forgetful takes: .*args=\{'backbone': backbone, "
+            r"'factor': factor, \*\*kwargs\}",
         ),
         (
             Small,
@@ -178,3 +179,177 @@ def test_images_that_are_not_a_tensor(name, images, got):
         TypeError, match=rf"a tensor \(B, 3, H, W\) of normalised images, got {got}: lz\.embed"
     ):
         model(images)
+
+
+class Averaged(lz.GlobalDescriptor):
+    """Sets an argument of its parent, which its cfg then has too."""
+
+    def __init__(self, backbone=BACKBONE, **kwargs):
+        super().__init__(backbone, pool="avg", **kwargs)
+
+
+class FixedBackbone(lz.GlobalDescriptor):
+    def __init__(self, **kwargs):
+        super().__init__(BACKBONE, **kwargs)
+
+
+class WellAveraged(lz.GlobalDescriptor):
+    """Written as the error says."""
+
+    def __init__(self, backbone=BACKBONE, **kwargs):
+        super().__init__(backbone, pool="avg", **kwargs)
+        self.cfg = replace(self.cfg, args={"backbone": backbone, **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument", "line"),
+    [
+        (Averaged, "keyword argument 'pool'", r"args=\{'backbone': backbone, \*\*kwargs\}"),
+        (FixedBackbone, "argument 'backbone'", r"args=\{\*\*kwargs\}"),
+    ],
+)
+def test_a_class_that_cannot_be_built_from_its_cfg_is_not_saved(kind, argument, line, tmp_path):
+    lz.register_architecture(kind)
+    model = kind(embedding_dim=8)
+    with pytest.raises(ValueError, match=f"got multiple values for {argument}.* {line}"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(
+        ValueError, match=rf"'mine' cannot be registered, as .*multiple values for {argument}"
+    ):
+        lz.register_model("mine", model.cfg)
+    assert not lz.is_model("mine")
+
+
+def test_the_line_of_the_error_is_right(tmp_path):
+    lz.register_architecture(WellAveraged)
+    model = WellAveraged(embedding_dim=8, neck="fc-bn")
+    model.save_pretrained(tmp_path)
+    assert same_output(lz.create_model(tmp_path), model)
+    with pytest.raises(ValueError, match=r"has pretrained_backbone, .*let WellAveraged\.__init__ name it"):
+        WellAveraged(pretrained_backbone=False).check_saveable()
+
+
+def test_a_model_that_was_changed_after_it_was_built_is_not_saved(tmp_path):
+    model = lz.GlobalDescriptor(BACKBONE, embedding_dim=8)
+    model.neck = lz.layers.Neck(model.neck[0].in_features, 8, "fc-bn")
+    with pytest.raises(ValueError, match=r"neck\.2\.weight is missing\. Was the model changed"):
+        model.save_pretrained(tmp_path / "model")
+
+
+def test_the_check_draws_no_random_numbers_and_takes_classes_that_compute(tmp_path):
+    @lz.register_architecture
+    class Computing(lz.GlobalDescriptor):
+        """Reads a value while it is built, which the meta device cannot give."""
+
+        def __init__(self, embedding_dim=8):
+            super().__init__(BACKBONE, embedding_dim=embedding_dim)
+            self.largest = max(p.abs().max().item() for p in self.parameters())
+            self.cfg = replace(self.cfg, args={"embedding_dim": embedding_dim})
+
+    for model in (Computing(), lz.GlobalDescriptor(BACKBONE)):
+        state = torch.get_rng_state()
+        model.check_saveable()
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_cfg_with_another_embedding_dim_is_noticed(tmp_path):
+    @lz.register_architecture
+    class Plain(lz.models.DescriptorModel):
+        def __init__(self, embedding_dim=64):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 8, 8)
+            self.neck = lz.layers.Neck(4, embedding_dim, "fc-bn")
+            self.cfg = lz.ModelCfg("Plain", {"embedding_dim": embedding_dim})
+
+        def forward_features(self, images):
+            return self.stem(images)
+
+        def forward_pooled(self, images):
+            return self.forward_features(images).mean((2, 3))
+
+    model = Plain()
+    for head in (None, lz.losses.CosFace(64, 3)):
+        with pytest.raises(
+            ValueError, match=r"embedding_dim is 512, but this Plain gives descriptors of size 64"
+        ):
+            model.save_pretrained(tmp_path / "model", head)
+    # Images are checked for a class that does not ask for it.
+    with pytest.raises(TypeError, match=r"got ndarray: lz\.embed"):
+        model(np.zeros((1, 3, 64, 64)))
+    model.cfg = replace(model.cfg, embedding_dim=64)
+    # A class that knows nothing of normalize_pooled can be whitened, saved and loaded.
+    whitened = lz.whiten_neck(model, torch.randn(12, 3, 64, 64), progress=False)
+    assert whitened.cfg.args == {"embedding_dim": 64, "normalize_pooled": True}
+    whitened.save_pretrained(tmp_path, lz.losses.CosFace(64, 3))
+    loaded = lz.create_model(tmp_path)
+    assert loaded.neck.normalize_input
+    assert loaded.cfg == whitened.cfg
+    assert same_output(loaded, whitened)
+    lz.register_model("plain_whitened", whitened.cfg)
+    assert lz.create_model("plain_whitened").neck.normalize_input
+    assert not lz.create_model("plain_whitened", normalize_pooled=False).neck.normalize_input
+
+
+def test_whitening_checks_images_and_subclasses_can_be_whitened(tmp_path):
+    @lz.register_architecture
+    class SizeOnly(lz.GlobalDescriptor):
+        def __init__(self, embedding_dim=8):
+            super().__init__(BACKBONE, pool="avg", embedding_dim=embedding_dim)
+            self.cfg = replace(self.cfg, args={"embedding_dim": embedding_dim})
+
+        def forward_features(self, images):
+            return self.backbone.forward_features(images)
+
+    with pytest.raises(ValueError, match="this backbone needs at least"):
+        lz.whiten_neck(SizeOnly(), torch.randn(4, 3, 8, 8), progress=False)
+    model = lz.whiten_neck(SizeOnly(), torch.randn(12, 3, 64, 64), progress=False)
+    model.save_pretrained(tmp_path)
+    assert same_output(lz.create_model(tmp_path), model)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({1: 2}, r"the argument value of this Holding is \{1: 2\}, which would come back as \{'1': 2\}"),
+        (torch.float16, r"the argument value .* torch\.float16 \(Object of type dtype is not JSON"),
+        (torch.ones(2), r"the argument value .* \(Object of type Tensor is not JSON"),
+    ],
+)
+def test_arguments_that_a_file_cannot_hold(value, message, tmp_path):
+    @lz.register_architecture
+    class Holding(lz.GlobalDescriptor):
+        def __init__(self, value):
+            super().__init__(BACKBONE, embedding_dim=8)
+            self.cfg = replace(self.cfg, args={"value": value})
+
+    with pytest.raises(TypeError, match=message):
+        Holding(value).save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    Holding({"a": (1, None), "b": float("nan")}).save_pretrained(tmp_path / "model")
+
+
+def test_tied_weights_are_saved_and_stay_tied(tmp_path):
+    class Tied(nn.Module):
+        num_features = 4
+
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 8, 8)
+            self.first, self.second = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+            self.second.weight = self.first.weight
+
+        def forward(self, images):
+            return self.second(self.first(self.stem(images)))
+
+    @lz.register_architecture
+    class TiedModel(lz.GlobalDescriptor):
+        def __init__(self, embedding_dim=8):
+            super().__init__(Tied(), pool="avg", embedding_dim=embedding_dim)
+            self.cfg = replace(self.cfg, args={"embedding_dim": embedding_dim})
+
+    model = TiedModel()
+    model.save_pretrained(tmp_path)
+    loaded = lz.create_model(tmp_path)
+    assert loaded.backbone.first.weight is loaded.backbone.second.weight
+    assert same_output(loaded, model)

@@ -266,3 +266,12 @@ def test_a_model_on_the_gpu(saved):
 def test_wrong_devices_and_dtypes(options, error, message):
     with pytest.raises(error, match=message):
         lz.create_model("efficientnet_lite0_gem", **options)
+
+
+def test_img_size_of_a_timm_model_changes_the_input():
+    model = lz.create_model("dinov2_vit_small", backbone_args={"img_size": 112})
+    assert model.cfg.input_size == (3, 112, 112)
+    lz.register_model("small_dino", model.cfg)
+    assert lz.create_model("small_dino").cfg.input_size == (3, 112, 112)
+    assert lz.create_model("small_dino", neck="fc-bn").cfg.input_size == (3, 112, 112)
+    assert lz.create_model("dinov2_vit_small", backbone_args={"drop_path_rate": 0.1}).cfg.input_size[1] == 224

@@ -241,3 +241,42 @@ def test_dolg_takes_names_only():
         TypeError, match=r"given by its name, .* got Cnn; modules are taken by lz\.GlobalDescriptor"
     ):
         lz.DOLG(Cnn())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "test_vit", "test_convnext", "mobilenetv3_small_050"])
+def test_the_head_of_a_timm_model_is_cut_off_as_for_its_name(name):
+    model = lz.GlobalDescriptor(timm.create_model(name), embedding_dim=8)
+    assert {*model.state_dict()} == {*lz.GlobalDescriptor(name, embedding_dim=8).state_dict()}
+    model(torch.randn(2, 3, 160, 160)).sum().backward()
+    # A ViT has a class token, which the mean of its patches still sees in its blocks.
+    assert not [name for name, p in model.named_parameters() if p.grad is None]
+
+
+def test_the_class_token_of_a_module():
+    class Tokens(torch.nn.Module):
+        num_features = 8
+
+        def __init__(self):
+            super().__init__()
+            self.cls_token = torch.nn.Parameter(torch.ones(1, 1, 8))
+            self.patches = torch.nn.Conv2d(3, 8, 16, 16)
+
+        def forward(self, images):
+            patches = self.patches(images).flatten(2).transpose(1, 2)
+            return torch.cat([self.cls_token.expand(len(images), -1, -1), patches], dim=1)
+
+    class Mapping(Tokens):
+        def forward(self, images):
+            return self.patches(images)
+
+    images = torch.randn(2, 3, 64, 64)
+    model = lz.GlobalDescriptor(Tokens(), pool="cls", neck="none").eval()
+    assert torch.equal(model(images), torch.ones(2, 8))
+    model = lz.GlobalDescriptor(Mapping(), pool="cls", neck="none").eval()
+    with pytest.raises(ValueError, match=r"Mapping gives \(2, 8, 4, 4\) .* first of the tokens \(B, N, 8\)"):
+        model(images)
+
+
+def test_no_pooling_is_explained():
+    with pytest.raises(TypeError, match="got None; the mean of the map is pool='avg'"):
+        lz.GlobalDescriptor("test_efficientnet", pool=None)

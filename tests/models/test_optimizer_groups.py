@@ -1,6 +1,7 @@
 """Parameter groups: each trainable parameter once, with the learning rate of its layer."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -89,17 +90,17 @@ def test_the_cnn_of_a_hybrid_goes_on_where_its_transformer_ends():
 def test_pyramids_have_the_layers_of_the_whole_model(backbone):
     pyramid = lz.DOLG(backbone, hidden_dim=8, dilations=(1,)).backbone
     whole = lz.GlobalDescriptor(backbone).backbone
-    expected = layer_numbers(whole, backbone)
-    for name, number in layer_numbers(pyramid, backbone).items():
+    expected = layer_numbers(whole)
+    for name, number in layer_numbers(pyramid).items():
         inside = whole_name(pyramid, name)
         assert expected.get(inside, number) == number, name
-    assert len({*layer_numbers(pyramid, backbone).values()}) > 3
+    assert len({*layer_numbers(pyramid).values()}) > 3
 
 
 def test_a_model_without_group_matcher_has_a_layer_a_stage():
     backbone = lz.GlobalDescriptor("poolformer_s12").backbone
     assert not hasattr(backbone, "group_matcher")
-    numbers = layer_numbers(backbone, "poolformer_s12")
+    numbers = layer_numbers(backbone)
     assert numbers["stem.conv.weight"] == 0
     assert numbers["stages.0.blocks.1.mlp.fc1.weight"] == 1
     assert numbers["stages.3.blocks.0.mlp.fc1.weight"] == 4
@@ -162,3 +163,30 @@ def test_wrong_numbers():
     lz.freeze(model, "backbone")
     with pytest.raises(ValueError, match=r"all is frozen, see lz\.unfreeze"):
         lz.parameter_groups(model, lr=0.1)
+
+
+def test_a_subclass_with_arguments_of_its_own_has_the_same_layers():
+    class Sub(lz.DOLG):
+        def __init__(self, embedding_dim=16):
+            super().__init__("tf_efficientnet_b0", hidden_dim=8, dilations=(1,), embedding_dim=embedding_dim)
+            self.cfg = replace(self.cfg, args={"embedding_dim": embedding_dim})
+
+    def rates(model):
+        return {name: lr for name, (lr, _) in by_name(model, lz.parameter_groups(model, lr=1.0)).items()}
+
+    parent = lz.DOLG("tf_efficientnet_b0", hidden_dim=8, dilations=(1,), embedding_dim=16)
+    assert rates(Sub()) == rates(parent)
+    assert len({*rates(parent).values()}) > 15
+
+
+def test_parts_that_do_not_exist_are_named():
+    class Trunk(lz.GlobalDescriptor):
+        timm_parts = ("trunk",)
+
+    model = Trunk("test_efficientnet", embedding_dim=8)
+    with pytest.raises(
+        ValueError, match=r"Trunk\.timm_parts names 'trunk', .* some of backbone, global_pool"
+    ):
+        lz.parameter_groups(model, lr=1.0)
+    with pytest.raises(ValueError, match="'trunk', which is not a module of the model"):
+        model.set_grad_checkpointing()

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import landmarkzoo as lz
 from landmarkzoo.models import plugins
 
 PACKAGE = Path(__file__).parent / "third_party"
+CFG = lz.get_model_cfg("efficientnet_b3")
 
 TRAIN = """
 import sys, torch
@@ -176,3 +178,19 @@ def test_a_saved_model_finds_its_architecture_among_the_plugins(install, tmp_pat
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(lz.create_model(tmp_path / "saved").eval()(x), model(x))
+
+
+def test_a_name_of_ones_own_takes_nothing_from_a_plugin(install):
+    register = "import landmarkzoo as lz\nfor name in ('efficientnet_b3', 'from_pair'):\n"
+    install("pair", register + "    lz.register_model(name, lz.get_model_cfg('efficientnet_b6'))", "pair")
+    left_out = r"plug-in 'pair' of pair \(pair\): its model 'efficientnet_b3' is left out, there is a model"
+    cfg = replace(CFG, license="mine")
+    with (
+        pytest.warns(UserWarning, match=left_out) as warned,  # registering asks the plug-ins first
+        pytest.raises(ValueError, match="there is a model 'from_pair' already: use another name"),
+    ):
+        lz.register_model("from_pair", cfg)
+    assert len(warned) == 1
+    assert lz.list_models("from_*") == ["from_pair"]
+    with pytest.raises(ValueError, match="there is a model"):  # after that, a clash is an error again
+        lz.register_model("from_pair", lz.get_model_cfg("efficientnet_b3"))

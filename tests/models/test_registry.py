@@ -187,3 +187,26 @@ def test_the_command_line_lists_it(capsys):
         "512",
         "org/repo",
     ]
+
+
+def test_the_size_of_the_descriptor_comes_from_the_model():
+    args = {"backbone": "test_efficientnet", "embedding_dim": 32}
+    for _ in range(2):  # the same again
+        lz.register_model("mine", lz.ModelCfg("GlobalDescriptor", args))
+    assert lz.get_model_cfg("mine").embedding_dim == 32
+    with pytest.raises(
+        ValueError, match=r"cfg\.embedding_dim is 64, but the model gives descriptors of size 32"
+    ):
+        lz.register_model("other", lz.ModelCfg("GlobalDescriptor", args, embedding_dim=64))
+
+
+def test_the_command_line_lists_arguments_of_all_kinds(capsys):
+    @lz.register_architecture
+    class Pair(lz.GlobalDescriptor):
+        def __init__(self, backbone=("test_efficientnet", "x"), cnn=None):
+            super().__init__(backbone[0], embedding_dim=8)
+            self.cfg = replace(self.cfg, args={"backbone": backbone, "cnn": cnn})
+
+    lz.register_model("pair", Pair(cnn={"width": 2}).cfg)
+    assert cli.main(["models", "pair"]) == 0
+    assert "('test_efficientnet', 'x') + {'width': 2}" in capsys.readouterr().out
