@@ -56,8 +56,8 @@ def build_to_look_at(architecture: type[DescriptorModel], args: Mapping[str, Any
     with torch.random.fork_rng(devices=[]):
         with suppress(Exception), torch.device("meta"):
             return build(architecture, args)
-        # A class that computes with its weights while it is built needs real ones. This is not in an `except`,
-        # where Python 3.11 and older give a KeyError instead of "got multiple values for keyword argument".
+        # A class that computes with its weights while it is built needs real ones. This does not stand in an
+        # `except`, where Python 3.11 raises a KeyError for "got multiple values for keyword argument".
         with torch.device("cpu"):
             return build(architecture, args)
 
