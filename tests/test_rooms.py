@@ -112,10 +112,7 @@ def test_one_room_talks_to_the_hub():
     talking = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        if any(
-            module.startswith("huggingface_hub")
-            for module in imported_modules(path.read_text(encoding="utf-8"))
-        )
+        if any(m.startswith("huggingface_hub") for m in imported_modules(path.read_text(encoding="utf-8")))
     }
     assert talking <= MAY_TALK_TO_THE_HUB
     assert "hub/client.py" in talking

@@ -20,8 +20,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "embed",
         help="photos to a descriptors file",
-        description="Embed photos with a saved model, with a registered one that has landmark weights, or with ImageNet "
-        "weights. "
+        description="Embed photos with a saved model, a registered one that has landmark weights, or ImageNet weights. "
         "A job that was killed goes on when the same command is given again.",
     )
     parser.add_argument("photos", help="a folder, with all its subfolders, or one photo")
@@ -89,9 +88,7 @@ def _model(arguments: argparse.Namespace) -> DescriptorModel:
     cfg = None if is_saved(arguments.model) else get_model_cfg(arguments.model)
     if cfg is None or cfg.weights is not None:
         if arguments.whiten is not None:
-            raise ValueError(
-                "--whiten is for ImageNet weights: a model with landmark weights is used as it is"
-            )
+            raise ValueError("--whiten is for ImageNet weights: this model has weights of its own")
         return create_model(arguments.model, pretrained=cfg is not None)
     if cfg.architecture != "GlobalDescriptor":
         raise ValueError(
