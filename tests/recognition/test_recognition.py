@@ -80,6 +80,7 @@ def test_order_of_the_sets_does_not_matter():
     assert np.array_equal(one.support, order[other.support])
 
 
+@pytest.mark.slow  # needs the extra dev
 def test_quantile_step_is_that_of_scikit_learn():
     sklearn = pytest.importorskip("sklearn.preprocessing")
     random = np.random.default_rng(0)
