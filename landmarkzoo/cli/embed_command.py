@@ -20,8 +20,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "embed",
         help="photos to a descriptors file",
-        description="Embed photos with a saved model, a registered one that has landmark weights, or ImageNet "
-        "weights. A job that was killed goes on when the same command is given again.",
+        description="Embed photos with a saved model, a registered one that has landmark weights, or "
+        "ImageNet weights. A job that was killed goes on when the same command is given again.",
     )
     parser.add_argument("photos", help="a folder, with all its subfolders, or one photo")
     parser.add_argument(
