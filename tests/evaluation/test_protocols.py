@@ -107,6 +107,8 @@ def test_rankings_that_were_re_ranked_are_scored_as_they_are():
         evaluation.score_retrieval(ranking, [[0], [1]], k=3)
     with pytest.raises(TypeError, match="ranking must be a Ranking, got ndarray: pass what a search gave"):
         evaluation.score_retrieval(ranking.indices, [[0], [1]], k=2)
+    with pytest.raises(TypeError, match="ranking must be a Ranking, got ndarray"):
+        evaluation.score_revisited(ranking.indices, [])
 
 
 def test_revisited_is_that_of_the_metrics_on_the_full_search():
