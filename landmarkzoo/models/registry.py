@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import nn
 
+from landmarkzoo._utils.plugins import load_plugins
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Score
 from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel, arguments_of
 from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.plugins import load_plugins
 
 _PAPER = "Henkel 2021, arXiv 2110.03786"
 _DINOV2 = "Oquab et al. 2023, arXiv 2304.07193"

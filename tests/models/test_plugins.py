@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import landmarkzoo as lz
-from landmarkzoo.models import plugins
+from landmarkzoo._utils import plugins
 
 PACKAGE = Path(__file__).parent / "third_party"
 

@@ -1,4 +1,4 @@
-"""Models that other installed packages bring: entry points of the group ``landmarkzoo.models``."""
+"""Models and heads that other installed packages bring: entry points of the group ``landmarkzoo.models``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from types import ModuleType
 
 GROUP = "landmarkzoo.models"
 
-_lock = threading.RLock()  # a plug-in that asks the registry while it is loaded comes back here
+_lock = threading.RLock()  # a plug-in that asks a registry while it is loaded comes back here
 _loaded = False
 
 
 def load_plugins() -> None:
     """Load the plug-ins of all installed packages, the first time that it is called.
 
-    An entry point names a module, which registers its models when it is imported, or a function without
-    arguments, which registers them when it is called. One that fails is left out with a warning.
+    An entry point names a module, which registers its models and heads when it is imported, or a function
+    without arguments, which registers them when it is called. One that fails is left out with a warning.
     """
     global _loaded
     with _lock:
@@ -31,7 +31,7 @@ def load_plugins() -> None:
                 package = f" of {entry_point.dist.name}" if entry_point.dist else ""
                 warnings.warn(
                     f"the landmarkzoo plug-in {entry_point.name!r}{package} ({entry_point.value}) cannot be "
-                    f"loaded, its models are missing: {type(error).__name__}: {error}",
+                    f"loaded, its models and heads are missing: {type(error).__name__}: {error}",
                     stacklevel=2,
                 )
 
