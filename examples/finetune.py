@@ -218,7 +218,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
     model.save_pretrained(options.out, head, data.classes)
     card = lz.hub.model_card(model.cfg, "org/name", classes=head.num_classes)
-    (options.out / "README.md").write_text(card, encoding="utf-8")
+    (options.out / "README.tmp").write_text(card, encoding="utf-8")
+    (options.out / "README.tmp").replace(options.out / "README.md")
     push = f'push_to_hub("org/name", *lz.load_head("local-dir:{options.out}"))'
     print(f'\nsaved; to the Hub:\nlz.create_model("local-dir:{options.out}").{push}')
 

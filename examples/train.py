@@ -364,7 +364,7 @@ def finish(run: Run) -> None:
         run.model.save_pretrained(folder, run.head, data.classes)
     if RANK == 0:
         card = lz.hub.model_card(run.model.cfg, "org/name", classes=run.head.num_classes)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        write_whole(folder / "README.md", lambda file: file.write(card.encode()))
         push = f'push_to_hub("org/name", *lz.load_head("local-dir:{folder}"))'
         print(f'saved; to the Hub:\nlz.create_model("local-dir:{folder}").{push}')
 

@@ -5,6 +5,8 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import pytest
+
 import landmarkzoo as lz
 
 PACKAGE = Path(lz.__file__).parent
@@ -35,16 +37,28 @@ ARRAYS_ONLY = {"retrieval", "metrics", "rerank", "recognition", "ensemble"}
 MAY_TALK_TO_THE_HUB = {"hub/client.py", "hub/client_errors.py", "backbones/imagenet_weights.py"}
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Every module that a file imports, at its top, inside functions, and for type checkers."""
+def imported_modules(code: str) -> set[str]:
+    """Every module that some code imports, at its top, inside functions, and for type checkers."""
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.level == 0, "imports are absolute"
             modules |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            if name in ("import_module", "__import__") and isinstance(node.args[0], ast.Constant):
+                modules.add(node.args[0].value)
     return modules
+
+
+def imported_rooms(code: str) -> set[str]:
+    """Rooms that some code imports from; the package itself is not for use inside of it."""
+    modules = {m for m in imported_modules(code) if m.partition(".")[0] == "landmarkzoo"}
+    names = {f"{m}.".split(".")[1] for m in modules} - {"__version__"}
+    assert names <= set(ROOMS), f"import from the rooms, not {names - set(ROOMS)} from landmarkzoo"
+    return names
 
 
 def arrows() -> dict[tuple[str, str], list[str]]:
@@ -52,11 +66,25 @@ def arrows() -> dict[tuple[str, str], list[str]]:
     found = defaultdict(list)
     for path in sorted(PACKAGE.glob("*/**/*.py")):
         room = path.relative_to(PACKAGE).parts[0]
-        for module in imported_modules(path):
-            parts = module.split(".")
-            if parts[0] == "landmarkzoo" and parts[1] in ROOMS and parts[1] != room:
-                found[room, parts[1]].append(path.relative_to(PACKAGE).as_posix())
+        for other in imported_rooms(path.read_text(encoding="utf-8")) - {room}:
+            found[room, other].append(path.relative_to(PACKAGE).as_posix())
     return found
+
+
+def test_no_import_goes_unseen():
+    code = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from landmarkzoo.models import ModelCfg
+def late():
+    import landmarkzoo.hub.client
+    from landmarkzoo import losses
+    importlib.import_module("landmarkzoo.photos")
+"""
+    assert imported_rooms(code) == {"models", "hub", "losses", "photos"}
+    for around in ("import landmarkzoo as lz", "from landmarkzoo import embed"):
+        with pytest.raises(AssertionError, match="import from the rooms"):
+            imported_rooms(around)
 
 
 def test_every_folder_is_a_room():
@@ -84,19 +112,18 @@ def test_one_room_talks_to_the_hub():
     talking = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        if any(module.startswith("huggingface_hub") for module in imported_modules(path))
+        if any(m.startswith("huggingface_hub") for m in imported_modules(path.read_text(encoding="utf-8")))
     }
     assert talking <= MAY_TALK_TO_THE_HUB
     assert "hub/client.py" in talking
 
 
 def test_one_file_decodes_photos():
-    opening = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if "Image.open(" in path.read_text(encoding="utf-8")
-    }
-    assert opening == {"photos/decoding.py"}
+    texts = {p.relative_to(PACKAGE).as_posix(): p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py")}
+    assert {name for name, text in texts.items() if "Image.open(" in text} == {"photos/decoding.py"}
+    others = ("torchvision.io", "cv2", "imageio", "skimage", "PIL.Image.open")
+    for name, text in texts.items():
+        assert not [module for module in imported_modules(text) if module.startswith(others)], name
 
 
 def test_no_two_files_have_one_name():
@@ -141,6 +168,6 @@ def test_contributing_lists_the_rooms_in_their_order_and_no_file_that_is_gone():
     files = [
         f"landmarkzoo/{room}/{name}" for room, cell in rows for name in re.findall(r"`([\w/]+\.py)`", cell)
     ]
-    files += re.findall(r"`((?:landmarkzoo|tests|docs)/[\w/.-]+)", text)
+    files += re.findall(r"((?:landmarkzoo|tests|docs|benchmarks|examples)/[\w/-]+\.\w+)", text)
     assert len(files) > 20
     assert not [name for name in files if not (PACKAGE.parent / name).exists()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import torch
@@ -16,8 +17,16 @@ Labels: TypeAlias = "NDArray[Any] | Tensor | Sequence[int] | Sequence[str | None
 
 
 def as_numpy(x: Any) -> NDArray[Any]:
-    """An array of what the user gave: numpy, torch on any device, or a sequence."""
-    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    """An array of what the user gave: numpy, torch on any device, or a sequence.
+
+    Examples:
+        >>> as_numpy(torch.tensor([0.5], dtype=torch.bfloat16))
+        array([0.5], dtype=float32)
+    """
+    if not isinstance(x, Tensor):
+        return np.asarray(x)
+    # NumPy has no bfloat16 and no 8-bit floats.
+    return (x.detach().float() if x.is_floating_point() and x.itemsize < 4 else x.detach()).cpu().numpy()
 
 
 def as_array_protocol(
@@ -34,17 +43,26 @@ def as_array_protocol(
     return array.astype(wanted, copy=bool(copy))
 
 
+def as_dlpack(array: NDArray[Any], options: dict[str, Any]) -> Any:
+    """What ``__dlpack__(**options)`` returns for an object that holds one array: torch asks for it.
+
+    The memory is shared, unless the array is read-only: torch cannot promise to leave it as it is.
+    """
+    return (array if array.flags.writeable else array.copy()).__dlpack__(**options)
+
+
 def as_labels(labels: Labels, length: int, name: str) -> IntArray:
     """Labels (N,) as integers, -1 for no landmark or unknown; names are numbered in their order.
 
     Args:
-        labels: What the user gave: integers, or names with ``None`` for no landmark or unknown.
+        labels: What the user gave: integers, or names with ``None`` for no landmark or unknown. Beside names,
+            the NaN and NA of a pandas column are ``None`` as well.
         length: The N that they must have.
         name: What they are called in error messages.
 
     Raises:
-        TypeError: If they are neither integers nor names.
-        ValueError: If there are not ``length`` of them.
+        TypeError: If they are neither integers nor names, or some of both.
+        ValueError: If there are not ``length`` of them, or a name is empty.
 
     Examples:
         >>> as_labels(["Old Town", None, "Big Ben"], 3, "labels")
@@ -59,13 +77,14 @@ def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDA
     ``names[integers]`` gives the labels back: the last name is ``None``, which -1 points to.
 
     Args:
-        labels: What the user gave: integers, or names with ``None`` for no landmark or unknown.
+        labels: What the user gave: integers, or names with ``None`` for no landmark or unknown. Beside names,
+            the NaN and NA of a pandas column are ``None`` as well.
         length: The N that they must have.
         name: What they are called in error messages.
 
     Raises:
-        TypeError: If they are neither integers nor names.
-        ValueError: If there are not ``length`` of them.
+        TypeError: If they are neither integers nor names, or some of both.
+        ValueError: If there are not ``length`` of them, or a name is empty.
 
     Examples:
         >>> encode_labels(["Old Town", None, "Big Ben"], 3, "labels")
@@ -74,19 +93,52 @@ def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDA
     array = as_numpy(labels)
     if array.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), one label an image, got {array.shape}")
-    if array.size == 0 or array.dtype.kind in "iu":
+    of_strings = array.dtype.kind in "OUT"  # kept where there are no labels
+    if array.dtype.kind in "iu" or (array.size == 0 and not of_strings):
         return array.astype(np.int64), None
     values = list(labels) if isinstance(labels, Sequence) else array.tolist()
-    for row, value in enumerate(values):
-        if value is not None and not isinstance(value, str):
-            raise TypeError(
-                f"{name} must be integers (-1 for no landmark) or names (None for no landmark), got "
-                f"{value!r} at row {row} (dtype {array.dtype})"
-            )
-    known = sorted({str(value) for value in values if value is not None})
-    row_of: dict[Any, int] = {value: row for row, value in enumerate(known)}
-    integers = np.array([row_of.get(value, -1) for value in values], dtype=np.int64)
-    return integers, np.array([*known, None], dtype=object)
+    kinds = [_kind_of(value) for value in values]
+    if kinds and set(kinds) == {"integer"}:  # in an array of dtype object
+        return np.array(values, dtype=np.int64), None
+    if not set(kinds) <= {"name", "nothing"} or not of_strings:
+        _refuse_labels(
+            values, kinds, f"{name} must be integers (-1 for no landmark) or names (None for no landmark)"
+        )
+    known = sorted({str(value) for value, kind in zip(values, kinds) if kind == "name"})
+    if known and known[0] == "":
+        row = next(row for row, value in enumerate(values) if isinstance(value, str) and value == "")
+        raise ValueError(f'{name} has the name "" at row {row}: use None for no landmark')
+    row_of = {value: row for row, value in enumerate(known)}
+    integers = [row_of[value] if kind == "name" else -1 for value, kind in zip(values, kinds)]
+    return np.array(integers, dtype=np.int64), np.array([*known, None], dtype=object)
+
+
+def _kind_of(label: object) -> str:
+    """``"name"``, ``"integer"``, ``"nothing"`` or ``"other"``."""
+    if isinstance(label, str):
+        return "name"
+    if isinstance(label, (int, np.integer)) and not isinstance(label, bool) and -(2**63) <= label < 2**63:
+        return "integer"
+    # The NA of pandas is not equal to itself, and cannot be here if pandas was not imported.
+    if label is None or label is getattr(sys.modules.get("pandas"), "NA", None):
+        return "nothing"
+    return "nothing" if isinstance(label, (float, np.floating)) and np.isnan(label) else "other"
+
+
+def _refuse_labels(values: list[Any], kinds: list[str], expected: str) -> NoReturn:
+    """Say which of the labels does not belong."""
+    if "other" in kinds or not {"integer", "name"} & set(kinds):
+        row = kinds.index("other") if "other" in kinds else 0
+        raise TypeError(f"{expected}, got {values[row]!r} at row {row}")
+    if "name" not in kinds:
+        row = kinds.index("nothing")
+        raise TypeError(
+            f"{expected}, got integers mixed with {values[row]!r} at row {row}: with integers, no landmark "
+            "is -1"
+        )
+    main, odd = ("names", "integer") if kinds.index("name") < kinds.index("integer") else ("integers", "name")
+    row = kinds.index(odd)
+    raise TypeError(f"{expected}, got {main} mixed with the {odd} {values[row]!r} at row {row}: use one kind")
 
 
 def encode_known(labels: NDArray[Any], names: NDArray[np.object_] | None, name: str) -> IntArray:

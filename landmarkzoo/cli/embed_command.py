@@ -20,8 +20,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "embed",
         help="photos to a descriptors file",
-        description="Embed photos with ImageNet weights, or with those of a saved model. "
-        "A job that was killed goes on when the same command is given again.",
+        description="Embed photos with a saved model, a registered one that has landmark weights, or "
+        "ImageNet weights. A job that was killed goes on when the same command is given again.",
     )
     parser.add_argument("photos", help="a folder, with all its subfolders, or one photo")
     parser.add_argument(
@@ -85,13 +85,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> DescriptorModel:
-    if is_saved(arguments.model):
+    cfg = None if is_saved(arguments.model) else get_model_cfg(arguments.model)
+    if cfg is None or cfg.weights is not None:
         if arguments.whiten is not None:
-            raise ValueError("--whiten is for ImageNet weights: a saved model is used as it is")
-        return create_model(arguments.model)
-    cfg = get_model_cfg(arguments.model)
-    if cfg.weights is not None and arguments.whiten is None:
-        return create_model(arguments.model, pretrained=True)
+            raise ValueError("--whiten is for ImageNet weights: this model has weights of its own")
+        return create_model(arguments.model, pretrained=cfg is not None)
     if cfg.architecture != "GlobalDescriptor":
         raise ValueError(
             f"no landmark weights of {arguments.model} can be loaded by name yet, and its other branches "

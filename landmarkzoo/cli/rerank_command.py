@@ -17,21 +17,21 @@ from landmarkzoo.retrieval import Descriptors, Ranking, search
 def _query_expansion(
     queries: Descriptors, index: Descriptors, *, k: int, device: str | None, neighbors: int | None = None
 ) -> Ranking:
-    expanded = rerank.alpha_query_expansion(queries, index, device=device, **_given(k=neighbors))
+    expanded = rerank.alpha_query_expansion(queries, index, device=device, **_not_none(k=neighbors))
     return search(expanded, index, k, device=device)
 
 
 def _augmentation(
     queries: Descriptors, index: Descriptors, *, k: int, device: str | None, neighbors: int | None = None
 ) -> Ranking:
-    augmented = rerank.database_augmentation(index, device=device, **_given(k=neighbors))
+    augmented = rerank.database_augmentation(index, device=device, **_not_none(k=neighbors))
     return search(queries, augmented, k, device=device)
 
 
 def _k_reciprocal(
     queries: Descriptors, index: Descriptors, *, k: int, device: str | None, neighbors: int | None = None
 ) -> Ranking:
-    return rerank.k_reciprocal(queries, index, k=k, device=device, **_given(k1=neighbors))
+    return rerank.k_reciprocal(queries, index, k=k, device=device, **_not_none(k1=neighbors))
 
 
 class _Method(NamedTuple):
@@ -103,10 +103,10 @@ def run(arguments: argparse.Namespace) -> None:
     if method.needs_train:
         train = Descriptors.load(arguments.train)
         labelled = (train, label_names(train.ids, arguments.labels))
-    options = {"k": arguments.k, "device": arguments.device, **_given(neighbors=arguments.neighbors)}
+    options = {"k": arguments.k, "device": arguments.device, **_not_none(neighbors=arguments.neighbors)}
     show_ranking(method.rank(queries, index, *labelled, **options), arguments.out, "score")
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def _not_none(**options: Any) -> dict[str, Any]:
     """The options that are not ``None``; for the others the library has defaults."""
     return {name: value for name, value in options.items() if value is not None}

@@ -106,5 +106,5 @@ def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[i
         raise csv_error(path, 1, f"{has}; {', '.join(columns)} are needed, missing: {', '.join(missing)}")
     twice = [column for column in columns if header.count(column) > 1]
     if twice:
-        raise csv_error(path, 1, f"the column {twice[0]} stands {header.count(twice[0])} times in the header")
+        raise csv_error(path, 1, f"the column {twice[0]} occurs {header.count(twice[0])} times in the header")
     return [header.index(column) for column in columns]

@@ -24,10 +24,10 @@ class CsvPhotos(PhotoFiles):
         target_transform: The same for the label.
 
     Attributes:
-        ids: Paths as they stand in the file, in its order.
+        ids: Paths as in the file, in its order.
         targets: Label (N,) of each photo, int64, the row of its name in ``classes``; -1 where the cell is
             empty.
-        classes: Labels as they stand in the file, sorted; by value where all are whole numbers.
+        classes: Labels as in the file, sorted; by value where all are whole numbers.
         class_to_idx: Label of each name.
 
     Raises:
@@ -71,7 +71,7 @@ class CsvPhotos(PhotoFiles):
         label_of: dict[str, str] = {}
         for line, (photo, *label) in csv_rows(path, columns):
             if not photo or photo in label_of:
-                what = f"the photo {photo} a second time" if photo else f"the {path_column} is empty"
+                what = f"the photo {photo} occurs a second time" if photo else f"the {path_column} is empty"
                 raise csv_error(path, line, what)
             label_of[photo] = label[0] if label else ""
         if not label_of:

@@ -166,7 +166,7 @@ def _names(names: Any, what: str) -> list[str]:
         raise ValueError(f"{what} must be a list of names, got {type(names).__name__}")
     if len(set(names)) != len(names):
         twice = next(name for row, name in enumerate(names) if name in names[:row])
-        raise ValueError(f"{what} has {twice} twice")
+        raise ValueError(f"{what}: {twice} occurs twice")
     return list(names)
 
 

@@ -25,6 +25,7 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
 
     Args:
         transform: From an RGB PIL image to what ``dataset[i]`` gives, such as a tensor; ``None`` leaves it.
+            :func:`landmarkzoo.embed` does not apply it: it reads :meth:`photo`.
         target_transform: The same for the label, an ``int``.
 
     Attributes:

@@ -182,14 +182,14 @@ def _checked(ids: Sequence[str]) -> list[str]:
         if not id_ or " " in id_ or not id_.isprintable():  # ids in a cell are separated by spaces
             raise ValueError(f"an id must be text without spaces and control characters, got {id_!r}")
         if id_ in seen:
-            raise ValueError(f"the id {id_} stands there twice")
+            raise ValueError(f"the id {id_} occurs twice")
         seen.add(id_)
     return list(ids)
 
 
 def _add(ids: dict[str, None], id_: str, path: str | Path, line: int) -> None:
     if not id_ or id_ in ids:
-        raise csv_error(path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty")
+        raise csv_error(path, line, f"the id {id_} occurs a second time" if id_ else "the id is empty")
     ids[id_] = None
 
 

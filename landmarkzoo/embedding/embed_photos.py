@@ -17,8 +17,8 @@ from landmarkzoo.embedding.inference import Precision, evaluating
 from landmarkzoo.embedding.provenance import provenance_of
 from landmarkzoo.embedding.resuming import PART_SIZE, FinishedParts, job_fingerprint
 from landmarkzoo.embedding.tta import TestTimeAugmentation
-from landmarkzoo.photos import PhotoSource, create_transform, photo_source
-from landmarkzoo.photos.batches import OnError, PhotoBatch, Transform, photo_batches
+from landmarkzoo.photos import PhotoSource, photo_source
+from landmarkzoo.photos.batches import OnError, PhotoBatch, Transform, photo_batches, transform_for
 from landmarkzoo.photos.crops import check_boxes
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors
@@ -47,9 +47,11 @@ def embed(
     Args:
         model: A landmarkzoo model, or any module (B, 3, H, W) -> (B, D) together with a ``transform``.
         photos: A folder (all levels), paths, PIL images, uint8 arrays (H, W, 3), a map-style data set whose
-            items are these, ``(image, label)`` or ``{"image": ...}``, or a float tensor (N, 3, H, W) that is
-            transformed already.
-        transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
+            items are these, ``(image, label)`` or ``{"image": ...}``. Float tensors, (N, 3, H, W) or items
+            (3, H, W) of a data set, are taken as transformed already. Data sets of landmarkzoo are read by
+            their method ``photo``: their own transform is not applied.
+        transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``. Not for float
+            tensors.
         batch_size: Photos a forward pass.
         num_workers: Processes that read photos; 0: this process reads them.
         device: Where the model runs; where it is if ``None``. It is moved back afterwards.
@@ -64,11 +66,12 @@ def embed(
 
     Returns:
         Descriptors. Their ids are paths relative to the folder, paths as given, the ``ids`` of a data set (a
-        ``Subset`` has those of its data set), or running numbers for images in memory.
+        ``Subset`` or ``ConcatDataset`` has those of its data sets), or running numbers for images in memory.
 
     Raises:
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
-        TypeError: If ``photos`` is something else, or the model needs a ``transform`` and has none.
+        TypeError: If ``photos`` is something else, the model needs a ``transform`` and has none, or there is
+            a ``transform`` for float tensors.
         ValueError: If no photo can be read, an option is wrong, or the model gives NaN.
 
     Examples:
@@ -77,8 +80,10 @@ def embed(
         (2, 512)
     """
     source, views = _cropped_source(photos, boxes), TestTimeAugmentation(scales, flip)
-    transform = transform or create_transform(model)
+    transform = transform_for(source, model, transform)
     origin = {**provenance_of(model, transform), **views.provenance}
+    if transform is None:
+        origin["transform"] = "already transformed"
     job = _Job(source, origin, out, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     with job, job.bar(progress) as bar, evaluating(model, device) as where:
@@ -116,7 +121,7 @@ class _Job:
         self.ids: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.vectors: FloatArray | None = None  # room for all, made when the dimension is known
-        self.in_parts = (0, 0)  # how many ids and skipped stand in parts
+        self.in_parts = (0, 0)  # how many ids and skipped are in parts
         for part in self.parts.load() if self.parts is not None else []:
             self._append(part.ids, part.vectors if part.ids else None, part.skipped)
             self.in_parts = (len(self.ids), len(self.skipped))

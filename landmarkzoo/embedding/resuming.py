@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
     ``None`` for photos that are not files: what a data set or an image in memory holds is not known before
     it is read, so such a job cannot be told from another one and starts anew.
     """
-    if not all(isinstance(item, (str, Path)) for item in source.items):
+    if not isinstance(source.items, Iterable) or not all(isinstance(i, (str, Path)) for i in source.items):
         return None
     digest = hashlib.sha256(repr(options).encode())
     for id_, item in zip(source.ids, source.items):
@@ -39,7 +40,7 @@ class FinishedParts:
         out: Where the whole result goes in the end; its folder must exist.
         job: What :func:`job_fingerprint` gives; with ``None`` no parts are kept.
         provenance: Provenance of the descriptors.
-        keep_skipped: Whether parts count in which photos were skipped.
+        keep_skipped: Whether to reuse parts with skipped photos.
 
     Raises:
         FileNotFoundError: If the folder of ``out`` does not exist.

@@ -15,8 +15,8 @@ from landmarkzoo._utils.checks import check_count
 from landmarkzoo.embedding.inference import evaluating, forward
 from landmarkzoo.models import DescriptorModel
 from landmarkzoo.models.rebuilding import normalize_pooled_features
-from landmarkzoo.photos import create_transform, photo_source
-from landmarkzoo.photos.batches import OnError, Transform, photo_batches
+from landmarkzoo.photos import photo_source
+from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transform_for
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval.whitening import pca_whitening
 
@@ -67,7 +67,7 @@ def whiten_neck(
     """
     _check(model, shrinkage, on_error)
     source = photo_source(images)
-    transform = create_transform(model) if transform is None else transform
+    transform = transform_for(source, model, transform)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     moments = _Moments()
 

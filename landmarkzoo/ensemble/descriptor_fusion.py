@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.ranking import Ranking
 
 _DOLG_AND_HYBRIDS = {
     "dolg": ("dolg_efficientnet_b5", "dolg_efficientnet_b6", "dolg_efficientnet_b7"),
@@ -50,7 +51,7 @@ def concat_families(families: Sequence[Sequence[Vectors]]) -> Vectors:
         The vectors (N, sum of D), float32: Descriptors for Descriptors, an array for arrays.
 
     Raises:
-        TypeError: If a family is not a list of descriptors.
+        TypeError: If a family is not a list of descriptors, or a member is a ranking.
         ValueError: If a family is empty, or the photos differ.
 
     Examples:
@@ -59,7 +60,7 @@ def concat_families(families: Sequence[Sequence[Vectors]]) -> Vectors:
         array([[0.4975, 0.4975, 0.    , 0.7107]], dtype=float32)
     """
     families = list(families)
-    if any(hasattr(family, "vectors") for family in families):
+    if any(isinstance(family, (Descriptors, Ranking)) for family in families):
         raise TypeError("families are lists of models' descriptors: [[a, b], [c]], not [a, b, c]")
     members = [member for family in families for member in family]
     if not members or not all(len(family) for family in families):

@@ -24,6 +24,7 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
         k: How many come back; rows with fewer end in -1, score -inf.
 
     Raises:
+        TypeError: If ``rankings`` is not a list of rankings.
         ValueError: If there is no ranking, or they are of different queries or indexes.
 
     Examples:
@@ -33,6 +34,9 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
         >>> r.indices, r.scores
         (array([[2, 0, 1, 3]]), array([[1.65, 1.4 , 0.8 , 0.45]], dtype=float32))
     """
+    given: object = rankings  # a ranking is a sequence of rankings of one query each
+    if isinstance(given, Ranking):
+        raise TypeError("sum_scores takes a list of rankings: [ranking], not ranking")
     rankings = list(rankings)
     _check(rankings)
     per_model, k = check_count(per_model, "per_model"), check_count(k, "k")
@@ -64,7 +68,9 @@ def _sum(indices: IntArray, scores: FloatArray) -> tuple[IntArray, NDArray[np.fl
 def _check(rankings: list[Ranking]) -> None:
     if not rankings:
         raise ValueError("sum_scores needs at least one ranking, got an empty list")
-    for n, ranking in enumerate(rankings[1:], start=1):
+    for n, ranking in enumerate(rankings):
+        if not isinstance(ranking, Ranking):
+            raise TypeError(f"rankings[{n}] must be a Ranking, got {type(ranking).__name__}")
         if len(ranking) != len(rankings[0]):
             raise ValueError(f"ranking 0 has {len(rankings[0])} queries, ranking {n} has {len(ranking)}")
         for what in ("query_ids", "index_ids"):

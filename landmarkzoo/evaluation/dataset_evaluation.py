@@ -16,9 +16,10 @@ from torch import nn
 
 from landmarkzoo.embedding import embed
 from landmarkzoo.evaluation.evaluation_result import Evaluation
+from landmarkzoo.photos.sources import ids_of
 from landmarkzoo.retrieval import Descriptors
 
-#: From photos (a map-style ``Dataset`` with ``ids``) to one descriptor each, in their order.
+#: From photos (a map-style ``Dataset`` with ``ids``, or a ``Subset`` of one) to a descriptor each, in order.
 EmbedFn: TypeAlias = Callable[[Any], Descriptors]
 
 
@@ -77,7 +78,7 @@ def _embed_fn(model_or_descriptors: nn.Module | Descriptors, embed_options: dict
             names = ", ".join(embed_options)
             raise TypeError(f"{names}: for a model only; Descriptors are embedded already")
         descriptors = model_or_descriptors
-        return lambda photos: align_to_ids(photos.ids, descriptors)
+        return lambda photos: align_to_ids(ids_of(photos), descriptors)
     if not isinstance(model_or_descriptors, nn.Module):
         raise TypeError(
             f"evaluate takes a model or Descriptors, got {type(model_or_descriptors).__name__}; "
@@ -88,7 +89,7 @@ def _embed_fn(model_or_descriptors: nn.Module | Descriptors, embed_options: dict
             "evaluate does not write descriptors: call lz.embed(model, dataset, out=...), then evaluate them"
         )
     model = model_or_descriptors
-    return lambda photos: align_to_ids(photos.ids, embed(model, photos, **embed_options))
+    return lambda photos: align_to_ids(ids_of(photos), embed(model, photos, **embed_options))
 
 
 def align_to_ids(ids: Sequence[str], descriptors: Descriptors) -> Descriptors:
@@ -134,7 +135,8 @@ def evaluate_dataset(dataset: Any, embed_fn: EmbedFn, *, resamples: int, seed: i
 
     Args:
         dataset: The data set.
-        embed_fn: From photos, a map-style ``Dataset`` with ``ids``, to one descriptor each, in their order.
+        embed_fn: From photos, a map-style ``Dataset`` with ``ids`` or a ``Subset`` of one, to one descriptor
+            each, in their order.
         resamples: Resamples of the bootstrap.
         seed: Its seed.
 

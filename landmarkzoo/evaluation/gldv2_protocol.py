@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch.utils.data import Dataset
+from torch.utils.data import Subset
 
 from landmarkzoo.datasets import GLDv2
 from landmarkzoo.evaluation.dataset_evaluation import EmbedFn, evaluate_dataset
 from landmarkzoo.evaluation.evaluation_result import Evaluation
 from landmarkzoo.evaluation.recognition_protocol import evaluate_recognition
 from landmarkzoo.evaluation.retrieval_protocol import evaluate_retrieval
-
-
-class _Part(Dataset[tuple[Any, Any]]):
-    """Some photos of a data set; the others need no descriptor."""
-
-    def __init__(self, dataset: GLDv2, rows: list[int]) -> None:
-        self.dataset, self.rows = dataset, rows
-        self.ids = [dataset.ids[row] for row in rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, position: int) -> tuple[Any, Any]:
-        return self.dataset[self.rows[position]]
 
 
 @evaluate_dataset.register(GLDv2)
@@ -49,7 +33,7 @@ def _gldv2_retrieval(index: GLDv2, test: GLDv2, embed_fn: EmbedFn, resamples: in
     row = {id_: row for row, id_ in enumerate(test.ids)}
     solution = index.retrieval
     asked = [n for n, usage in enumerate(solution.usage) if usage != "Ignored"]
-    queries = embed_fn(_Part(test, [row[solution.ids[n]] for n in asked]))
+    queries = embed_fn(Subset(test, [row[solution.ids[n]] for n in asked]))
     relevant = [solution.truth[n] for n in asked]
     data = "Google Landmarks v2 retrieval, solution v2.1, queries of usage Public and Private"
     return evaluate_retrieval(queries, embed_fn(index), relevant, data=data, resamples=resamples, seed=seed)
@@ -62,7 +46,7 @@ def _gldv2_recognition(test: GLDv2, train: GLDv2, embed_fn: EmbedFn, resamples: 
         )
     asked = [n for n, usage in enumerate(test.usage) if usage != "Ignored"]
     return evaluate_recognition(
-        embed_fn(_Part(test, asked)),
+        embed_fn(Subset(test, asked)),
         embed_fn(train),
         train.landmarks_of(train.targets),
         [test.truth[n] for n in asked],

@@ -61,11 +61,16 @@ def evaluate_leave_one_out(
     data = join_clauses(
         data,
         f"each photo by exact cosine against the {len(vectors) - 1} others",
-        f"{single} photos whose label no other photo has are in the index only" if single else "",
-        f"{without} photos without label are in the index only" if without else "",
+        _in_the_index_only(single, "whose label no other photo has"),
+        _in_the_index_only(without, "without label"),
     )
     result = score_retrieval(ranking, relevant, k=k, data=data, resamples=resamples, seed=seed)
     return with_provenance(result, descriptors)
+
+
+def _in_the_index_only(count: int, which: str) -> str:
+    photos, are = ("photo", "is") if count == 1 else ("photos", "are")
+    return f"{count} {photos} {which} {are} in the index only" if count else ""
 
 
 @evaluate_dataset.register(ImageFolder)

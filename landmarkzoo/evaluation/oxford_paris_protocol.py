@@ -52,10 +52,15 @@ def score_revisited(
         seed: Its seed.
 
     Raises:
-        TypeError: If an entry of ``gnd`` is not a dictionary of integers.
+        TypeError: If ``ranking`` is not a Ranking, or an entry of ``gnd`` is not a dictionary of integers.
         ValueError: If shapes do not fit, the ranking does not hold the whole index, or no query has
             positives.
     """
+    if not isinstance(ranking, Ranking):
+        raise TypeError(
+            f"ranking must be a Ranking, got {type(ranking).__name__}: pass what a search gave, not its "
+            "indices, or lz.Ranking(indices, scores)"
+        )
     width = ranking.indices.shape[1]
     if ranking.index_ids is not None and width < len(ranking.index_ids):
         raise ValueError(

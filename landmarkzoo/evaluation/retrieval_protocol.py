@@ -40,10 +40,15 @@ def score_retrieval(
         seed: Its seed.
 
     Raises:
-        TypeError: If an entry of ``relevant`` is not a collection of integers.
+        TypeError: If ``ranking`` is not a Ranking, or an entry of ``relevant`` not a collection of integers.
         ValueError: If shapes do not fit, the ranking has fewer than k results although the index has more,
             or no query has a relevant image.
     """
+    if not isinstance(ranking, Ranking):
+        raise TypeError(
+            f"ranking must be a Ranking, got {type(ranking).__name__}: pass what a search gave, not its "
+            "indices, or lz.Ranking(indices, scores)"
+        )
     depth = check_count(k, "k")
     width = ranking.indices.shape[1]
     if ranking.index_ids is not None and width < min(depth, len(ranking.index_ids)):
@@ -60,11 +65,15 @@ def score_retrieval(
         raise ValueError("nothing can be scored: no query has a relevant image")
     protocol = join_clauses(
         data,
-        f"{len(ranking) - empty} queries, the first {depth} results of each",
-        f"{empty} more queries without relevant image left out" if empty else "",
+        f"{_queries(len(ranking) - empty)}, the first {depth} results of each",
+        f"{_queries(empty, 'more ')} without relevant image left out" if empty else "",
     )
     protocols = dict.fromkeys(per_query, protocol)
     return evaluation_of_means(per_query, protocols, ranking.query_ids, resamples=resamples, seed=seed)
+
+
+def _queries(count: int, more: str = "") -> str:
+    return f"{count} {more}{'query' if count == 1 else 'queries'}"
 
 
 def evaluate_retrieval(

@@ -7,7 +7,11 @@ A new head is a file beside this one: a registered subclass of :class:`Head` wit
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,12 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from landmarkzoo._utils.plugins import load_plugins
+from landmarkzoo._utils.registering import arguments_of, is_same_class
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.losses.head_checks import check_embeddings, positive_integer
 
 _PREDICT_VALUES = 2**24  # cosines at a time
 _MIN_NORM = 1e-12
 _HEADS: dict[str, type[Head]] = {}
+_reading: ContextVar[bool] = ContextVar("_reading", default=False)
 
 HeadT = TypeVar("HeadT", bound="Head")
 
@@ -29,33 +36,37 @@ HeadT = TypeVar("HeadT", bound="Head")
 def register_head(head_class: type[HeadT]) -> type[HeadT]:
     """Decorator for a class of heads: lets them be saved and loaded, by the name of the class.
 
+    To load such a head, import the module that registers it first. An installed package saves its users that
+    import by an entry point of the group ``landmarkzoo.models``, which names the module. A class that is
+    defined again, as in a notebook, replaces the one before.
+
     Raises:
-        TypeError: If it is not a subclass of :class:`Head`.
+        TypeError: If it is not a subclass of :class:`Head`, or does not define ``cosine`` and ``forward``.
         ValueError: If another class of this name is registered.
 
     Examples:
         >>> @lz.losses.register_head
         ... class WiderCosFace(lz.losses.CosFace):
         ...     '''CosFace with another default.'''
-        ...     def __init__(self, embedding_dim, num_classes, *, margin=0.5, device=None, dtype=None):
-        ...         super().__init__(embedding_dim, num_classes, margin=margin, device=device, dtype=dtype)
+        ...     def __init__(self, *args, margin=0.5, **kwargs):
+        ...         super().__init__(*args, margin=margin, **kwargs)
     """
     if not (isinstance(head_class, type) and issubclass(head_class, Head)):
         raise TypeError(f"register_head takes a subclass of lz.losses.Head, got {head_class!r}")
-    there, name = _HEADS.get(head_class.__name__), head_class.__name__
-    same_code = there is not None and _where(there) == _where(head_class)  # a cell of a notebook, run again
-    if there is not None and not same_code:
-        raise ValueError(f"a head called {name} is registered already, {_where(there)}: choose another name")
+    name = head_class.__name__
+    if inspect.isabstract(head_class):
+        missing = ", ".join(sorted(head_class.__abstractmethods__))
+        raise TypeError(f"{name} must define {missing} before it is registered")
+    there = _HEADS.get(name)
+    if there is not None and not is_same_class(there, head_class):
+        where = f"{there.__module__}.{there.__qualname__}"
+        raise ValueError(f"a head called {name} is registered already, {where}: choose another name")
     _HEADS[name] = head_class
     return head_class
 
 
-def _where(head_class: type[Head]) -> str:
-    return f"{head_class.__module__}.{head_class.__qualname__}"
-
-
 def registered_head(name: str) -> type[Head]:
-    """The registered class of heads of a name.
+    """The registered class of heads of a name; of an unknown one, plug-ins are asked first.
 
     Raises:
         ValueError: If no class of that name is registered.
@@ -64,6 +75,8 @@ def registered_head(name: str) -> type[Head]:
         >>> registered_head("CosFace")
         <class 'landmarkzoo.losses.cosface.CosFace'>
     """
+    if name not in _HEADS:
+        load_plugins()
     if name not in _HEADS:
         raise ValueError(
             f"its head is a {name}, which is not registered.{did_you_mean(name, _HEADS)} Import the module "
@@ -85,11 +98,12 @@ class Predictions(NamedTuple):
     cosines: Tensor
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Base of heads: losses with centers of classes, which are saved and loaded with a model.
 
     A subclass makes ``weight``, keeps every argument of its ``__init__`` as an attribute of the same name,
-    and defines ``cosine`` and ``forward``.
+    and defines ``cosine`` and ``forward``. It may have more parameters and buffers. Arguments ``device`` and
+    ``dtype`` are optional; ``**kwargs`` go to the parent.
 
     Args:
         embedding_dim: Size D of the embeddings.
@@ -98,7 +112,8 @@ class Head(nn.Module):
     Attributes:
         weight: Centers (C * K, D), rows c * K + k.
         sub_centers: K, the centers of each class: 1 unless the subclass sets another.
-        not_saved: Arguments of ``__init__`` that are not written to a file.
+        not_saved: Arguments of ``__init__`` that are not written to a file, so a loaded head is built without
+            them.
 
     Raises:
         ValueError: If a size is not a positive integer.
@@ -114,13 +129,13 @@ class Head(nn.Module):
         self.num_classes = positive_integer(num_classes, "num_classes")
         self._per_class: dict[str, NDArray[np.float64] | None] = {}
 
+    @abstractmethod
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of embeddings (B, D) with their classes (B,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cosine(self, embeddings: Tensor) -> Tensor:
         """Cosine with the nearest center of each class: (B, D) -> (B, C), float32 at least, with gradient."""
-        raise NotImplementedError
 
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -153,7 +168,8 @@ class Head(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw the centers uniformly from +-1 / sqrt(D)."""
-        self.weight.uniform_(-(self.embedding_dim**-0.5), self.embedding_dim**-0.5)
+        if not centers_come_from_a_file():
+            self.weight.uniform_(-(self.embedding_dim**-0.5), self.embedding_dim**-0.5)
 
     def compute_dtype(self, embeddings: Tensor) -> torch.dtype:
         """In which dtype cosines and losses are computed: float32 at least."""
@@ -162,7 +178,8 @@ class Head(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the arguments."""
-        return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
+        kept = {name: getattr(self, name) for name in self._saved_names() if hasattr(self, name)}
+        return ", ".join(f"{name}={value}" for name, value in kept.items())
 
     # --- numbers of each class ---------------------------------------------------------------------
 
@@ -200,9 +217,32 @@ class Head(nn.Module):
     # --- what a file holds, and who writes it ------------------------------------------------------
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments of ``__init__`` that a file holds as JSON, by name."""
-        names = inspect.signature(type(self)).parameters
-        return {n: getattr(self, n) for n in names if n not in self.not_saved and n not in self._per_class}
+        """Arguments of ``__init__`` that a file holds as JSON, by name.
+
+        Raises:
+            TypeError: If one is not kept as an attribute, or JSON cannot hold it.
+        """
+        kind, arguments = type(self).__name__, {}
+        for name in self._saved_names():
+            if not hasattr(self, name):
+                raise TypeError(
+                    f"{kind} does not keep its argument {name}, so a saved head could not be built again: "
+                    f"write self.{name} = {name} in its __init__"
+                )
+            arguments[name] = value = getattr(self, name)
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError) as error:
+                raise TypeError(
+                    f"the argument {name} of {kind} is a {type(value).__name__}, which a file cannot hold as "
+                    "JSON: take numbers, strings, and lists or dictionaries of these. One number a class is "
+                    "kept by self.keep_per_class. Another tensor is kept by self.register_buffer; then give "
+                    f"{name} a default, and set not_saved = lz.losses.Head.not_saved | {{{name!r}}}"
+                ) from error
+        return arguments
+
+    def _saved_names(self) -> list[str]:
+        return [n for n in arguments_of(type(self)) if n not in self.not_saved and n not in self._per_class]
 
     def per_class(self) -> dict[str, Tensor]:
         """Arguments with one number a class that a file holds as tensors (C,), by name."""
@@ -215,18 +255,23 @@ class Head(nn.Module):
         arguments: Mapping[str, Any],
         *,
         process_group: dist.ProcessGroup | None,
-        device: torch.device | str,
         dtype: torch.dtype,
     ) -> HeadT:
-        """Build a head from what a file holds.
+        """Build a head from the arguments that a file holds, on the CPU; its centers are not drawn.
 
         Raises:
             ValueError: If there is a process group, and the head cannot be split over processes.
         """
-        if process_group is not None:
+        known, options = arguments_of(cls), dict(arguments)
+        if "process_group" in known:
+            options["process_group"] = process_group
+        elif process_group is not None:
             raise ValueError(f"the classes of a {cls.__name__} cannot be split over a process_group")
-        make: Callable[..., HeadT] = cls
-        return make(**arguments, device=device, dtype=dtype)
+        if "dtype" in known:
+            options["dtype"] = dtype
+        with _centers_from_a_file(), torch.device("cpu"):
+            head = cls(**options)
+        return head if head.weight.dtype == dtype else head.to(dtype)
 
     @property
     def shard(self) -> range:
@@ -246,6 +291,20 @@ class Head(nn.Module):
         """Raise an error on all processes that the classes are split over, if one of them has one."""
         if error is not None:
             raise error
+
+
+@contextmanager
+def _centers_from_a_file() -> Iterator[None]:
+    token = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def centers_come_from_a_file() -> bool:
+    """Whether a head is being read, so that random centers would be drawn for nothing."""
+    return _reading.get()
 
 
 def unit_vectors(x: Tensor) -> Tensor:

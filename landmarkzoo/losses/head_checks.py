@@ -47,10 +47,10 @@ def positive_number(value: float, name: str) -> float:
 
 
 def one_of(value: str, choices: Sequence[str], name: str) -> None:
-    """Check that an option is one of those that there are.
+    """Raise unless the value is one of the choices.
 
     Raises:
-        ValueError: If it is another one.
+        ValueError: With the choices.
     """
     if value not in choices:
         raise ValueError(f"{name} must be one of {tuple(choices)}, got {value!r}")

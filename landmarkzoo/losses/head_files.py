@@ -1,7 +1,7 @@
-"""A head on disk: ``head.safetensors`` with its centers and arguments, ``classes.json`` with the class names.
+"""A head on disk: ``head.safetensors`` with its tensors and arguments, ``classes.json`` with the class names.
 
-``base_head.py`` says what the first one holds. Heads whose classes are split over processes are written as
-one file, and read by any number of processes.
+The first holds the state dict, the numbers of each class, and the arguments as JSON in its header. Heads
+whose classes are split over processes are written as one file, and read by any number of processes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.registering import arguments_of, is_same_class
 from landmarkzoo.losses.base_head import Head, registered_head
 
 HEAD_FILE = "head.safetensors"
@@ -37,8 +38,8 @@ def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None 
 
     Raises:
         OSError: If the folder cannot be created or written.
-        TypeError: If ``head`` is not a registered head.
-        ValueError: If there are not as many names as classes.
+        TypeError: If ``head`` is not a registered head, or has an argument that JSON cannot hold.
+        ValueError: If there are not as many names as classes, or two tensors of the head share memory.
 
     Examples:
         >>> import tempfile
@@ -68,10 +69,11 @@ def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None 
 
 
 def check_head(head: Head) -> None:
-    """Check that a head can be saved.
+    """Check that a head can be saved, and would come back as it is.
 
     Raises:
-        TypeError: If it is not a head, or its class is not registered.
+        TypeError: If it is not a head, its class is not registered, or JSON cannot hold an argument.
+        ValueError: If two of its tensors share memory.
     """
     if not isinstance(head, Head):
         raise TypeError(
@@ -80,19 +82,40 @@ def check_head(head: Head) -> None:
         )
     name = type(head).__name__
     try:
-        registered = registered_head(name)
+        registered = is_same_class(registered_head(name), type(head))
     except ValueError:
-        registered = Head
-    if registered is not type(head):
+        registered = False
+    if not registered:
         raise TypeError(
             f"{name} is not registered, so load_head would not find it: write @lz.losses.register_head above "
             "the class"
         )
+    head.arguments()
+    _check_tensors(head)
+
+
+def _check_tensors(head: Head) -> None:
+    names: dict[int, str] = {}
+    for name, tensor in head.state_dict().items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"{type(head).__name__} has {name} in its state dict, a {type(tensor).__name__}: a file of a "
+                "head holds tensors, and arguments as JSON"
+            )
+        if tensor.numel() == 0 or tensor.is_meta:
+            continue
+        other = names.setdefault(tensor.untyped_storage().data_ptr(), name)
+        if other != name:
+            raise ValueError(
+                f"the tensors {other} and {name} of this {type(head).__name__} share memory, which a file "
+                "does not keep: use one parameter in both places, or clone one of them"
+            )
 
 
 def _write(head: Head, weight: Tensor, folder: Path, names: list[str] | None) -> None:
-    tensors = {"weight": weight}
-    tensors |= {name: tensor.cpu().contiguous() for name, tensor in head.per_class().items()}
+    tensors = {**head.state_dict(), **head.per_class()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items() if name != "weight"}
+    tensors["weight"] = weight
     metadata = {"format": _FORMAT, "class": type(head).__name__, "arguments": json.dumps(head.arguments())}
     (folder / CLASSES_FILE).unlink(missing_ok=True)  # never the names of another head beside this one
     with atomic_write(folder / HEAD_FILE) as temporary:
@@ -150,23 +173,31 @@ def read_head(
 
 def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.device | str | None) -> Head:
     head_class, arguments = _class_and_arguments(file.metadata() or {}, path)
-    arguments |= {name: file.get_tensor(name) for name in file.keys() if name != "weight"}  # noqa: SIM118
+    tensors = {name: file.get_tensor(name) for name in file.keys() if name != "weight"}  # noqa: SIM118
     weight = file.get_slice("weight")
-    dtype = file.get_slice("weight")[:0].dtype
+    takes = set(arguments_of(head_class)) - head_class.not_saved
+    arguments |= {name: tensors.pop(name) for name in takes & set(tensors)}  # one number a class
     try:
-        head = head_class.build(arguments, process_group=group, device="meta", dtype=dtype)
-    except TypeError as error:
-        raise ValueError(f"{path} is damaged or of a newer landmarkzoo: {error}") from error
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"cannot build the head of {path}: {error}") from error
+        head = head_class.build(arguments, process_group=group, dtype=weight[:0].dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        other_code = isinstance(error, TypeError)
+        hint = ". Is it of a newer landmarkzoo, or of another version of your class?" if other_code else ""
+        raise ValueError(f"cannot build the {head_class.__name__} of {path}: {error}{hint}") from error
     right = [head.num_classes * head.sub_centers, head.embedding_dim]
     if list(weight.get_shape()) != right:
         raise ValueError(f"{path} is damaged: its weight has shape {weight.get_shape()}, not {right}")
     shard, k = head.shard, head.sub_centers
-    head = head.to_empty(device=device or "cpu")
-    with torch.no_grad():
-        head.weight.copy_(weight[shard.start * k : shard.stop * k])
-    return head
+    tensors["weight"] = weight[shard.start * k : shard.stop * k]
+    device = torch.device(device or "cpu")
+    # Tensors of a file are views of the file: the head gets its own. It takes their dtypes as well.
+    tensors = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
+    try:
+        head.load_state_dict(tensors, strict=True, assign=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} does not hold the tensors of a {head_class.__name__} as it is defined now: {error}"
+        ) from error
+    return head.to(device)
 
 
 def _class_and_arguments(metadata: Mapping[str, str], path: Path) -> tuple[type[Head], dict[str, Any]]:

@@ -134,7 +134,7 @@ def right_predictions(
 
     Raises:
         TypeError: If an entry of the truth is not a collection, or one side has integers and the other names.
-        ValueError: If there are not as many labels as entries, or a true label is negative.
+        ValueError: If there are not as many labels as entries, or a true label is negative or "".
 
     Examples:
         >>> right_predictions(["Big Ben", None], [["Big Ben", "Westminster"], []])
@@ -146,8 +146,9 @@ def right_predictions(
         if any(isinstance(label, str) == (names is None) for label in entry):
             kind = "integers" if names is None else "names"
             raise TypeError(f"labels are {kind}, but truth[{row}] has {entry}: use one kind for both")
-        if names is None and entry and min(entry) < 0:
-            raise ValueError(f"truth[{row}] has a negative label: an image without landmark is empty, []")
+        if "" in entry or (names is None and entry and min(entry) < 0):
+            what = 'the name ""' if "" in entry else "a negative label"
+            raise ValueError(f"truth[{row}] has {what}: an image without landmark is empty, []")
     predicted = integers.tolist() if names is None else names[integers].tolist()
     right = np.array([label in entry for label, entry in zip(predicted, sets)], dtype=bool)
     return right, integers != -1, np.array([bool(entry) for entry in sets], dtype=bool)

@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import nn
 
+from landmarkzoo._utils.plugins import load_plugins, plugin_in_loading
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Score
 from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.plugins import load_plugins, plugin_in_loading
 from landmarkzoo.models.rebuilding import NORMALIZE_POOLED, arguments_of, build_to_look_at
 
 _PAPER = "Henkel 2021, arXiv 2110.03786"

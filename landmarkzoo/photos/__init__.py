@@ -2,7 +2,7 @@
 
 Public are :func:`open_photo` and :func:`to_rgb`, which decode as :func:`landmarkzoo.embed` does;
 :func:`photo_files` and :func:`photo_source`, which list what a user calls "my photos"; and
-:func:`create_transform` and :class:`PhotoError`, which stand in ``landmarkzoo`` too.
+:func:`create_transform` and :class:`PhotoError`, which are in ``landmarkzoo`` too.
 """
 
 from landmarkzoo.photos.decoding import PhotoError, open_photo, to_rgb

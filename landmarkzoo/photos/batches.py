@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from landmarkzoo.photos.decoding import PhotoError
 from landmarkzoo.photos.sources import PhotoSource
+from landmarkzoo.photos.transforms import create_transform
 
 Transform: TypeAlias = Callable[[Any], Tensor]
 OnError = Literal["raise", "skip"]
@@ -35,9 +36,29 @@ class PhotoBatch:
         return len(self.positions) + len(self.errors)
 
 
+def transform_for(source: PhotoSource, model: nn.Module, transform: Transform | None) -> Transform | None:
+    """What the photos of a source go through: ``transform``, or else that of the model.
+
+    Returns:
+        A transform; ``None`` for float tensors, which are transformed already.
+
+    Raises:
+        TypeError: If there is a ``transform`` for float tensors, or the model needs one and there is none.
+    """
+    if not source.is_transformed():
+        return create_transform(model) if transform is None else transform
+    if transform is not None:
+        raise TypeError(
+            "transform= is for photos, but these are float tensors, which are taken as transformed already: "
+            "leave transform= out, or pass PIL images or uint8 tensors. A data set gives these without a "
+            "transform of its own"
+        )
+    return None
+
+
 def photo_batches(
     source: PhotoSource,
-    transform: Transform,
+    transform: Transform | None,
     *,
     batch_size: int = 32,
     num_workers: int = 0,
@@ -47,13 +68,13 @@ def photo_batches(
 
     Args:
         source: The photos.
-        transform: From an RGB PIL image to a tensor; not applied to tensors, which are ready already.
+        transform: From an RGB PIL image to a tensor; ``None`` for float tensors, transformed already.
         batch_size: Photos a batch.
         num_workers: Processes that read photos; 0: this process reads them.
         start: Position of the first photo.
 
     Raises:
-        TypeError: If the transform does not give a tensor.
+        TypeError: If the transform does not give a tensor, or only some photos are transformed already.
         ValueError: If it gives tensors of different shapes.
     """
     loader = DataLoader(
@@ -70,7 +91,7 @@ def photo_batches(
 @dataclass(frozen=True, eq=False)
 class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
     source: PhotoSource
-    transform: Transform
+    transform: Transform | None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -80,7 +101,12 @@ class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
             photo = self.source.load(position)
         except PhotoError as error:  # the caller decides whether it ends the job
             return position, error
-        image = photo if isinstance(photo, Tensor) else self.transform(photo)
+        if isinstance(photo, Tensor) != (self.transform is None):
+            raise TypeError(
+                "some photos are float tensors, which are taken as transformed already, and some are not: "
+                f"{self.source.ids[position]} differs from the first. Embed them apart"
+            )
+        image = photo if self.transform is None else self.transform(photo)
         if not isinstance(image, Tensor):
             raise TypeError(f"the transform must give a tensor, got {type(image).__name__}")
         return position, image

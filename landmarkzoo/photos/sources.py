@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 
 from landmarkzoo.photos.crops import Box, crop
 from landmarkzoo.photos.decoding import PhotoError, from_array, open_photo, photo_errors, to_rgb
@@ -87,6 +89,16 @@ class PhotoSource:
         except OSError as error:  # of a data set that decodes by itself
             raise PhotoError(self.ids[position], f"{error} ({type(error).__name__})") from error
 
+    def is_transformed(self) -> bool:
+        """Whether the photos are float tensors, ready for the model: as the first that can be read is."""
+        for position in islice(range(len(self)), 32):  # not all of a million that are missing
+            try:
+                item = _image_of(self.items[position])
+            except (OSError, PhotoError):
+                continue
+            return isinstance(item, Tensor) and item.is_floating_point()
+        return False
+
     def _cropped(self, photo: Image.Image | Tensor, position: int) -> Image.Image | Tensor:
         box = None if self.boxes is None else self.boxes[position]
         if box is None:
@@ -143,7 +155,10 @@ def photo_source(photos: Photos) -> PhotoSource:
             - a float tensor (N, 3, H, W) that is transformed already;
             - a map-style data set, of PyTorch or of Hugging Face, whose items are any of these, or
               ``(image, label)``, or ``{"image": ..., "label": ...}``. Its ids are its attribute ``ids``, or
-              else running numbers; a ``torch.utils.data.Subset`` has those of its data set.
+              else running numbers. One with a method ``photo``, as those of landmarkzoo, is read by it: its
+              own transform is not applied.
+            - a ``Subset`` or ``ConcatDataset`` of ``torch.utils.data``: ids and photos are those of its data
+              sets.
 
     Raises:
         FileNotFoundError: If a folder or file does not exist.
@@ -233,19 +248,54 @@ def _is_dataset(photos: object) -> TypeGuard[MapStyle]:
 def _dataset_source(dataset: MapStyle) -> PhotoSource:
     if len(dataset) == 0:
         raise ValueError("there are no photos: the data set is empty")
-    ids = _ids_of(dataset)
+    ids = ids_of(dataset)
     if len(ids) != len(dataset):
         raise ValueError(f"the data set has {len(dataset)} photos but {len(ids)} ids")
-    return PhotoSource(ids, dataset)
+    return PhotoSource(ids, _DatasetPhotos(dataset))
 
 
-def _ids_of(dataset: Any) -> list[str]:
+@dataclass(frozen=True, eq=False)
+class _DatasetPhotos:
+    """The items of a data set, by number."""
+
+    dataset: MapStyle
+
+    def __getitem__(self, position: int) -> Any:
+        return _item(self.dataset, position)
+
+
+def _item(dataset: Any, position: int) -> Any:
+    """An item of a data set; if the data set has a method ``photo``, what that gives.
+
+    So it is also inside a Subset or ConcatDataset. A class derived from these may do anything in its
+    ``__getitem__``, so that is called.
+    """
+    if type(dataset) is Subset:
+        return _item(dataset.dataset, dataset.indices[position])
+    if type(dataset) is ConcatDataset:
+        part = bisect_right(dataset.cumulative_sizes, position)
+        start = dataset.cumulative_sizes[part - 1] if part > 0 else 0
+        return _item(dataset.datasets[part], position - start)
+    photo = getattr(dataset, "photo", None)
+    return photo(position) if callable(photo) else dataset[position]
+
+
+def ids_of(dataset: Any) -> list[str]:
+    """Ids of a data set: its own, those of the data sets in a Subset or ConcatDataset, or running numbers."""
     if hasattr(dataset, "ids"):
         return [str(id_) for id_ in dataset.ids]
     if isinstance(dataset, Subset):
-        ids = _ids_of(dataset.dataset)
+        ids = ids_of(dataset.dataset)
         return [ids[row] for row in dataset.indices]
+    if isinstance(dataset, ConcatDataset) and _has_ids(dataset):
+        return [id_ for part in dataset.datasets for id_ in ids_of(part)]
     return _numbers(len(dataset))
+
+
+def _has_ids(dataset: Any) -> bool:
+    if isinstance(dataset, ConcatDataset) and not hasattr(dataset, "ids"):
+        return any(_has_ids(part) for part in dataset.datasets)
+    return hasattr(dataset, "ids") or (isinstance(dataset, Subset) and _has_ids(dataset.dataset))
 
 
 def _numbers(length: int) -> list[str]:

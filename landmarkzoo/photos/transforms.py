@@ -20,8 +20,8 @@ def create_transform(
 ) -> v2.Compose:
     """Transform of a model: an RGB photo to a normalised float32 tensor (3, H, W).
 
-    Evaluation squashes the photo to the model's input size (bicubic with antialias, no crop) and
-    normalises. Training adds the augmentations of [Henkel 2021](https://arxiv.org/abs/2110.03786):
+    Evaluation squashes the photo to the model's input size (the cfg's interpolation, with antialias, no
+    crop) and normalises. Training adds the augmentations of [Henkel 2021](https://arxiv.org/abs/2110.03786):
     horizontal flip (p .5), JPEG quality 99 to 100, shift, scale and rotation (.2, .2, 10 degrees, black
     border, p .7), and one black square of .4 of the side (p .5).
 

@@ -26,7 +26,7 @@ from landmarkzoo.rerank.voting import count_votes
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, check_comparable
 from landmarkzoo.retrieval.exact_search import ids_of
-from landmarkzoo.retrieval.row_selection import id_of, ids_or_numbers
+from landmarkzoo.retrieval.row_selection import as_ids, id_of, ids_or_numbers
 
 if TYPE_CHECKING:
     import pandas
@@ -45,8 +45,9 @@ class Recognition:
         train_ids: Ids of all train photos, where known.
 
     Raises:
-        TypeError: If labels are neither integers nor names.
-        ValueError: If the shapes do not fit each other.
+        TypeError: If labels are neither integers nor names, or the support is not of integers.
+        ValueError: If the shapes do not fit each other, or a row of the support is below -1 or not in the
+            train set.
     """
 
     labels: NDArray[Any]
@@ -61,12 +62,27 @@ class Recognition:
             raise ValueError(
                 f"scores (Q,) and support (Q, neighbors) do not fit: got {scores.shape} and {support.shape}"
             )
-        if self.query_ids is not None and len(self.query_ids) != len(scores):
-            raise ValueError(f"got {len(self.query_ids)} query ids for {len(scores)} photos")
+        if support.size and support.dtype.kind not in "iu":
+            raise TypeError(f"the support are row numbers, integers, got dtype {support.dtype}")
+        for name in ("query_ids", "train_ids"):
+            ids = getattr(self, name)
+            object.__setattr__(self, name, None if ids is None else as_ids(ids))
         labels, names = encode_labels(self.labels, len(scores), "labels")
         object.__setattr__(self, "labels", labels if names is None else names[labels])
         object.__setattr__(self, "scores", scores.astype(np.float64, copy=False))
         object.__setattr__(self, "support", support.astype(np.int64, copy=False))
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        if self.query_ids is not None and len(self.query_ids) != len(self):
+            raise ValueError(f"got {len(self.query_ids)} query ids for {len(self)} photos")
+        if self.support.size and self.support.min() < -1:
+            raise ValueError(f"row {self.support.min()} is not a row of a train set; -1 is padding")
+        if self.train_ids is not None and self.support.size and self.support.max() >= len(self.train_ids):
+            raise ValueError(f"row {self.support.max()} is not in a train set of {len(self.train_ids)} ids")
+
+    def __repr__(self) -> str:
+        return f"Recognition({len(self)} photos, {self.support.shape[1]} neighbors)"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -110,9 +126,12 @@ class Recognition:
         Raises:
             ModuleNotFoundError: If pandas is not installed.
         """
-        return import_pandas().DataFrame(self._columns(threshold))
+        pandas, columns = import_pandas(), self._columns(threshold)
+        if self.labels.dtype.kind == "O":  # a column of strings would turn None into NaN
+            columns["label"] = pandas.Series(columns["label"], dtype=object)
+        return pandas.DataFrame(columns)
 
-    def _columns(self, threshold: float) -> dict[str, list[Any]]:
+    def _columns(self, threshold: float) -> dict[str, Any]:
         support = {
             f"support{n}": [id_of(row, self.train_ids) for row in column]
             for n, column in enumerate(self.support.T.tolist(), start=1)

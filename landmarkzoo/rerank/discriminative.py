@@ -66,7 +66,7 @@ def soft_discriminative(
         device: Where the products are computed; the CPU unless told otherwise.
 
     Raises:
-        TypeError: If labels are neither integers nor names.
+        TypeError: If labels are neither integers nor names, or ``index_votes`` are not Votes.
         ValueError: If shapes do not fit, the index is empty, or a value is out of range.
 
     Examples:
@@ -117,7 +117,7 @@ def hard_discriminative(
         retrieved, and 2 plus the confidence for inserted ones.
 
     Raises:
-        TypeError: If labels are neither integers nor names.
+        TypeError: If labels are neither integers nor names, or ``index_votes`` are not Votes.
         ValueError: If shapes do not fit, the index is empty, or a value is out of range.
 
     Examples:
@@ -156,6 +156,10 @@ def _votes(
     of_query = vote(query, train, labels, neighbors, device=device)
     if index_votes is None:
         return of_query, vote(index, train, labels, neighbors, device=device)
+    if not isinstance(index_votes, Votes):
+        raise TypeError(
+            f"index_votes must be what vote(index, train, ...) gave, got {type(index_votes).__name__}"
+        )
     needed = (len(index), of_query.neighbors.shape[1])
     if index_votes.neighbors.shape != needed:
         came = "{} images and {} neighbors".format(*index_votes.neighbors.shape)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo._utils.checks import FloatArray, as_array_protocol
+from landmarkzoo._utils.checks import FloatArray, as_array_protocol, as_dlpack
 from landmarkzoo._utils.csv_and_pandas import import_pandas
+from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.row_selection import Rows, RowsById, select_rows, take
 from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 
@@ -88,6 +89,13 @@ class Descriptors:
         """The vectors, for ``np.asarray``."""
         return as_array_protocol(self.vectors, dtype, copy)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """The vectors, for ``torch.as_tensor``."""
+        return as_dlpack(self.vectors, options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.vectors.__dlpack_device__()
+
     def to_pandas(self) -> pandas.DataFrame:
         """The vectors as a frame (N, D) of pandas, with the ids as its index.
 
@@ -156,17 +164,17 @@ def as_vectors(x: Vectors, name: str) -> FloatArray:
         name: What it is called in error messages.
 
     Raises:
-        TypeError: If it is not an array of numbers.
+        TypeError: If it is not an array of numbers, or a ranking.
         ValueError: If its shape is not (N, D) or a value is not finite.
     """
+    _refuse_ranking(x, name)
     x = x.vectors if isinstance(x, Descriptors) else x
     if isinstance(x, Tensor):
         x = x.detach().float().cpu().numpy()
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be Descriptors or a float array (N, D), got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ValueError(f"{name} must have shape (N, D), got {array.shape}; one vector is x[None]")
+    _check_shape(array.shape, name)
     array = np.ascontiguousarray(array, dtype=np.float32)
     # A sum is finite only if all its terms are, and needs no array of N x D booleans.
     if not np.isfinite(array.sum(dtype=np.float64)):
@@ -186,9 +194,10 @@ def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
         name_b: What ``b`` is called in the message.
 
     Raises:
-        ValueError: If they cannot be compared.
+        TypeError: If one is a ranking.
+        ValueError: If they cannot be compared, or the shape of one is not (N, D).
     """
-    size_a, size_b = _dimensions(a), _dimensions(b)
+    size_a, size_b = _dimensions(a, name_a), _dimensions(b, name_b)
     if size_a != size_b:
         raise ValueError(f"{name_a} has {size_a} dimensions, {name_b} has {size_b}: use one model")
     one, other = (_provenance(x) for x in (a, b))
@@ -199,9 +208,26 @@ def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
         )
 
 
-def _dimensions(x: Vectors) -> int:
+def _dimensions(x: Vectors, name: str) -> int:
+    _refuse_ranking(x, name)
     array: Any = x.vectors if isinstance(x, Descriptors) else x
-    return int(np.shape(array)[1])
+    shape = np.shape(array)
+    _check_shape(shape, name)
+    return int(shape[1])
+
+
+def _check_shape(shape: tuple[int, ...], name: str) -> None:
+    if len(shape) != 2 or shape[1] == 0:
+        raise ValueError(f"{name} must have shape (N, D), got {tuple(shape)}; one vector is x[None]")
+
+
+def _refuse_ranking(x: object, name: str) -> None:
+    """A ranking is an array to NumPy, so nothing else would stop it."""
+    if isinstance(x, Ranking):
+        raise TypeError(
+            f"{name} must be Descriptors or a float array (N, D), got a Ranking: these are row numbers of "
+            "results"
+        )
 
 
 def _provenance(x: Vectors) -> Mapping[str, str]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, as_array_protocol, as_numpy
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_array_protocol, as_dlpack, as_numpy
 from landmarkzoo._utils.csv_and_pandas import import_pandas, write_csv
 from landmarkzoo.retrieval.row_selection import (
     Rows,
     RowsById,
+    as_ids,
     id_of,
     ids_or_numbers,
     select_rows,
@@ -71,9 +72,8 @@ class Ranking:
         object.__setattr__(self, "indices", indices.astype(np.int64, copy=False))
         object.__setattr__(self, "scores", scores.astype(np.float32, copy=False))
         for name in ("query_ids", "index_ids"):
-            ids = getattr(self, name)  # lists stay as they are: a copy for each of many queries is slow
-            if ids is not None and not isinstance(ids, list):
-                object.__setattr__(self, name, [str(id_) for id_ in ids])
+            ids = getattr(self, name)
+            object.__setattr__(self, name, None if ids is None else as_ids(ids))
         self._check_values()
 
     def _check_values(self) -> None:
@@ -107,7 +107,9 @@ class Ranking:
         """Rankings of some queries: a number, an id, or several as a slice, a list, an array or a mask."""
         rows = select_rows(queries, len(self), self._row_of)
         ids = None if self.query_ids is None else take(self.query_ids, rows)
-        return Ranking(self.indices[rows], self.scores[rows], ids, self.index_ids)
+        some = Ranking(self.indices[rows], self.scores[rows], ids)
+        object.__setattr__(some, "index_ids", self.index_ids)  # checked before: again for each query is slow
+        return some
 
     def __iter__(self) -> Iterator[Ranking]:
         return (self[row] for row in range(len(self)))
@@ -116,13 +118,23 @@ class Ranking:
         """The indices, for ``np.asarray``."""
         return as_array_protocol(self.indices, dtype, copy)
 
-    @cached_property
+    def __dlpack__(self, **options: Any) -> Any:
+        """The indices, for ``torch.as_tensor``."""
+        return as_dlpack(self.indices, options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.indices.__dlpack_device__()
+
+    @property
     def ids(self) -> NDArray[np.object_]:
         """Index ids (Q, k) as strings, ``""`` for padding.
 
         They are known where both sides of a search were Descriptors; otherwise the row numbers stand in their
         place, as ids of images in memory do.
         """
+        if self.index_ids is not None and len(self.index_ids) <= self.indices.size:
+            table = np.array([*self.index_ids, ""], dtype=object)  # -1 points to the last
+            return table[self.indices]
         names = [id_of(row, self.index_ids) for row in self.indices.ravel().tolist()]
         return np.array(names, dtype=object).reshape(self.indices.shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, TypeAlias
@@ -107,6 +107,18 @@ def take(ids: list[str], rows: slice | IntArray) -> list[str]:
         (['b', 'c'], ['c', 'a'])
     """
     return ids[rows] if isinstance(rows, slice) else [ids[row] for row in rows.tolist()]
+
+
+def as_ids(ids: Iterable[object]) -> list[str]:
+    """Ids as a list of strings; a list of strings stays the same list.
+
+    Examples:
+        >>> as_ids([5, "a"]), as_ids(np.array(["b"]))
+        (['5', 'a'], ['b'])
+    """
+    if isinstance(ids, list) and set(map(type, ids)) <= {str}:
+        return ids
+    return [str(id_) for id_ in ids]
 
 
 def id_of(row: int, ids: list[str] | None) -> str:

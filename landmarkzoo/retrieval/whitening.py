@@ -76,7 +76,9 @@ class Whitening:
         within = _covariance_within(x, as_labels(labels, len(x), "labels"))
         values, vectors = np.linalg.eigh(within)
         if not values[-1] > _noise(values):
-            raise ValueError("whitening with labels needs landmarks with 2 different photos, and finds none")
+            raise ValueError(
+                "whitening with labels needs landmarks with 2 different photos or more; here each has one"
+            )
         if shrinkage == 0 and not values[0] > _noise(values):
             raise ValueError("shrinkage=0 needs more photos than dimensions, in landmarks with 2 and more")
         inverse_root = (vectors / np.sqrt(values.clip(min=0) + shrinkage * values[-1])) @ vectors.T

@@ -38,7 +38,7 @@ def test_cells_as_long_as_the_list_of_a_large_landmark(tmp_path):
     [
         ("", r"some\.csv, line 1: the file is empty; id, landmark_id are needed"),
         ("id,label\na,5\n", r"some\.csv, line 1: the columns are id, label; .* missing: landmark_id"),
-        ("id,landmark_id,id\n", r"line 1: the column id stands 2 times in the header"),
+        ("id,landmark_id,id\n", r"line 1: the column id occurs 2 times in the header"),
         ("id,landmark_id\na,5\nb\n", r"some\.csv, line 3: 1 cells, but the header has 2 columns"),
         ("id,landmark_id\na,5,6\n", r"line 2: 3 cells, but the header has 2 columns"),
         ('id,landmark_id\na,5\n"b,6\nc,7\n', r"line 3: not CSV: unexpected end of data"),

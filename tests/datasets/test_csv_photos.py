@@ -45,7 +45,7 @@ def test_without_labels(tmp_path):
     [
         ("file\na.jpg\n", {}, r"photos\.csv, line 1: no column 'path', the columns are file; path_column"),
         ("path,label\n", {"label_column": "labels"}, r"line 1: no column 'labels'.* Did you mean label\?"),
-        ("path,label\na.jpg,1\na.jpg,2\n", {}, r"photos\.csv, line 3: the photo a\.jpg a second time"),
+        ("path,label\na.jpg,1\na.jpg,2\n", {}, r"photos\.csv, line 3: the photo a\.jpg occurs a second time"),
         ("path,label\n,1\n", {}, r"photos\.csv, line 2: the path is empty"),
         ("path,label\na.jpg\n", {}, r"photos\.csv, line 2: 1 cells, but the header has 2 columns"),
         ("path,label\n", {}, r"photos\.csv lists no photos"),

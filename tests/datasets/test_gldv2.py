@@ -172,7 +172,7 @@ WRONG = [
         "full",
         "train",
         "id,url,landmark_id\na,x,5\na,x,5\n",
-        r"train\.csv, line 3: the id a stands here a second time",
+        r"train\.csv, line 3: the id a occurs a second time",
     ),
     ("full", "train", "id,url,landmark_id\n,x,5\n", r"train\.csv, line 2: the id is empty"),
     (
@@ -209,22 +209,22 @@ WRONG = [
         "clean",
         "train_clean",
         "landmark_id,images\n5,aaa0\n9,ccc0 ccc0\n",
-        r"line 3: the id ccc0 stands here a second time",
+        r"line 3: the id ccc0 occurs a second time",
     ),
     (
         "clean",
         "train_clean",
         "landmark_id,images\n5,aaa0\n5,bbb0\n",
-        r"line 3: the landmark 5 stands here a second time",
+        r"line 3: the landmark 5 occurs a second time",
     ),
     ("clean", "train_clean", "landmark_id,images\n5,\n", r"line 2: the landmark 5 has no images"),
     (
         "clean",
         "train_label_to_category",
         "landmark_id,category\n5,a\n5,b\n",
-        r"train_label_to_category\.csv, line 3: the landmark 5 stands",
+        r"train_label_to_category\.csv, line 3: the landmark 5 occurs",
     ),
-    ("index", "index", "id\n0a01\n0a01\n", r"index\.csv, line 3: the id 0a01 stands here a second time"),
+    ("index", "index", "id\n0a01\n0a01\n", r"index\.csv, line 3: the id 0a01 occurs a second time"),
     (
         "index",
         "index_image_to_landmark",
@@ -265,7 +265,7 @@ WRONG = [
         "test",
         "recognition_solution_v2",
         "id,landmarks,Usage\nfff1,5,Public\nfff1,6,Public\n",
-        r"line 3: the id fff1 stands here a second time",
+        r"line 3: the id fff1 occurs a second time",
     ),
 ]
 

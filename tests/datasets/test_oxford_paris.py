@@ -102,7 +102,7 @@ def test_box_that_does_not_fit_the_photo(tmp_path):
         ([1, 2], "must be a dict with imlist, qimlist and gnd, got list"),
         ({"imlist": [], "gnd": []}, r"must be a dict with .* got \['imlist', 'gnd'\]"),
         (content(imlist="names"), "imlist must be a list of names, got str"),
-        (content(imlist=["a", "b", "a"]), "imlist has a twice"),
+        (content(imlist=["a", "b", "a"]), "imlist: a occurs twice"),
         (content(gnd=ENTRIES[:1]), "gnd must be a list with an entry for each of 2 queries"),
         (
             content(gnd=[ENTRIES[0], {"bbx": [0, 0, 1, 1], "ok": [1], "junk": []}]),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gldv2_files import write_gldv2, write_photo
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader, Subset
 
 import landmarkzoo as lz
 
@@ -95,11 +95,27 @@ def test_embedding_keeps_the_ids(make, tmp_path, tiny_model):
     data = make(tmp_path)
     d = lz.embed(tiny_model, data, progress=False)
     assert d.ids == data.ids
-    transform = lz.create_transform(tiny_model)
     plain = lz.embed(tiny_model, [data.photo(row) for row in range(len(data))], progress=False)
     np.testing.assert_array_equal(d.vectors, plain.vectors)
-    data.transform = transform  # what is transformed already is taken as it is
-    np.testing.assert_array_equal(lz.embed(tiny_model, data, progress=False).vectors, d.vectors)
+    assert d.provenance == plain.provenance
+
+
+@every_data_set
+def test_a_transform_for_training_does_not_reach_the_descriptors(make, tmp_path, tiny_model):
+    expected = lz.embed(tiny_model, make(tmp_path), progress=False)
+    data = make(tmp_path, transform=lambda photo: torch.zeros(3, 64, 64))
+    rows = np.arange(len(data))
+    inside = Subset(ConcatDataset([Subset(data, rows)]), rows)
+    for photos in (data, inside):
+        d = lz.embed(tiny_model, photos, progress=False, num_workers=1)
+        np.testing.assert_array_equal(d.vectors, expected.vectors)
+        assert (d.ids, d.provenance) == (expected.ids, expected.provenance)
+    small = lz.create_transform(tiny_model, image_size=64)
+    explicit = lz.embed(tiny_model, data, transform=small, progress=False)
+    photos = [data.photo(row) for row in rows]
+    np.testing.assert_array_equal(
+        explicit.vectors, lz.embed(tiny_model, photos, transform=small, progress=False).vectors
+    )
 
 
 @pytest.mark.parametrize("make", [image_folder, csv_photos, gldv2, rendered])

@@ -74,7 +74,7 @@ def test_ranking_goes_out_without_its_padding_and_cut_to_100(tmp_path):
         ((["a"], [-2], [0.5]), ValueError, r"the label of a must be a landmark id, or -1 .* got -2"),
         ((["a"], [1], [float("nan")]), ValueError, "the score of a must be a finite number, got nan"),
         ((["a"], [1], [float("inf")]), ValueError, "the score of a must be a finite number, got inf"),
-        ((["a", "a"], [1, 2], [0.5, 0.5]), ValueError, "the id a stands there twice"),
+        ((["a", "a"], [1, 2], [0.5, 0.5]), ValueError, "the id a occurs twice"),
         ((["a b"], [1], [0.5]), ValueError, "without spaces and control characters, got 'a b'"),
         (([""], [1], [0.5]), ValueError, "without spaces and control characters, got ''"),
         ((["a\nb"], [1], [0.5]), ValueError, "without spaces and control characters"),
@@ -93,7 +93,7 @@ def test_wrong_retrieval_is_refused(tmp_path):
     path = tmp_path / "submission.csv"
     for results, message in (
         ({"a b": []}, "got 'a b'"),
-        ({"a": ["x", "x"]}, "the id x stands there twice"),
+        ({"a": ["x", "x"]}, "the id x occurs twice"),
         ({"a": ["x y"]}, "got 'x y'"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -134,10 +134,10 @@ def test_wrong_retrieval_is_refused(tmp_path):
             "line 2: the score must be a finite number, got 'x'",
         ),
         (read_recognition_submission, "id,landmarks\na,5 nan\n", "line 2: the score must be a finite number"),
-        (read_recognition_submission, "id,landmarks\na,\na,\n", "line 3: the id a stands here a second time"),
+        (read_recognition_submission, "id,landmarks\na,\na,\n", "line 3: the id a occurs a second time"),
         (read_retrieval_submission, "id,landmarks\na,\n", "line 1: .* missing: images"),
         (read_retrieval_submission, "id,images\na,x\n,y\n", "line 3: the id is empty"),
-        (read_retrieval_submission, "id,images\na,x\na,y\n", "line 3: the id a stands here a second time"),
+        (read_retrieval_submission, "id,images\na,x\na,y\n", "line 3: the id a occurs a second time"),
     ],
 )
 def test_wrong_submissions_are_named_with_the_line(tmp_path, read, text, message):
@@ -146,6 +146,6 @@ def test_wrong_submissions_are_named_with_the_line(tmp_path, read, text, message
         read(tmp_path / "s.csv")
 
 
-def test_images_that_stand_there_twice_are_read(tmp_path):
+def test_images_that_occur_twice_are_read(tmp_path):
     (tmp_path / "s.csv").write_text("id,images\na,x y x \n")
     assert read_retrieval_submission(tmp_path / "s.csv") == {"a": ["x", "y", "x"]}

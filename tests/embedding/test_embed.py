@@ -129,6 +129,53 @@ def test_tensors_are_taken_as_transformed(tiny_model):
     with torch.no_grad():
         expected = nn.functional.normalize(tiny_model.eval()(x))
     np.testing.assert_allclose(d.vectors, expected.numpy(), atol=1e-5)
+    assert d.provenance["transform"] == "already transformed"
+    with pytest.raises(TypeError, match="leave transform= out"):
+        lz.embed(tiny_model, x, transform=lz.create_transform(tiny_model), progress=False)
+
+
+class Foreign(torch.utils.data.Dataset):
+    """A data set of another library, whose items may be anything."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, row):
+        if isinstance(self.items[row], Exception):
+            raise self.items[row]
+        return self.items[row], row
+
+
+def test_a_data_set_that_transforms_by_itself_is_recorded(tiny_model):
+    x = torch.randn(3, 3, 64, 64)
+    d = lz.embed(tiny_model, Foreign(list(x)), progress=False)
+    assert d.provenance["transform"] == "already transformed"
+    np.testing.assert_array_equal(d.vectors, lz.embed(tiny_model, x, progress=False).vectors)
+    with pytest.raises(TypeError, match="A data set gives these without a transform of its own"):
+        lz.embed(tiny_model, Foreign(list(x)), transform=lz.create_transform(tiny_model), progress=False)
+    pooling = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # needs no transform for tensors
+    skipping = Foreign([OSError("broken"), *x])
+    assert lz.embed(pooling, skipping, on_error="skip", progress=False).ids == ["1", "2", "3"]
+
+
+def test_data_sets_of_photos_are_transformed_as_before(tiny_model, photo_folder):
+    photos = [open_photo(photo_folder / f"{i}.png") for i in range(3)]
+    expected = lz.embed(tiny_model, photos, progress=False)
+    d = lz.embed(tiny_model, Foreign(photos), progress=False)
+    np.testing.assert_array_equal(d.vectors, expected.vectors)
+    assert d.provenance == expected.provenance
+    for mixed in ([photos[0], torch.zeros(3, 64, 64)], [torch.zeros(3, 64, 64), photos[0]]):
+        with pytest.raises(TypeError, match="1 differs from the first"):
+            lz.embed(tiny_model, Foreign(mixed), progress=False)
+
+
+def test_a_data_set_whose_first_photo_is_broken_can_be_written(tiny_model, tmp_path):
+    photos = Foreign([OSError("broken"), Image.new("RGB", (8, 8))])
+    d = lz.embed(tiny_model, photos, on_error="skip", out=tmp_path / "d", progress=False)
+    assert (d.ids, d.skipped) == (["1"], [("0", "broken (OSError)")])
 
 
 def test_progress_shows_photos_per_second(tiny_model, photo_folder, capfd):

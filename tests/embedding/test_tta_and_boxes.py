@@ -72,7 +72,7 @@ def test_wrong_boxes(model, photos):
     d = embed(model, photos, boxes=outside, on_error="skip")
     assert (d.ids, d.skipped[0][0]) == (["0", "1"], "2")
     with pytest.raises(TypeError, match="boxes are for photos"):
-        embed(model, torch.zeros(1, 3, 64, 64), boxes=[whole])
+        lz.embed(model, torch.zeros(1, 3, 64, 64), boxes=[whole])
 
 
 def test_wrong_scales(model, photos):

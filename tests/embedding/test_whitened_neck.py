@@ -89,12 +89,24 @@ def test_transform_and_skipping(tmp_path):
         lz.whiten_neck(model, tmp_path, progress=False)
     transform = lz.create_transform(model, image_size=64)
     assert lz.whiten_neck(model, tmp_path, transform=transform, on_error="skip", progress=False) is model
-    data.transform = transform
     twin = lz.create_model("efficientnet_lite0_gem", embedding_dim=4, pretrained_backbone=True)
-    lz.whiten_neck(twin, data, progress=False)
+    lz.whiten_neck(twin, data, transform=transform, progress=False)
     torch.testing.assert_close(model.neck[0].weight, twin.neck[0].weight, rtol=1e-3, atol=1e-4)
     with pytest.raises(ValueError, match="on_error must be one of"):
         lz.whiten_neck(model, data, on_error="ignore")
+    with pytest.raises(TypeError, match="leave transform= out"):
+        lz.whiten_neck(model, torch.zeros(4, 3, 64, 64), transform=transform)
+
+
+def test_a_transform_for_training_does_not_reach_the_neck():
+    model, twin = (
+        lz.create_model("efficientnet_lite0_gem", embedding_dim=4, pretrained_backbone=True) for _ in range(2)
+    )
+    training = lz.create_transform(model, training=True)
+    for each, transform in ((model, None), (twin, training)):
+        data = lz.rendered.RenderedLandmarks(2, 4, 0, image_size=64, transform=transform)
+        lz.whiten_neck(each, data, progress=False)
+    assert torch.equal(model.neck[0].weight, twin.neck[0].weight)
 
 
 def test_golden_2d_example_and_signs():

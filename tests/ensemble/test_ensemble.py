@@ -60,8 +60,21 @@ class TestSumScores:
             lz.ensemble.sum_scores([])
         assert lz.ensemble.sum_scores([one, lz.Ranking([[1]], [[2.0]])]).ids.tolist() == [["b", "a"]]
 
+    def test_rankings_must_be_in_a_list(self):
+        three = lz.search(np.eye(3), np.eye(3))
+        with pytest.raises(TypeError, match=r"takes a list of rankings: \[ranking\], not ranking"):
+            lz.ensemble.sum_scores(three)
+        with pytest.raises(TypeError, match=r"rankings\[1\] must be a Ranking, got ndarray"):
+            lz.ensemble.sum_scores([three, three.indices])
+
 
 class TestConcatFamilies:
+    def test_rankings_are_refused(self):
+        ranking = lz.search(np.eye(2), np.eye(2))
+        for wrong in (ranking, [ranking, ranking], [[ranking], [ranking]]):
+            with pytest.raises(TypeError, match=r"families are lists of models|got a Ranking"):
+                lz.ensemble.concat_families(wrong)
+
     def test_golden(self):
         dolg = [np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]])]
         together = lz.ensemble.concat_families([dolg, [np.array([[0.0, 2.0]])], [np.array([[5.0, 0.0]])]])

@@ -29,7 +29,7 @@ def test_folder_by_descriptors_in_any_order(folder):
     assert result["recall@100"] == 1.0
     assert result.scores[0].protocol == (
         "folder of 7 photos of 3 landmarks; each photo by exact cosine against the 6 others; "
-        "1 photos whose label no other photo has are in the index only; "
+        "1 photo whose label no other photo has is in the index only; "
         "6 queries, the first 100 results of each"
     )
     same = lz.evaluation.evaluate_leave_one_out(d, folder.targets)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from PIL import Image
+from torch.utils.data import ConcatDataset, Subset
 
 import landmarkzoo as lz
 
@@ -47,6 +49,23 @@ def test_gldv2_recognition_is_in_landmark_ids(gldv2):
     ids = ["q000", "q001", "q003"]
     assert result["GAP"] == lz.metrics.gap(votes.labels, votes.confidence, [[5], [], [9]], ids=ids)
     assert result.query_ids == ids
+
+
+def test_gldv2_with_a_model_reads_only_what_the_protocol_asks_for(gldv2, tiny_model):
+    rng = np.random.default_rng(0)
+    for folder, ids in (("index", INDEX), ("test", ["q000", "q002", "q003"])):  # q001 is ignored
+        for id_ in ids:
+            path = gldv2 / folder / id_[0] / id_[1] / id_[2] / f"{id_}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)).save(path)
+    index, test = lz.datasets.GLDv2(gldv2, "index"), lz.datasets.GLDv2(gldv2, "test")
+    d = lz.embed(tiny_model, ConcatDataset([index, Subset(test, [0, 2, 3])]), progress=False)
+    expected = lz.evaluate(d, index)
+    index.transform = lz.create_transform(tiny_model, training=True)
+    result = lz.evaluate(tiny_model, index, progress=False)
+    assert result["mAP@100"] == expected["mAP@100"]
+    assert result.query_ids == expected.query_ids
+    assert result.provenance == d.provenance
 
 
 def test_gldv2_without_truth_or_of_another_split(gldv2):

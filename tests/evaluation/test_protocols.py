@@ -65,7 +65,7 @@ def test_photos_that_are_no_queries_are_counted_in_the_protocol():
     result = evaluation.evaluate_leave_one_out(np.eye(5), [0, 0, 1, -1, -1], data="five photos")
     assert result.scores[0].protocol == (
         "five photos; each photo by exact cosine against the 4 others; "
-        "1 photos whose label no other photo has are in the index only; "
+        "1 photo whose label no other photo has is in the index only; "
         "2 photos without label are in the index only; 2 queries, the first 100 results of each"
     )
 
@@ -87,9 +87,8 @@ def test_retrieval_equals_a_slow_loop(q, n, k, seed):
     np.testing.assert_allclose(result.per_query[f"mAP@{k}"], expected)
     assert result[f"mAP@{k}"] == pytest.approx(np.nanmean(expected))
     empty = rows.count([])
-    assert (f"{empty} more queries without relevant image left out" in result.scores[0].protocol) == (
-        empty > 0
-    )
+    more = "1 more query" if empty == 1 else f"{empty} more queries"
+    assert (f"{more} without relevant image left out" in result.scores[0].protocol) == (empty > 0)
     order = random.permutation(q)
     shuffled = evaluation.evaluate_retrieval(
         queries[order], index, [relevant[i] for i in order], k=k, resamples=5
@@ -106,6 +105,10 @@ def test_rankings_that_were_re_ranked_are_scored_as_they_are():
     assert result.scores[0].protocol.startswith("re-ranked; 2 queries")
     with pytest.raises(ValueError, match=r"the ranking has 2 results a query.*k=3"):
         evaluation.score_retrieval(ranking, [[0], [1]], k=3)
+    with pytest.raises(TypeError, match="ranking must be a Ranking, got ndarray: pass what a search gave"):
+        evaluation.score_retrieval(ranking.indices, [[0], [1]], k=2)
+    with pytest.raises(TypeError, match="ranking must be a Ranking, got ndarray"):
+        evaluation.score_revisited(ranking.indices, [])
 
 
 def test_revisited_is_that_of_the_metrics_on_the_full_search():

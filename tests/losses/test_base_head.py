@@ -179,6 +179,6 @@ def test_what_can_be_registered():
     with pytest.raises(TypeError, match=r"a subclass of lz.losses.Head, got <class 'torch.nn"):
         lz.losses.register_head(torch.nn.Linear)
     assert lz.losses.register_head(lz.losses.CosFace) is lz.losses.CosFace  # again is fine
-    other = type("CosFace", (lz.losses.Head,), {"__module__": "elsewhere"})
+    other = type("CosFace", (lz.losses.CosFace,), {"__module__": "elsewhere"})
     with pytest.raises(ValueError, match="called CosFace is registered already"):
         lz.losses.register_head(other)

@@ -161,3 +161,7 @@ def test_wrong_input_is_refused_once_for_all():
             metric([1], [0.5], [[]])
         with pytest.raises(ValueError, match="score of image 0 is NaN"):
             metric([1], [np.nan], [[1]])
+        with pytest.raises(
+            ValueError, match=r'truth\[1\] has the name "": an image without landmark is empty'
+        ):
+            metric(["a", None], [0.5, 0.4], [["a"], [""]])

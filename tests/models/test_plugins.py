@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import landmarkzoo as lz
-from landmarkzoo.models import plugins
+from landmarkzoo._utils import plugins
 
 PACKAGE = Path(__file__).parent / "third_party"
 CFG = lz.get_model_cfg("efficientnet_b3")

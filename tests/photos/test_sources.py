@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 
 import landmarkzoo as lz
 from landmarkzoo.photos import PhotoError, photo_files, photo_source
@@ -85,6 +85,31 @@ def test_a_subset_keeps_the_ids_of_its_data_set():
     assert sorted(photo_source(first).ids + photo_source(second).ids) == ["a", "b", "c"]
     rows.ids = ["mine"]
     assert photo_source(rows).ids == ["mine"]
+
+
+def test_joined_data_sets_keep_their_ids_and_photos():
+    plain, named = Squares(), Squares()
+    named.ids = ["a", "b", "c"]
+    assert photo_source(ConcatDataset([plain, plain])).ids == ["0", "1", "2", "3", "4", "5"]
+    source = photo_source(Subset(ConcatDataset([Subset(named, [2, 1]), ConcatDataset([plain])]), [4, 1, 0]))
+    assert source.ids == ["2", "b", "c"]
+    assert [source.load(row).getpixel((0, 0))[0] for row in range(3)] == [2, 1, 2]
+    joined = ConcatDataset([plain, plain])
+    joined.ids = list("uvwxyz")
+    assert photo_source(ConcatDataset([joined, named])).ids == list("uvwxyzabc")
+
+
+def test_what_a_class_derived_from_subset_gives_counts():
+    class Inverted(Subset):
+        def __getitem__(self, row):
+            return Image.eval(self.dataset[self.indices[row]][0], lambda value: 255 - value)
+
+        def __getitems__(self, rows):
+            return [self[row] for row in rows]
+
+    landmarks = lz.rendered.RenderedLandmarks(1, 4, 0, image_size=32)
+    inverted = np.asarray(photo_source(Inverted(landmarks, [1])).load(0))
+    np.testing.assert_array_equal(inverted, 255 - np.asarray(landmarks.photo(1)))
 
 
 class Table:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,7 @@ def test_order_of_the_sets_does_not_matter():
     assert np.array_equal(one.support, order[other.support])
 
 
+@pytest.mark.slow  # needs the extra dev
 def test_quantile_step_is_that_of_scikit_learn():
     sklearn = pytest.importorskip("sklearn.preprocessing")
     random = np.random.default_rng(0)
@@ -115,6 +117,21 @@ def test_wrong_input():
         lz.Recognition([1, 2], [0.5], [[0]])
     with pytest.raises(ValueError, match="got 2 query ids for 1 photos"):
         lz.Recognition([1], [0.5], [[0]], ["a", "b"])
+    with pytest.raises(ValueError, match="row 5 is not in a train set of 1 ids"):
+        lz.Recognition([1], [0.5], [[5]], ["q"], ["t"])
+    with pytest.raises(ValueError, match="row -2 is not a row of a train set; -1 is padding"):
+        lz.Recognition([1], [0.5], [[-2]])
+    with pytest.raises(TypeError, match="integers, got dtype float64"):
+        lz.Recognition([1], [0.5], [[0.5]])
+    with pytest.raises(ValueError, match=r"non_landmark must have shape \(N, D\), got \(2,\)"):
+        lz.recognize(np.eye(2), np.eye(2), [0, 1], non_landmark=np.ones(2))
+
+
+def test_a_recognition_by_itself():
+    r = lz.Recognition(["a", None], torch.tensor([0.5, 0.25], dtype=torch.bfloat16), [[0], [-1]], [5, 6], [7])
+    assert repr(r) == "Recognition(2 photos, 1 neighbors)"
+    assert r.scores.tolist() == [0.5, 0.25]
+    assert (r.query_ids, r.train_ids) == (["5", "6"], ["7"])
 
 
 NAMES = np.array(["Old Town", "Big Ben", None], dtype=object)
@@ -151,6 +168,16 @@ class TestNames:
         with pytest.raises(TypeError, match="labels are names, but truth"):
             lz.recognition.threshold_at_precision(r, [[1], [2], [], []], 1.0)
 
+    def test_without_queries_names_stay_names(self):
+        r = lz.recognize(np.empty((0, 2)), np.eye(2), ["a", "b"])
+        assert (r.labels.dtype, r.above(0.5).dtype) == (object, object)
+        assert lz.recognize(np.empty((0, 2)), np.eye(2), [0, 1]).labels.dtype == np.int64
+        assert lz.Recognition([], [], np.empty((0, 3), int)).labels.dtype == np.int64
+
+    def test_the_empty_name_is_refused(self):
+        with pytest.raises(ValueError, match='labels has the name "" at row 0: use None for no landmark'):
+            lz.Recognition(["", "a"], [0.9, 0.8], [[0], [1]])
+
 
 class TestTables:
     def test_csv(self, named, tmp_path):
@@ -183,6 +210,16 @@ class TestTables:
         np.testing.assert_array_equal(frame["score"], by_name.scores)
         assert frame["support1"].tolist() == [f"t{row}" for row in by_name.support[:, 0]]
         assert by_integer.to_pandas(threshold=np.inf)["label"].tolist() == [-1, -1, -1]
+
+    def test_frames_keep_no_landmark_and_give_labels_back(self, named):
+        pytest.importorskip("pandas")
+        labels = named[0].to_pandas(threshold=float(np.median(named[0].scores)))["label"]
+        assert None in labels.tolist()
+        assert labels.dtype == object
+        vectors = np.eye(len(labels))
+        for column in (labels, labels.astype("string"), labels.astype("str")):
+            again = lz.recognize(vectors, vectors, column, neighbors=1)
+            assert again.labels.tolist() == labels.tolist()
 
 
 class TestThreshold:

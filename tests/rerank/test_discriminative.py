@@ -211,3 +211,16 @@ def test_names_are_labels_as_well(method):
     others = np.where(names == "a", "x", names)
     with pytest.raises(ValueError, match="index_votes has the label 'a', which train_labels do not have"):
         method(query, index, train, others, index_votes=votes)
+
+
+@pytest.mark.parametrize("method", [lz.rerank.soft_discriminative, lz.rerank.hard_discriminative])
+def test_wrong_types_and_shapes(method):
+    x = np.eye(2)
+    with pytest.raises(
+        ValueError, match=r"train must have shape \(N, D\), got \(2,\); one vector is x\[None\]"
+    ):
+        method(x, x, x[0], [1, 2])
+    with pytest.raises(
+        TypeError, match=r"index_votes must be what vote\(index, train, \.\.\.\) gave, got tuple"
+    ):
+        method(x, x, x, [1, 2], index_votes=(1, 2))

@@ -74,6 +74,45 @@ def test_names_are_labels_as_well():
     assert lz.rerank.vote(x, train, torch.from_numpy(integers)).labels.dtype == np.int64
 
 
+def test_labels_of_pandas_columns_and_of_object_arrays():
+    pandas = pytest.importorskip("pandas")
+    x = np.eye(3)
+
+    def labels(train_labels):
+        return lz.rerank.vote(x, x, train_labels, 1).labels.tolist()
+
+    for nothing in (None, float("nan"), np.float32("nan"), pandas.NA):
+        assert labels(["a", nothing, "b"]) == ["a", None, "b"]
+        assert labels(np.array(["a", nothing, "b"], dtype=object)) == ["a", None, "b"]
+    assert labels(pandas.Series(["a", None, "b"])) == ["a", None, "b"]
+    assert labels(pandas.Series(["a", pandas.NA, "b"], dtype="string")) == ["a", None, "b"]
+    assert labels(pandas.Series([4, 2, -1], dtype="Int64")) == [4, 2, -1]
+    assert labels(np.array([4, np.int32(2), -1], dtype=object)) == [4, 2, -1]
+
+
+def test_mixed_labels_are_told_apart():
+    x = np.eye(3)
+    for labels, message in (
+        ([1, None, 2], "got integers mixed with None at row 1: with integers, no landmark is -1"),
+        (np.array([None, 1, 2], dtype=object), "got integers mixed with None at row 0: with integers"),
+        ([1, float("nan"), 2], "got integers mixed with nan at row 1"),
+        ([1, "b", 2], "got integers mixed with the name 'b' at row 1: use one kind"),
+        (["a", None, 3], "got names mixed with the integer 3 at row 2: use one kind"),
+        (["a", 0.5, 3], "got 0.5 at row 1"),
+        (np.array([True, 1, 2], dtype=object), "got True at row 0"),
+        ([1, 2, 2**70], f"got {2**70} at row 2"),
+        ([float("nan")] * 3, "got nan at row 0"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            lz.rerank.vote(x, x, labels)
+
+
+def test_the_empty_name_is_refused():
+    for labels in (["a", "", "b"], np.array(["a", "", "b"]), np.array(["a", "", None], dtype=object)):
+        with pytest.raises(ValueError, match='train_labels has the name "" at row 1: use None for no landm'):
+            lz.rerank.vote(np.eye(3), np.eye(3), labels)
+
+
 def test_memory_does_not_grow_with_the_pairs_of_voters():
     random = np.random.default_rng(0)
     x, train, labels = random.random((2000, 4)), random.random((200, 4)), random.integers(0, 5, 200)

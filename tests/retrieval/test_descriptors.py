@@ -205,3 +205,30 @@ def test_provenance_is_readable_without_us(descriptors, tmp_path):
     raw = (tmp_path / "x").read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     assert json.loads(header["__metadata__"]["provenance"]) == descriptors.provenance
+
+
+def test_as_a_tensor(descriptors):
+    for tensor in (torch.as_tensor(descriptors), torch.tensor(descriptors)):
+        assert torch.equal(tensor, torch.from_numpy(descriptors.vectors))
+    vectors = np.eye(2, dtype=np.float32)
+    vectors.flags.writeable = False
+    tensor = torch.as_tensor(lz.Descriptors(["a", "b"], vectors))
+    assert tensor.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    tensor[0, 0] = 5
+    assert vectors[0, 0] == 1
+
+
+def test_a_ranking_is_not_descriptors(descriptors):
+    ranking = lz.search(descriptors, descriptors, 4)  # of as many columns as the descriptors
+    message = "must be Descriptors or a float array .* got a Ranking: these are row numbers of results"
+    for call in (
+        lambda: lz.search(ranking, descriptors),
+        lambda: lz.search(descriptors, ranking),
+        lambda: lz.Descriptors(list("abcde"), ranking),
+        lambda: lz.Whitening.fit(ranking),
+        lambda: lz.rerank.vote(ranking, descriptors, range(5)),
+        lambda: lz.rerank.soft_discriminative(descriptors, descriptors, ranking, range(5)),
+        lambda: lz.recognize(descriptors, descriptors, range(5), non_landmark=ranking),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()

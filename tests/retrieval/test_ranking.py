@@ -61,6 +61,33 @@ def test_ids_of_ndarrays_tensors_and_numbers():
     assert lz.Ranking(np.zeros((0, 3), int), np.zeros((0, 3))).ids.shape == (0, 3)
 
 
+def test_ids_that_are_not_strings_become_strings():
+    ranking = lz.Ranking([[0], [1]], [[1.0], [0.5]], [5, 6], ["a", 7])
+    assert ranking.ids.tolist() == [["a"], ["7"]]
+    assert ranking["6"].ids.tolist() == [["7"]]
+    ids = [str(n) for n in range(3)]
+    assert lz.Ranking([[0]], [[1.0]], None, ids).index_ids is ids
+
+
+def test_ids_are_the_same_for_few_and_many_results():
+    index_ids = ["a", "b", "c", "d"]
+    indices = np.array([[3, -1, 0], [1, 2, 3]])
+    many = lz.Ranking(indices, np.zeros((2, 3)), None, index_ids)
+    assert many.ids.tolist() == [["d", "", "a"], ["b", "c", "d"]]
+    assert [row.ids.tolist() for row in many] == [[row] for row in many.ids.tolist()]
+    few = lz.Ranking([[-1]], [[0.0]], None, index_ids)
+    assert few.ids.tolist() == [[""]]
+
+
+def test_ids_are_not_kept():
+    ranking = lz.Ranking(np.zeros((1000, 100), int), np.zeros((1000, 100)), None, ["a"])
+    tracemalloc.start()
+    assert ranking.ids.shape == (1000, 100)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 2**18  # the ids are 800 kB
+
+
 def test_some_queries(ranking):
     for one in (ranking[1], ranking["ü"], ranking[-1:], ranking[torch.tensor([1])], ranking[[False, True]]):
         assert one.query_ids == ["ü"]
@@ -85,6 +112,17 @@ def test_as_an_array(ranking):
     assert np.asarray(ranking).tolist() == [[1, 0], [0, -1]]
     assert np.shares_memory(np.asarray(ranking), ranking.indices)
     assert np.array(ranking, dtype=float).dtype == float
+
+
+def test_as_a_tensor(ranking):
+    assert torch.as_tensor(ranking).tolist() == torch.tensor(ranking).tolist() == [[1, 0], [0, -1]]
+    assert torch.as_tensor(ranking).dtype == torch.int64
+
+
+def test_scores_of_low_precision():
+    for dtype in (torch.bfloat16, torch.float16):
+        scores = torch.tensor([[0.5, 0.25]], dtype=dtype)
+        assert lz.Ranking([[1, 0]], scores).scores.tolist() == [[0.5, 0.25]]
 
 
 def test_as_a_frame(ranking):

@@ -84,7 +84,7 @@ def read_clean_landmarks(path: Path, train: Mapping[str, int] | None = None) -> 
         landmark = whole_number(text, path, line, "landmark_id")
         ids = images.split()
         if landmark in landmarks or not ids:
-            what = "has no images" if not ids else "stands here a second time"
+            what = "has no images" if not ids else "occurs a second time"
             raise csv_error(path, line, f"the landmark {landmark} {what}")
         landmarks.add(landmark)
         for id_ in ids:
@@ -122,7 +122,7 @@ def read_categories(path: Path) -> dict[int, str]:
     for line, (text, category) in csv_rows(path, ["landmark_id", "category"]):
         landmark = whole_number(text, path, line, "landmark_id")
         if landmark in category_of:
-            raise csv_error(path, line, f"the landmark {landmark} stands here a second time")
+            raise csv_error(path, line, f"the landmark {landmark} occurs a second time")
         category_of[landmark] = category
     return category_of
 
@@ -164,4 +164,4 @@ def _places(root: str | Path, name: str) -> tuple[Path, Path]:
 
 
 def _bad_id(path: Path, line: int, id_: str) -> ValueError:
-    return csv_error(path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty")
+    return csv_error(path, line, f"the id {id_} occurs a second time" if id_ else "the id is empty")

@@ -88,9 +88,7 @@ def _rows(path: Path, column: str, test: Container[str] | None) -> list[tuple[in
         if usage not in _USAGES:
             raise csv_error(path, line, f"Usage must be one of {', '.join(_USAGES)}, got {usage!r}")
         if not id_ or id_ in seen:
-            raise csv_error(
-                path, line, f"the id {id_} stands here a second time" if id_ else "the id is empty"
-            )
+            raise csv_error(path, line, f"the id {id_} occurs a second time" if id_ else "the id is empty")
         if test is not None and id_ not in test:
             raise csv_error(path, line, f"the id {id_} is not in test.csv")
         seen.add(id_)

@@ -319,7 +319,7 @@ class ReusableBuffer:
         self._user: Callable[[], NDArray[Any] | None] = lambda: None  # what a tensor's storage holds on to
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Like ``torch.empty``, which it is where memory is small, or on a device that keeps its own."""
+        """Like ``torch.empty``. Small tensors, and tensors on a GPU, come from ``torch.empty``."""
         size = math.prod(shape) * dtype.itemsize
         if device.type != "cpu" or size < _REUSED_BYTES:
             return torch.empty(shape, dtype=dtype, device=device)

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
-from landmarkzoo.losses.base_head import Head
+from landmarkzoo.losses.base_head import Head, centers_come_from_a_file
 from landmarkzoo.losses.head_checks import positive_integer
 
 _INIT_CLASSES = 4096  # drawn at a time
-
-ShardedHeadT = TypeVar("ShardedHeadT", bound="ShardedHead")
 
 
 @dataclass(frozen=True)
@@ -293,18 +291,6 @@ class ShardedHead(Head):
         self.weight = nn.Parameter(torch.empty(rows, self.embedding_dim, device=device, dtype=dtype))
         self.reset_parameters()
 
-    @classmethod
-    def build(
-        cls: type[ShardedHeadT],
-        arguments: Mapping[str, Any],
-        *,
-        process_group: dist.ProcessGroup | None,
-        device: torch.device | str,
-        dtype: torch.dtype,
-    ) -> ShardedHeadT:
-        """Build a head, or this process's part of it, from what a file holds."""
-        return cls(**arguments, process_group=process_group, device=device, dtype=dtype)
-
     @property
     def shard(self) -> range:
         """The classes whose centers are on this process: all, unless there is a process group."""
@@ -332,6 +318,8 @@ class ShardedHead(Head):
 
         Every process draws those of all classes and keeps its own: with one seed the shards differ.
         """
+        if centers_come_from_a_file():
+            return
         bound, k = self.embedding_dim**-0.5, self.sub_centers
         for start in range(0, self.num_classes, _INIT_CLASSES):
             classes = range(start, min(start + _INIT_CLASSES, self.num_classes))

@@ -2,8 +2,8 @@
 
 From ``head(x, y)`` to the loss: this file checks the batch and looks up margins, ``margin_softmax.py``
 computes loss and gradient from cosines, ``center_blocks.py`` the cosines and their gradients, and
-``margins.py`` is the formula of the margin. ``parallel.py`` says what changes when the classes are split
-over processes.
+``margins.py`` is the formula of the margin. ``class_parallel.py`` says what changes when the classes are
+split over processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Models that other installed packages bring: entry points of the group ``landmarkzoo.models``."""
+"""Models and heads that other installed packages bring: entry points of the group ``landmarkzoo.models``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 
 GROUP = "landmarkzoo.models"
 
-_lock = threading.RLock()  # a plug-in that asks the registry while it is loaded comes back here
+_lock = threading.RLock()  # a plug-in that asks a registry while it is loaded comes back here
 _loaded = False
 _current: EntryPoint | None = None  # that is being loaded
 
@@ -17,8 +17,8 @@ _current: EntryPoint | None = None  # that is being loaded
 def load_plugins() -> None:
     """Load the plug-ins of all installed packages, the first time that it is called.
 
-    An entry point names a module, which registers its models when it is imported, or a function without
-    arguments, which registers them when it is called. One that fails is left out with a warning.
+    An entry point names a module, which registers its models and heads when it is imported, or a function
+    without arguments, which registers them when it is called. One that fails is left out with a warning.
     """
     global _loaded, _current
     with _lock:
@@ -31,7 +31,7 @@ def load_plugins() -> None:
                 _load(entry_point)
             except Exception as error:
                 warnings.warn(
-                    f"{plugin_in_loading()} cannot be loaded, its models are missing: "
+                    f"{plugin_in_loading()} cannot be loaded, its models and heads are missing: "
                     f"{type(error).__name__}: {error}",
                     stacklevel=2,
                 )

@@ -1,0 +1,47 @@
+"""Classes that a file names: which of two is meant, and which arguments build one again."""
+
+from __future__ import annotations
+
+import inspect
+
+
+def is_same_class(one: type, other: type) -> bool:
+    """Whether two classes are one, or one that was defined again, as when a notebook's cell runs again.
+
+    Examples:
+        >>> is_same_class(lz.GeM, lz.GeM), is_same_class(lz.GeM, lz.DOLG)
+        (True, False)
+    """
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+def arguments_of(kind: type) -> list[str]:
+    """Names of the arguments that a class takes, with those that its ``**kwargs`` pass on to its parents.
+
+    Examples:
+        >>> class SoftCosFace(lz.losses.CosFace):
+        ...     def __init__(self, *args, temperature=1.0, **kwargs):
+        ...         super().__init__(*args, **kwargs)
+        >>> arguments_of(SoftCosFace)[:3]
+        ['temperature', 'embedding_dim', 'num_classes']
+    """
+    names: dict[str, None] = {}
+    for parent in kind.__mro__:
+        if "__init__" in vars(parent):
+            own, passes_on = own_arguments(parent)
+            names |= dict.fromkeys(own)
+            if not passes_on:
+                break
+    return list(names)
+
+
+def own_arguments(kind: type) -> tuple[list[str], bool]:
+    """Arguments that the ``__init__`` of a class itself names, and whether ``**kwargs`` go to its parents.
+
+    Examples:
+        >>> own_arguments(lz.GeM)[1]
+        False
+    """
+    parameters = list(inspect.signature(vars(kind)["__init__"]).parameters.values())[1:]  # without self
+    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
