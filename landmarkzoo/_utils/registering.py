@@ -30,18 +30,18 @@ def arguments_of(kind: type) -> list[str]:
         if "__init__" in vars(parent):
             own, passes_on = own_arguments(parent)
             names |= dict.fromkeys(own)
-            if not passes_on:
+            if passes_on is None:
                 break
     return list(names)
 
 
-def own_arguments(kind: type) -> tuple[list[str], bool]:
-    """Arguments that the ``__init__`` of a class itself names, and whether ``**kwargs`` go to its parents.
+def own_arguments(kind: type) -> tuple[list[str], str | None]:
+    """Arguments that the ``__init__`` of a class names, and its ``**kwargs`` for its parents, if any.
 
     Examples:
-        >>> own_arguments(lz.GeM)[1]
-        False
+        >>> own_arguments(lz.GeM)
+        (['p', 'eps', 'trainable'], None)
     """
     parameters = list(inspect.signature(vars(kind)["__init__"]).parameters.values())[1:]  # without self
     named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return named, next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)

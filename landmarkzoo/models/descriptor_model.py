@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from landmarkzoo._utils.registering import is_same_class
 from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
 from landmarkzoo.backbones.layer_depth import set_part_checkpointing
 from landmarkzoo.hub.mixin import HubMixin
@@ -142,7 +143,7 @@ class DescriptorModel(HubMixin, ABC):
         """
         kind = type(self)
         registered = ARCHITECTURES.get(kind.__name__)
-        if registered is None or not _same_class(registered, kind):
+        if registered is None or not is_same_class(registered, kind):
             raise TypeError(
                 f"{kind.__name__} is not a registered architecture, so a saved {kind.__name__} could not be "
                 f"loaded: call lz.register_architecture({kind.__name__}) after the definition of the class"
@@ -197,7 +198,7 @@ def register_architecture(architecture: Architecture) -> Architecture:
         missing = ", ".join(sorted(architecture.__abstractmethods__))
         raise TypeError(f"{architecture.__name__} must define {missing} before it is registered")
     other = ARCHITECTURES.get(architecture.__name__)
-    if other is not None and not _same_class(other, architecture):
+    if other is not None and not is_same_class(other, architecture):
         raise ValueError(
             f"there is an architecture {architecture.__name__!r} already, {other.__module__}."
             f"{other.__qualname__}: give the class another name"
@@ -238,11 +239,6 @@ def timm_part(model: DescriptorModel, name: str) -> nn.Module:
             f"name some of {', '.join(child for child, _ in model.named_children())}"
         )
     return part
-
-
-def _same_class(one: type, other: type) -> bool:
-    """Whether two classes are one, or one that was defined again, as when a notebook's cell runs again."""
-    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
 def _first_floating_point(model: nn.Module) -> Tensor:

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from landmarkzoo._utils.checks import as_device
+from landmarkzoo._utils.registering import arguments_of
 from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HubOptions
 from landmarkzoo.hub.loading import is_saved, saved_folder
 from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE, read_config, read_weights
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.rebuilding import arguments_of, build
+from landmarkzoo.models.rebuilding import build
 from landmarkzoo.models.registry import check_arguments, find_architecture, get_model_cfg
 
 _TRANSFORM = ("input_size", "mean", "std", "interpolation", "resize")

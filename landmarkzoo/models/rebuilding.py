@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from landmarkzoo._utils.registering import arguments_of, own_arguments
 from landmarkzoo.hub.model_files import differences, through_json
 from landmarkzoo.layers import Neck
 
@@ -19,23 +19,6 @@ if TYPE_CHECKING:
 
 # The argument that every model takes: of a class that does not name it, `build` sets the neck.
 NORMALIZE_POOLED = "normalize_pooled"
-
-
-def arguments_of(architecture: type[DescriptorModel]) -> list[str]:
-    """Names of the arguments that a class takes, with those that its ``**kwargs`` pass on to its parents.
-
-    Examples:
-        >>> arguments_of(lz.GlobalDescriptor)[:3]
-        ['backbone', 'pool', 'pool_trainable']
-    """
-    names: dict[str, None] = {}
-    for kind in architecture.__mro__:
-        if "__init__" in vars(kind):
-            own, passes_on = _own_arguments(kind)
-            names |= dict.fromkeys(own)
-            if passes_on is None:
-                break
-    return list(names)
 
 
 def build(architecture: type[DescriptorModel], args: Mapping[str, Any]) -> DescriptorModel:
@@ -134,7 +117,7 @@ def _check_values(kind: type[DescriptorModel], args: Mapping[str, Any]) -> None:
 
 def _check_names(kind: type[DescriptorModel], args: Mapping[str, Any]) -> None:
     """Raise if ``args`` lack an argument of the class, or have one that it does not take."""
-    own, _ = _own_arguments(_initialised_by(kind))
+    own, _ = own_arguments(_initialised_by(kind))
     missing = [name for name in own if name not in args and name != "pretrained_backbone"]
     known = {*arguments_of(kind), NORMALIZE_POOLED} - {"pretrained_backbone"}
     unknown = [name for name in args if name not in known]
@@ -156,7 +139,7 @@ def _check_names(kind: type[DescriptorModel], args: Mapping[str, Any]) -> None:
 def _advice(kind: type[DescriptorModel]) -> str:
     """The line that a class is to write."""
     owner = _initialised_by(kind)
-    own, passes_on = _own_arguments(owner)
+    own, passes_on = own_arguments(owner)
     wanted = [f"{name!r}: {name}" for name in own if name != "pretrained_backbone"]
     if passes_on is not None:
         wanted.append(f"**{passes_on}")
@@ -169,10 +152,3 @@ def _advice(kind: type[DescriptorModel]) -> str:
 
 def _initialised_by(kind: type) -> type:
     return next(parent for parent in kind.__mro__ if "__init__" in vars(parent))
-
-
-def _own_arguments(kind: type) -> tuple[list[str], str | None]:
-    """Arguments that the ``__init__`` of a class names, and its ``**kwargs`` for its parents, if any."""
-    parameters = list(inspect.signature(vars(kind)["__init__"]).parameters.values())[1:]  # without self
-    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return named, next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)

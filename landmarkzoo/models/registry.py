@@ -12,11 +12,12 @@ from typing import Any
 from torch import nn
 
 from landmarkzoo._utils.plugins import load_plugins, plugin_in_loading
+from landmarkzoo._utils.registering import arguments_of
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Score
 from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.rebuilding import NORMALIZE_POOLED, arguments_of, build_to_look_at
+from landmarkzoo.models.rebuilding import NORMALIZE_POOLED, build_to_look_at
 
 _PAPER = "Henkel 2021, arXiv 2110.03786"
 _DINOV2 = "Oquab et al. 2023, arXiv 2304.07193"

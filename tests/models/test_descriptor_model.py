@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 import landmarkzoo as lz
-from landmarkzoo.models.rebuilding import arguments_of
+from landmarkzoo._utils.registering import arguments_of
 
 BACKBONE = "test_efficientnet"
 
