@@ -142,11 +142,11 @@ def _refuse_labels(values: list[Any], kinds: list[str], expected: str) -> NoRetu
 
 
 def encode_known(labels: NDArray[Any], names: NDArray[np.object_] | None, name: str) -> IntArray:
-    """Labels (N,) as the integers that :func:`encode_labels` gave others before.
+    """Labels (N,) as the integers that ``encode_labels`` gave others before.
 
     Args:
         labels: Integers where there are no names, otherwise some of the names.
-        names: The names that :func:`encode_labels` gave.
+        names: The names that ``encode_labels`` gave.
         name: What the labels are called in error messages.
 
     Raises:

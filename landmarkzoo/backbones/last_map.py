@@ -20,7 +20,7 @@ from landmarkzoo.backbones.pyramid import checked_stem_stride, indices_of, set_s
 def create_backbone(
     name: str, *, pretrained: bool = False, args: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Create a timm model without classifier, for :func:`feature_map` and :func:`class_token`.
+    """Create a timm model without classifier, for ``feature_map`` and ``class_token``.
 
     Args:
         name: Name of a timm model.
@@ -44,7 +44,7 @@ def create_backbone(
 
 
 def check_backbone(backbone: nn.Module) -> nn.Module:
-    """A backbone that is not given by a timm name, for :func:`feature_map`; checked, and taken as it is.
+    """A backbone that is not given by a timm name, for ``feature_map``; checked, and taken as it is.
 
     The classification head of a timm model, which nothing would train, is cut off the module itself, as it is
     for a name.
@@ -70,7 +70,8 @@ def check_backbone(backbone: nn.Module) -> nn.Module:
         found = "has no num_features" if channels is None else f"has num_features={channels!r}"
         raise TypeError(
             f"the backbone {type(backbone).__name__} {found}: set it to the channels of its map, a positive "
-            "integer"
+            "integer. Of a torchvision model take what stands before its pooling, such as "
+            "nn.Sequential(*list(model.children())[:-2])"
         )
     if getattr(backbone, "pretrained_cfg", None) and hasattr(backbone, "reset_classifier"):
         backbone.reset_classifier(0)  # type: ignore[operator]
@@ -112,7 +113,7 @@ def _as_map(backbone: nn.Module, features: object, images: Tensor) -> Tensor:
 
 
 def class_token(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Class token (B, C) of a transformer for which :func:`has_class_token`, after its final norm.
+    """Class token (B, C) of a transformer for which ``has_class_token``, after its final norm.
 
     Raises:
         ValueError: If the backbone does not return tokens (B, N, C).
@@ -135,7 +136,7 @@ def has_class_token(backbone: nn.Module) -> bool:
 
 
 def backbone_channels(backbone: nn.Module) -> int:
-    """Channels of :func:`feature_map`."""
+    """Channels of ``feature_map``."""
     return int(backbone.num_features)  # type: ignore[arg-type]
 
 
@@ -164,14 +165,14 @@ def create_backbone_with_level(
     pretrained: bool = False,
     args: Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, int]:
-    """Create a whole backbone and find the index of its map at a stride, for :func:`level_and_feature_map`.
+    """Create a whole backbone and find the index of its map at a stride, for ``level_and_feature_map``.
 
     Args:
         name: Name of a timm model.
         reduction: Nominal stride of the map.
-        stem_stride: Stride of the first convolution, 2 or 1, as in :func:`create_pyramid`.
+        stem_stride: Stride of the first convolution, 2 or 1, as in ``create_pyramid``.
         pretrained: Whether to load ImageNet weights.
-        args: More arguments of the timm model, as in :func:`create_backbone`.
+        args: More arguments of the timm model, as in ``create_backbone``.
 
     Raises:
         ValueError: If timm has no such model, or it has no such map.
@@ -187,7 +188,7 @@ def create_backbone_with_level(
 
 
 def level_and_feature_map(backbone: nn.Module, images: Tensor, index: int) -> tuple[Tensor, Tensor]:
-    """The map (B, C, H, W) of a level, and what :func:`feature_map` gives, from one forward pass."""
+    """The map (B, C, H, W) of a level, and what ``feature_map`` gives, from one forward pass."""
     last, levels = backbone.forward_intermediates(  # type: ignore[operator]
         images, indices=[index], output_fmt="NCHW", stop_early=False
     )
@@ -195,7 +196,7 @@ def level_and_feature_map(backbone: nn.Module, images: Tensor, index: int) -> tu
 
 
 def _cut_head(backbone: nn.Module) -> nn.Module:
-    """The backbone without what timm keeps of a head; :func:`feature_map` does not need it."""
+    """The backbone without what timm keeps of a head; ``feature_map`` does not need it."""
     children = [name for name, _ in backbone.named_children()]
     cut = {"head", "fc_norm", "attn_pool", "pre_logits"}
     if "global_pool" in children:

@@ -21,7 +21,7 @@ def create_pyramid(
     pretrained: bool = False,
     args: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """Create the part of a timm model that gives the maps at some strides, for :func:`pyramid_maps`.
+    """Create the part of a timm model that gives the maps at some strides, for ``pyramid_maps``.
 
     Stages behind the last of these maps are cut off, so files and counts carry no dead weight.
 
@@ -64,7 +64,7 @@ def pyramid_size_rule(
     """Image sizes that a pyramid takes: at least one position in its coarsest map.
 
     Args:
-        pyramid: What :func:`create_pyramid` made.
+        pyramid: What ``create_pyramid`` made.
         name: The timm model that it was made of; some take one size only.
         stem_stride: Stride of the first convolution.
         args: The arguments of timm that it was made with.
@@ -88,7 +88,7 @@ def pyramid_levels(name: str, args: Mapping[str, Any] | None = None) -> dict[int
 
 
 def uncut_pyramid_names(name: str) -> set[str]:
-    """Names in the state dict of a timm model's pyramid, before :func:`create_pyramid` cuts it."""
+    """Names in the state dict of a timm model's pyramid, before ``create_pyramid`` cuts it."""
     probe = create_structure(name, features_only=True)
     return set() if probe is None else set(probe.state_dict())
 

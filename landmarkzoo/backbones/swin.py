@@ -52,13 +52,13 @@ def create_swin(name: str, *, pretrained: bool = False, args: Mapping[str, Any] 
 
 
 def swin_grid(swin: nn.Module) -> tuple[int, int]:
-    """Height and width of the map that a Swin of :func:`create_swin` was pretrained on, in positions."""
+    """Height and width of the map that a Swin of ``create_swin`` was pretrained on, in positions."""
     height, width = swin.layers[0].input_resolution  # type: ignore[index, union-attr]
     return int(height), int(width)
 
 
 def named_swin_grid(name: str) -> tuple[int, int]:
-    """The grid of :func:`swin_grid` for the name of a timm Swin, without its weights.
+    """The grid of ``swin_grid`` for the name of a timm Swin, without its weights.
 
     Raises:
         ValueError: If timm has no such model, or it is not a Swin.

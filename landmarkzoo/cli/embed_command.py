@@ -92,8 +92,9 @@ def _model(arguments: argparse.Namespace) -> DescriptorModel:
         return create_model(arguments.model, pretrained=cfg is not None)
     if cfg.architecture != "GlobalDescriptor":
         raise ValueError(
-            f"no landmark weights of {arguments.model} can be loaded by name yet, and its other branches "
-            "have random weights, which whitening cannot mend: use --model efficientnet_lite0_gem"
+            f"{arguments.model} has no landmark weights that can be loaded by name; with those of ImageNet "
+            f"parts of a {cfg.architecture} stay random: give a trained one, --model local-dir:PATH or "
+            "hf-hub:ORG/REPO, or use --model efficientnet_lite0_gem"
         )
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")

@@ -119,7 +119,7 @@ class RevisitedOxford(_Revisited):
         transform: From an RGB PIL image to what ``queries[i]`` and ``index[i]`` give; ``None`` leaves it.
 
     Attributes:
-        queries: The queries, each cropped to its box, as the protocol asks for: :class:`RevisitedPhotos`.
+        queries: The queries, each cropped to its box, as the protocol asks for: ``RevisitedPhotos``.
         index: The photos that are searched.
         gnd: For each query a dict of lists: rows of the index ``easy``, ``hard`` and ``junk``, and the box
             ``bbx``.
@@ -150,7 +150,7 @@ class RevisitedParis(_Revisited):
     70 queries, 6,322 index photos, three levels of difficulty.
 
     The clean landmarks of Google Landmarks v2 overlap those of 38 of the 70 queries: say so beside scores of
-    models that were trained on it. It has what :class:`RevisitedOxford` has.
+    models that were trained on it. It has what ``RevisitedOxford`` has.
 
     Args:
         root: Folder with ``gnd_rparis6k.pkl`` and the photos in ``jpg/``, or the folder above with both in

@@ -25,7 +25,7 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
 
     Args:
         transform: From an RGB PIL image to what ``dataset[i]`` gives, such as a tensor; ``None`` leaves it.
-            :func:`landmarkzoo.embed` does not apply it: it reads :meth:`photo`.
+            ``landmarkzoo.embed`` does not apply it: it reads ``photo``.
         target_transform: The same for the label, an ``int``.
 
     Attributes:
@@ -55,7 +55,7 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
         return len(self.ids)
 
     def __getitem__(self, position: int) -> tuple[Any, Any]:
-        """A photo and its label, transformed; raises what :meth:`photo` raises."""
+        """A photo and its label, transformed; raises what ``photo`` raises."""
         image, label = self.photo(position), int(self.targets[position])
         return (
             image if self.transform is None else self.transform(image),

@@ -95,7 +95,7 @@ def write_recognition_submission(
 
 
 def read_recognition_submission(path: str | Path) -> RecognitionSubmission:
-    """Read what :func:`write_recognition_submission` or anyone else wrote in this format.
+    """Read what ``write_recognition_submission`` or anyone else wrote in this format.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -153,7 +153,7 @@ def write_retrieval_submission(
 
 
 def read_retrieval_submission(path: str | Path) -> dict[str, list[str]]:
-    """Read what :func:`write_retrieval_submission` or anyone else wrote: index ids of each test id.
+    """Read what ``write_retrieval_submission`` or anyone else wrote: index ids of each test id.
 
     An image that is listed twice is kept: metrics decide how it counts.
 

@@ -38,7 +38,7 @@ class FinishedParts:
 
     Args:
         out: Where the whole result goes in the end; its folder must exist.
-        job: What :func:`job_fingerprint` gives; with ``None`` no parts are kept.
+        job: What ``job_fingerprint`` gives; with ``None`` no parts are kept.
         provenance: Provenance of the descriptors.
         keep_skipped: Whether to reuse parts with skipped photos.
 

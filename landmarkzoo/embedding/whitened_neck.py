@@ -43,7 +43,7 @@ def whiten_neck(
 
     Args:
         model: A model with a Linear neck; changed in place.
-        images: A thousand photos or more, as :func:`landmarkzoo.embed` takes them; not those that are
+        images: A thousand photos or more, as ``landmarkzoo.embed`` takes them; not those that are
             searched.
         shrinkage: Added to the eigenvalues, relative to the largest one; more of it damps weak directions.
         transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.

@@ -2,7 +2,7 @@
 
 A protocol is a function of a data set and of ``embed_fn``, which gives the descriptors of the photos that the
 protocol asks for: the data set itself, or its queries and its index. Each protocol is in a file of its own
-and registers itself with :func:`evaluate_dataset` under the type of its data set. So data sets know no
+and registers itself with ``evaluate_dataset`` under the type of its data set. So data sets know no
 metrics, and metrics know no data sets.
 """
 
@@ -49,10 +49,10 @@ def evaluate(
         model_or_descriptors: A model, which embeds the photos first; or Descriptors of all photos of the data
             set (queries and index where it has both), in any order. Descriptors of other photos are ignored.
         dataset: One of these, or any data set whose type is registered with
-            :func:`landmarkzoo.evaluation.evaluate_dataset`.
+            ``landmarkzoo.evaluation.evaluate_dataset``.
         resamples: Resamples of the bootstrap over queries.
         seed: Its seed.
-        **embed_options: What :func:`landmarkzoo.embed` takes, such as ``batch_size`` or ``num_workers``; for
+        **embed_options: What ``landmarkzoo.embed`` takes, such as ``batch_size`` or ``num_workers``; for
             a model only. To keep the descriptors, call ``embed`` first and evaluate its result.
 
     Raises:
@@ -130,7 +130,7 @@ def align_to_ids(ids: Sequence[str], descriptors: Descriptors) -> Descriptors:
 def evaluate_dataset(dataset: Any, embed_fn: EmbedFn, *, resamples: int, seed: int) -> Evaluation:
     """Evaluate by the protocol that is registered for the type of the data set.
 
-    This is a :func:`functools.singledispatch` function. Register a protocol for a data set of your own, and
+    This is a ``functools.singledispatch`` function. Register a protocol for a data set of your own, and
     ``lz.evaluate`` takes it.
 
     Args:

@@ -135,7 +135,7 @@ class Evaluation:
         }
 
     def to_json(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` to a JSON file, whole or not at all.
+        """Write ``to_dict`` to a JSON file, whole or not at all.
 
         Raises:
             FileNotFoundError: If the folder does not exist.

@@ -40,7 +40,7 @@ def score_revisited(
     """Score a full ranking of any search or re-ranking by the Revisited protocol.
 
     The metrics are ``"easy mAP"``, ``"easy mP@1"`` and so on, as defined by
-    [Radenovic et al. 2018](https://arxiv.org/abs/1803.11285) and :func:`landmarkzoo.metrics.revisited`. A
+    [Radenovic et al. 2018](https://arxiv.org/abs/1803.11285) and ``landmarkzoo.metrics.revisited``. A
     set-up for which no query has positives is left out.
 
     Args:

@@ -31,7 +31,7 @@ def score_recognition(
     GAP is the metric of Google Landmark Recognition
     ([Weyand et al. 2020](https://arxiv.org/abs/2004.01804)), called micro-AP there. For the interval images
     are resampled and GAP is computed anew. The values of the images are those of
-    :func:`landmarkzoo.metrics.per_image_gap`.
+    ``landmarkzoo.metrics.per_image_gap``.
 
     Args:
         labels: Predicted label (N,) of each image: integers, -1 for no prediction, or names, ``None`` for no

@@ -90,7 +90,7 @@ def evaluate_retrieval(
 
     mAP@100 is the metric of Google Landmark Retrieval
     ([Weyand et al. 2020](https://arxiv.org/abs/2004.01804)). A query that is in the index itself counts as
-    any other result; :func:`evaluate_leave_one_out` takes it out.
+    any other result; ``evaluate_leave_one_out`` takes it out.
 
     Args:
         queries: Descriptors of the queries.

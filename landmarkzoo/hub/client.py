@@ -78,7 +78,7 @@ class Target:
     Attributes:
         repo: ``"org/repo"``.
         revision: Branch; ``None``: ``main``.
-        token: Access token, as in :class:`HubOptions`.
+        token: Access token, as in ``HubOptions``.
         private: Whether a new repository is private; ``None``: as its owner has set it.
         create_pr: Open a pull request instead.
         commit_message: First line of the commit.

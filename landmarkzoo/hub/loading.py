@@ -20,7 +20,7 @@ def is_saved(name: str | Path) -> bool:
     """Whether a name stands for a saved model (a folder or a repository), not for a registered one.
 
     Args:
-        name: What :func:`create_model` takes.
+        name: What ``create_model`` takes.
 
     Examples:
         >>> is_saved("local-dir:my-model"), is_saved("dolg_efficientnet_b5")
@@ -81,7 +81,7 @@ def load_head(
         process_group: Split the classes over these processes, if the head can be; each reads its part of
             the file only.
         device: Where the head goes.
-        revision: As in :func:`create_model`, like all that follow.
+        revision: As in ``create_model``, like all that follow.
         token: Access token for the Hub.
         cache_dir: Where downloads are kept.
         local_files_only: Use the cache and make no request.

@@ -75,7 +75,7 @@ class HubMixin(nn.Module):
             write_model(self, self.cfg, folder)
 
     def check_saveable(self) -> None:
-        """Raise if a saved copy would not come back as this model; :meth:`save_pretrained` asks first."""
+        """Raise if a saved copy would not come back as this model; ``save_pretrained`` asks first."""
 
     def push_to_hub(
         self,
@@ -93,7 +93,7 @@ class HubMixin(nn.Module):
         license: str | None = None,
         card: bool = True,
     ) -> str:
-        """Push what :meth:`save_pretrained` writes, and a model card, to the Hugging Face Hub as one commit.
+        """Push what ``save_pretrained`` writes, and a model card, to the Hugging Face Hub as one commit.
 
         The repository is created if it does not exist; the head of an earlier model in it is removed. The
         card states scores, training data and licence as ``cfg`` or the arguments give them, and assumes

@@ -47,7 +47,7 @@ def _config(cfg: DataclassInstance) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The fields of the cfg that :func:`write_model` wrote, with tuples for lists.
+    """The fields of the cfg that ``write_model`` wrote, with tuples for lists.
 
     Raises:
         FileNotFoundError: If the folder has no ``config.json``.
@@ -69,7 +69,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_weights(model: nn.Module, folder: Path) -> None:
-    """Load what :func:`write_model` wrote into a model of the same shape.
+    """Load what ``write_model`` wrote into a model of the same shape.
 
     Raises:
         FileNotFoundError: If the folder has no ``model.safetensors``.

@@ -57,7 +57,7 @@ class SpatialAttention(nn.Module):
         channels: Channels of the map, in and out.
 
     Shape:
-        (B, C, H, W) -> (B, C, H, W); :meth:`weights` gives (B, 1, H, W).
+        (B, C, H, W) -> (B, C, H, W); ``weights`` gives (B, 1, H, W).
 
     Examples:
         >>> attention = lz.layers.SpatialAttention(8)

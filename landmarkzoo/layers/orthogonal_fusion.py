@@ -50,7 +50,7 @@ class OrthogonalFusion(nn.Module):
 
     Args:
         projection: ``"exact"`` (paper) or ``"reference"`` (code of [Henkel
-            2021](https://arxiv.org/abs/2110.03786)), see :func:`orthogonal_part`.
+            2021](https://arxiv.org/abs/2110.03786)), see ``orthogonal_part``.
         pool: Whether to average over positions. The orthogonal part is linear in the local features, so the
             local map is averaged first, and no map (B, 2C, H, W) is made.
 

@@ -41,7 +41,7 @@ def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
 
 
 class GeM(nn.Module):
-    """Generalised-mean pooling, see :func:`gem`, with a power that can be learned.
+    """Generalised-mean pooling, see ``gem``, with a power that can be learned.
 
     Args:
         p: Power at the start; 3 in [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.2.1.

@@ -1,6 +1,6 @@
 """What all heads have in common: centers of classes, predictions, and what a file of a head holds.
 
-A new head is a file beside this one: a registered subclass of :class:`Head` with ``__init__``, ``cosine`` and
+A new head is a file beside this one: a registered subclass of ``Head`` with ``__init__``, ``cosine`` and
 ``forward``. ``cosface.py`` is the short example.
 """
 
@@ -41,7 +41,7 @@ def register_head(head_class: type[HeadT]) -> type[HeadT]:
     defined again, as in a notebook, replaces the one before.
 
     Raises:
-        TypeError: If it is not a subclass of :class:`Head`, or does not define ``cosine`` and ``forward``.
+        TypeError: If it is not a subclass of ``Head``, or does not define ``cosine`` and ``forward``.
         ValueError: If another class of this name is registered.
 
     Examples:

@@ -17,7 +17,7 @@ class CosFace(Head):
 
     One center a class. Logits are ``scale * cosine``, and ``scale * (cosine - margin)`` for the target class;
     their cross entropy is the loss, in float32 at least. With margin 0 this is the softmax of scaled cosines.
-    Several arrays (B, C) are held; for very many classes :class:`landmarkzoo.SubCenterArcFaceDynamic` needs
+    Several arrays (B, C) are held; for very many classes ``landmarkzoo.SubCenterArcFaceDynamic`` needs
     less memory.
 
     Args:

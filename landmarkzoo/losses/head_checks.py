@@ -141,7 +141,7 @@ def check_labels(
         length: Number of embeddings.
         num_classes: C.
         device: Where the head is.
-        wait: As for :func:`check_embeddings`.
+        wait: As for ``check_embeddings``.
 
     Raises:
         TypeError: If they are not an integer tensor.

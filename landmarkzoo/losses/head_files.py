@@ -32,7 +32,7 @@ def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None 
     With a process group all processes must call it; the first one writes.
 
     Args:
-        head: A head of landmarkzoo, or one of your own that :func:`register_head` knows.
+        head: A head of landmarkzoo, or one of your own that ``register_head`` knows.
         folder: Where to; created if it does not exist.
         class_names: Name of each class, in order.
 
@@ -146,7 +146,7 @@ def read_head(
     """Read a head and the names of its classes from a folder.
 
     Args:
-        folder: Where :func:`save_head` or ``save_pretrained`` wrote them.
+        folder: Where ``save_head`` or ``save_pretrained`` wrote them.
         process_group: Split the classes over these processes, if the head can be; each reads its part of
             the file only.
         device: Where the head goes.

@@ -8,7 +8,7 @@ from landmarkzoo.metrics.ground_truth import FloatValues, Rankings, Relevant, re
 
 
 def average_precisions(indices: Rankings, relevant: Relevant, *, k: int = 100) -> FloatValues:
-    """Average precision at k of each query: the values whose mean is :func:`mean_average_precision`.
+    """Average precision at k of each query: the values whose mean is ``mean_average_precision``.
 
     That function has the definition and the arguments.
 
@@ -41,7 +41,7 @@ def mean_average_precision(
     ``AP = 1/min(m, k) sum_{i<=k} P(i) rel(i)`` with ``m`` the number of relevant images of the query, found
     or not, and ``P(i)`` the precision among the first i. Dividing by the number found, as some libraries do,
     rewards short lists. An image that is listed again keeps its place but counts once.
-    :func:`average_precisions` gives the value of each query.
+    ``average_precisions`` gives the value of each query.
 
     Args:
         indices: A ``Ranking``, or ranked index rows (Q, K), best first; -1 is padding.

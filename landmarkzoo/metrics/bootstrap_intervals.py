@@ -39,9 +39,9 @@ def bootstrap(
 ) -> Interval:
     """Confidence interval by the percentile bootstrap: queries are drawn anew with replacement.
 
-    ``bootstrap(values)`` is for the mean of values a query, such as those of :func:`average_precisions`;
+    ``bootstrap(values)`` is for the mean of values a query, such as those of ``average_precisions``;
     ``bootstrap(statistic, n)`` for any function of the rows of ``n`` queries or images, such as
-    :func:`gap_statistic`. The ends are the ``(1 - level) / 2`` and ``(1 + level) / 2`` quantiles of the
+    ``gap_statistic``. The ends are the ``(1 - level) / 2`` and ``(1 + level) / 2`` quantiles of the
     statistic over the resamples. It answers what other queries of the same kind would have given; the index
     and the model stay as they are.
 

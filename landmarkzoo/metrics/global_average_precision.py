@@ -66,11 +66,11 @@ def per_image_gap(
     ids: Sequence[str] | None = None,
     ignore_non_landmarks: bool = False,
 ) -> FloatValues:
-    """What each image adds to GAP: ``P(i) rel(i)``, the values whose mean is :func:`gap`.
+    """What each image adds to GAP: ``P(i) rel(i)``, the values whose mean is ``gap``.
 
     0 for a wrong or missing prediction; below 1 for a right one that stands behind wrong ones. The value of
-    an image depends on the others, so a confidence interval needs :func:`gap_statistic`, not these values.
-    Arguments and errors are those of :func:`gap`.
+    an image depends on the others, so a confidence interval needs ``gap_statistic``, not these values.
+    Arguments and errors are those of ``gap``.
 
     Returns:
         Values (N,) in [0, 1]; NaN for an image without landmark.
@@ -94,10 +94,10 @@ def gap_statistic(
     ids: Sequence[str] | None = None,
     ignore_non_landmarks: bool = False,
 ) -> Callable[[IntArray], float]:
-    """GAP as a function of rows of images, for :func:`bootstrap`.
+    """GAP as a function of rows of images, for ``bootstrap``.
 
     Everything is checked and sorted once, so that a call takes one sort of integers. Arguments and errors are
-    those of :func:`gap`.
+    those of ``gap``.
 
     Returns:
         A function from rows (n,), each any number of times, to the GAP of these images; NaN if no image among

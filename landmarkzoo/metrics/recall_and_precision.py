@@ -12,7 +12,7 @@ def recall_at_k(indices: Rankings, relevant: Relevant, k: int) -> FloatValues:
 
     The share of the relevant images that is found, as in information retrieval. A query with more than k
     relevant images cannot reach 1. Papers on metric learning call something else recall@k: whether any
-    relevant image is among the first k, which is :func:`hit_rate_at_k` here.
+    relevant image is among the first k, which is ``hit_rate_at_k`` here.
 
     Args:
         indices: A ``Ranking``, or ranked index rows (Q, K), best first; -1 is padding. An image that is
@@ -40,7 +40,7 @@ def precision_at_k(indices: Rankings, relevant: Relevant, k: int) -> FloatValues
 
     Divided by k also where fewer results are listed or fewer images are relevant, so a query with fewer than
     k relevant images cannot reach 1. The Revisited protocol stops at the last relevant image instead: see
-    :func:`revisited`. Arguments, result and errors are those of :func:`recall_at_k`.
+    ``revisited``. Arguments, result and errors are those of ``recall_at_k``.
 
     Examples:
         >>> lz.metrics.precision_at_k([[5, 0, 1], [2, 3, 4]], [[0, 1, 9], []], 2)
@@ -54,7 +54,7 @@ def hit_rate_at_k(indices: Rankings, relevant: Relevant, k: int) -> FloatValues:
     """Hit at k of each query: 1 if any relevant image is among the first k, otherwise 0.
 
     The mean is the hit rate at k, which papers on metric learning call recall@k. Arguments, result and errors
-    are those of :func:`recall_at_k`.
+    are those of ``recall_at_k``.
 
     Examples:
         >>> lz.metrics.hit_rate_at_k([[5, 0, 1], [2, 3, 4]], [[0, 1, 9], []], 2)

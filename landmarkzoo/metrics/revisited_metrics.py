@@ -27,7 +27,7 @@ def revisited(
     ``AP = 1/(2n) sum_j (j / r_j + (j + 1) / (r_j + 1))``, where ``j / r_j`` is 1 for ``r_j = 0``. Precision
     at k is that at ``min(rank of the last positive, k)``, so that few positives do not bound it.
 
-    Both differ from :func:`mean_average_precision` and :func:`precision_at_k`. On full rankings the values
+    Both differ from ``mean_average_precision`` and ``precision_at_k``. On full rankings the values
     are those of the official code; on shorter ones, a positive that is not listed counts as ranked behind all
     others and beyond k, where the official code would stop at the last one found.
 
@@ -62,9 +62,9 @@ def revisited(
 def revisited_values(
     ranks: Rankings, gnd: Sequence[Mapping[str, Any]], *, ks: Sequence[int] = (1, 5, 10)
 ) -> dict[str, dict[str, FloatValues]]:
-    """Average precision and precisions at k of each query: the values whose means :func:`revisited` gives.
+    """Average precision and precisions at k of each query: the values whose means ``revisited`` gives.
 
-    Arguments and errors are those of :func:`revisited`.
+    Arguments and errors are those of ``revisited``.
 
     Returns:
         ``{"easy": {"ap": (Q,), "p@1": (Q,), ...}, "medium": ..., "hard": ...}``; NaN for a query without

@@ -70,7 +70,7 @@ def convert_checkpoint(
     2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model with ``projection="reference"``, a hybrid
     one with ``aggregation="avg"``, whose level is read from the checkpoint. What a checkpoint does not tell
     is taken from the registered model: dilations, the stride of the first convolution, the image size. A
-    summary of what became of every tensor is logged (``logging``, level INFO); :func:`convert_state_dict`
+    summary of what became of every tensor is logged (``logging``, level INFO); ``convert_state_dict``
     returns it.
 
     Args:
@@ -107,7 +107,7 @@ def convert_checkpoint(
 def convert_state_dict(
     state_dict: Mapping[str, Any], name: str, *, sub_centers: int = 3, **overrides: Any
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None, ConversionReport]:
-    """Convert a state dict of other code, see :func:`convert_checkpoint`.
+    """Convert a state dict of other code, see ``convert_checkpoint``.
 
     Args:
         state_dict: Names and tensors, or ``{"model": names and tensors}``.
@@ -119,7 +119,7 @@ def convert_state_dict(
         The model, its head or ``None``, and a report of what became of every tensor.
 
     Raises:
-        ValueError: As :func:`convert_checkpoint`.
+        ValueError: As ``convert_checkpoint``.
     """
     cfg = get_model_cfg(name)
     for argument in ("pretrained", "pretrained_backbone"):

@@ -31,8 +31,8 @@ ARCHITECTURES: dict[str, type[DescriptorModel]] = {}
 class DescriptorModel(HubMixin, ABC):
     """Base of the architectures: maps -> pooled features -> neck -> descriptor.
 
-    A subclass defines :meth:`forward_features` and :meth:`forward_pooled` and sets ``cfg`` and ``neck``.
-    :func:`landmarkzoo.register_architecture` lets its models be saved and loaded.
+    A subclass defines ``forward_features`` and ``forward_pooled`` and sets ``cfg`` and ``neck``.
+    ``landmarkzoo.register_architecture`` lets its models be saved and loaded.
 
     Attributes:
         cfg: The model as data. Its ``args`` are the arguments of the class, all but ``pretrained_backbone``:
@@ -40,7 +40,7 @@ class DescriptorModel(HubMixin, ABC):
         neck: From pooled features to descriptor.
         size_rule: Image sizes that the model takes; any size by default.
         timm_parts: Names of the pretrained parts, such as ``"backbone"``, from the output to the input.
-            :func:`landmarkzoo.parameter_groups` gives their layers smaller steps.
+            ``landmarkzoo.parameter_groups`` gives their layers smaller steps.
         frozen_modules: Names of the modules that ``freeze`` keeps in eval mode.
     """
 
@@ -162,7 +162,7 @@ def register_architecture(architecture: Architecture) -> Architecture:
     import by an entry point of the group ``landmarkzoo.models``, which names the module.
 
     Args:
-        architecture: A subclass of :class:`landmarkzoo.models.DescriptorModel`. Its arguments are numbers,
+        architecture: A subclass of ``landmarkzoo.models.DescriptorModel``. Its arguments are numbers,
             strings, and tuples or dictionaries of these; all of them are in its ``cfg.args``, except
             ``pretrained_backbone``, which it may take. A class that is defined again, as in a notebook,
             replaces the one before.

@@ -52,7 +52,7 @@ class DOLG(DescriptorModel):
         global_map: What the global branch reads. ``"stage"``, the paper: the stride-32 map, through a
             projection. ``"head"``: the backbone's whole ``forward_features`` (of an EfficientNet, behind
             ``conv_head``), pooled by GeM and L2-normalised, with no new weights: a start for small data, from
-            which :func:`landmarkzoo.whiten_neck` makes a good descriptor before any training.
+            which ``landmarkzoo.whiten_neck`` makes a good descriptor before any training.
             ``hidden_dim`` must be the channels of that map.
         normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
         backbone_args: More arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.

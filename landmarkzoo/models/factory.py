@@ -40,7 +40,7 @@ def create_model(
     """Create a model by name.
 
     Args:
-        name: A name of :func:`list_models`; ``"local-dir:path"`` for what ``save_pretrained`` wrote, its cfg
+        name: A name of ``list_models``; ``"local-dir:path"`` for what ``save_pretrained`` wrote, its cfg
             and its weights, without network; a ``Path``, which means the same; or ``"hf-hub:org/repo"``, or
             ``"hf-hub:org/repo@revision"``, for what ``push_to_hub`` wrote.
         pretrained: Load landmark weights. None can be loaded by name yet; a saved model always has

@@ -48,7 +48,7 @@ def unfreeze(model: DescriptorModel, *parts: str) -> None:
 
     Args:
         model: A landmarkzoo model.
-        *parts: As for :func:`freeze`.
+        *parts: As for ``freeze``.
 
     Raises:
         TypeError: If ``model`` is not a model of landmarkzoo.

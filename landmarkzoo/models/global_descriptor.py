@@ -33,7 +33,7 @@ class GlobalDescriptor(DescriptorModel):
     EfficientNets the activated map behind ``conv_head``, which retrieves better than the map before it.
 
     A model that was given a module as backbone or pooling works like any other, but a module has no name that
-    a file could hold: to save it, make an architecture of it, see :func:`landmarkzoo.register_architecture`.
+    a file could hold: to save it, make an architecture of it, see ``landmarkzoo.register_architecture``.
 
     Args:
         backbone: Name of a timm model: convolutional, hierarchical or plain transformer. Or a module with

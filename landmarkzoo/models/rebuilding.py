@@ -32,7 +32,7 @@ def build(architecture: type[DescriptorModel], args: Mapping[str, Any]) -> Descr
 
 
 def build_to_look_at(architecture: type[DescriptorModel], args: Mapping[str, Any]) -> DescriptorModel:
-    """A model like :func:`build`, for its names and shapes only: without weights where possible."""
+    """A model like ``build``, for its names and shapes only: without weights where possible."""
     args = dict(args)
     if "pretrained_backbone" in arguments_of(architecture):
         args["pretrained_backbone"] = False
@@ -49,7 +49,7 @@ def normalize_pooled_features(model: DescriptorModel) -> None:
     """From now on L2-normalise the pooled features before the neck; ``model.cfg`` says so.
 
     Raises:
-        TypeError: If the neck is not a :class:`landmarkzoo.layers.Neck`.
+        TypeError: If the neck is not a ``landmarkzoo.layers.Neck``.
     """
     if not isinstance(model.neck, Neck):
         raise TypeError(

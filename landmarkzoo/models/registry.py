@@ -162,7 +162,7 @@ _MODELS: dict[str, ModelCfg] = {
 def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
     """Give a model a name of your own.
 
-    Everything that takes a name then knows it: :func:`create_model`, :func:`list_models`, the command line.
+    Everything that takes a name then knows it: ``create_model``, ``list_models``, the command line.
     It is valid in this process. An installed package registers its models in every process by an entry point
     of the group ``landmarkzoo.models``, which names a module or a function that calls this. These are loaded
     first; one of their models whose name is taken is left out with a warning.
@@ -170,8 +170,9 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
     Args:
         name: Letters, digits, ``_`` and ``-``. A dot would be a tag of weights.
         cfg: The model as data. That of a model that was built by hand is ``model.cfg``. If its ``weights``
-            name a repository of the Hub, ``create_model(name, pretrained=True)`` loads them. Where it leaves
-            ``embedding_dim`` out, that of the model is filled in.
+            name a repository of the Hub, ``create_model(name, pretrained=True)`` loads them. Image size,
+            mean, std, interpolation and ``embedding_dim`` that it leaves at their defaults are filled in from
+            the model, whose timm backbone mostly has them.
         exist_ok: Replace another model of that name. The same one can always be registered again.
 
     Raises:
@@ -207,7 +208,7 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
                 f"{argument} is a module, {type(value).__name__}, which all models of that name would share: "
                 "write a subclass of lz.GlobalDescriptor that makes it, and lz.register_architecture"
             )
-    cfg = replace(cfg, embedding_dim=_embedding_dim(name, architecture, cfg))
+    cfg = _completed(name, architecture, cfg)
     if _MODELS.get(name, cfg) == cfg or exist_ok:
         _MODELS[name] = cfg
         return
@@ -218,22 +219,28 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
     warnings.warn(f"{plugin}: its model {name!r} is left out, {clash}", stacklevel=2)
 
 
-def _embedding_dim(name: str, architecture: type[DescriptorModel], cfg: ModelCfg) -> int:
-    """Size of the descriptors of a model; what ``cfg`` says of it is checked."""
+def _completed(name: str, architecture: type[DescriptorModel], cfg: ModelCfg) -> ModelCfg:
+    """The cfg with the size of the descriptors, and what it leaves at its defaults, from the model itself."""
     try:
-        size = build_to_look_at(architecture, cfg.args).embedding_dim
+        model = build_to_look_at(architecture, cfg.args)
     except Exception as error:
         raise ValueError(
             f"{name!r} cannot be registered, as {cfg.architecture}(**cfg.args) fails with "
             f"{type(error).__name__}: {error}. cfg.args must be the arguments of {cfg.architecture} itself, "
             "without those that it sets for its parent"
         ) from error
+    size = model.embedding_dim
     if cfg.embedding_dim not in (size, ModelCfg.embedding_dim):  # the default may just be left as it is
         raise ValueError(
             f"{name!r} cannot be registered: cfg.embedding_dim is {cfg.embedding_dim}, but the model gives "
             f"descriptors of size {size}"
         )
-    return size
+    of_model = {
+        field: getattr(model.cfg, field)
+        for field in ("input_size", "mean", "std", "interpolation")
+        if getattr(cfg, field) == getattr(ModelCfg, field)
+    }
+    return replace(cfg, embedding_dim=size, **of_model)
 
 
 def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) -> list[str]:
@@ -272,7 +279,7 @@ def get_model_cfg(name: str) -> ModelCfg:
     """The registered model as data.
 
     Args:
-        name: A name of :func:`list_models`.
+        name: A name of ``list_models``.
 
     Raises:
         TypeError: If the name is not a string.

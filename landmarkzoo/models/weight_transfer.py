@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\b\d+\b")
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What :func:`transfer_weights` did, by names of the state dicts. ``print`` shows it by module.
+    """What ``transfer_weights`` did, by names of the state dicts. ``print`` shows it by module.
 
     Attributes:
         matched: {name in the target: name in the source} of all tensors that were copied.

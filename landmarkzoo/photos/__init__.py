@@ -1,8 +1,8 @@
 """Photos in: files and images in memory, decoded, listed and transformed.
 
-Public are :func:`open_photo` and :func:`to_rgb`, which decode as :func:`landmarkzoo.embed` does;
-:func:`photo_files` and :func:`photo_source`, which list what a user calls "my photos"; and
-:func:`create_transform` and :class:`PhotoError`, which are in ``landmarkzoo`` too.
+Public are ``open_photo`` and ``to_rgb``, which decode as ``landmarkzoo.embed`` does;
+``photo_files`` and ``photo_source``, which list what a user calls "my photos"; and
+``create_transform`` and ``PhotoError``, which are in ``landmarkzoo`` too.
 """
 
 from landmarkzoo.photos.decoding import PhotoError, open_photo, to_rgb

@@ -26,7 +26,7 @@ class PhotoError(ValueError):
 
 
 def open_photo(path: str | Path) -> Image.Image:
-    """Decode a photo as :func:`to_rgb` does.
+    """Decode a photo as ``to_rgb`` does.
 
     Args:
         path: File of any format that Pillow reads.
@@ -49,7 +49,7 @@ def open_photo(path: str | Path) -> Image.Image:
 
 @contextmanager
 def photo_errors(photo: str) -> Iterator[None]:
-    """Turn whatever decoders raise into a :class:`PhotoError` that names the photo."""
+    """Turn whatever decoders raise into a ``PhotoError`` that names the photo."""
     try:
         yield
     except (PhotoError, MemoryError):

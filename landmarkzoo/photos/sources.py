@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset
 
 from landmarkzoo.photos.crops import Box, crop
 from landmarkzoo.photos.decoding import PhotoError, from_array, open_photo, photo_errors, to_rgb
@@ -144,7 +144,7 @@ def _image_of(item: Any) -> Any:
 
 
 def photo_source(photos: Photos) -> PhotoSource:
-    """Photos of any kind as a :class:`PhotoSource`.
+    """Photos of any kind as a ``PhotoSource``.
 
     Args:
         photos: One of
@@ -183,6 +183,10 @@ def photo_source(photos: Photos) -> PhotoSource:
         if len(photos) == 0:
             raise ValueError("there are no photos: the array is empty")
         return PhotoSource(_numbers(len(photos)), photos)
+    if isinstance(photos, DataLoader):
+        raise TypeError(
+            "photos are given as a data set, not as a DataLoader: pass its dataset; lz.embed batches"
+        )
     if isinstance(photos, IterableDataset):
         raise TypeError("an IterableDataset has no order to rely on: pass a map-style Dataset")
     if isinstance(photos, Mapping):  # also the DatasetDict of Hugging Face, with its splits

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Recognition:
-    """Outcome of :func:`recognize` for Q photos.
+    """Outcome of ``recognize`` for Q photos.
 
     Args:
         labels: Label (Q,): int64, -1 for no landmark; or names, ``None`` for no landmark.
@@ -167,7 +167,7 @@ def recognize(
     3. The label with the largest sum wins, on a tie that of the nearest; the sum is the score,
     4. less the query's mean cosine with its 10 nearest photos without landmark.
 
-    Nothing is dropped: a low score says "no landmark". :meth:`Recognition.above` draws a line.
+    Nothing is dropped: a low score says "no landmark". ``Recognition.above`` draws a line.
 
     Args:
         queries: Descriptors or an array (Q, D).

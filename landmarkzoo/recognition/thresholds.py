@@ -12,7 +12,7 @@ def threshold_at_precision(recognition: Recognition, truth: Truth, precision: fl
     """The lowest score above which the share of right answers is at least as wanted.
 
     Fit it on a validation set that looks like what comes later, photos without landmark among them, and give
-    it to :meth:`Recognition.above`.
+    it to ``Recognition.above``.
 
     Args:
         recognition: Answers for the validation set (Q,).

@@ -46,7 +46,7 @@ def soft_discriminative(
     """Rank the whole index by cosine, plus or minus what the train set says about the labels.
 
     Section 2.4.1 of [Henkel 2021](https://arxiv.org/abs/2110.03786). Query and index images are labelled by
-    :func:`vote`. With ``c`` the confidence of an index image, its score is ``cos + up * c`` where its label
+    ``vote``. With ``c`` the confidence of an index image, its score is ``cos + up * c`` where its label
     is the query's and ``cos - down * c`` where it is not. A label of -1 (or ``None``) on either side adds
     nothing; a negative c counts as 0. All index images are scored, not a shortlist: that is what pulls
     missed positives in.
@@ -105,12 +105,12 @@ def hard_discriminative(
     """Put the images of the query's label first, and insert more of them from the whole index.
 
     Section 4.3 of [Ozaki and Yokoo 2019](https://arxiv.org/abs/1906.04087). Query and index images are
-    labelled by :func:`vote`. Sort: of the k nearest images those with the query's label come first, both
+    labelled by ``vote``. Sort: of the k nearest images those with the query's label come first, both
     groups in their order. Insert: after them come all other index images with that label whose confidence
     and the query's add up to more than ``threshold``, the most confident first. The list is cut to k. A
     query whose label is -1 (or ``None``) keeps its plain ranking.
 
-    The other arguments are those of :func:`soft_discriminative`.
+    The other arguments are those of ``soft_discriminative``.
 
     Returns:
         A ranking whose scores keep the order: the cosine, plus 4 for images of the query's label that were

@@ -33,7 +33,7 @@ def alpha_query_expansion(
         index: Descriptors or an array (N, D).
         k: Images that take part.
         alpha: How much less farther images count; 0 for the plain mean.
-        exclude_same_id: As for :func:`landmarkzoo.search`: an image is not its own neighbour.
+        exclude_same_id: As for ``landmarkzoo.search``: an image is not its own neighbour.
         device: Where the products are computed; the CPU unless told otherwise.
 
     Returns:

@@ -18,7 +18,7 @@ _BLOCK_VALUES = 2**22  # pairs of votes in flight
 
 @dataclass(frozen=True, eq=False)
 class Votes:
-    """Outcome of :func:`vote` for N images.
+    """Outcome of ``vote`` for N images.
 
     Attributes:
         labels: Winning label (N,), an integer or a name as the train labels were; -1 or ``None`` where "no

@@ -141,7 +141,7 @@ class Descriptors:
 
     @staticmethod
     def load(path: str | Path) -> Descriptors:
-        """Read a file that :meth:`save` wrote.
+        """Read a file that ``save`` wrote.
 
         Raises:
             FileNotFoundError: If there is no such file.

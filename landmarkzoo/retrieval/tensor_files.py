@@ -36,7 +36,7 @@ def save_tensors(path: str | Path, kind: str, tensors: Mapping[str, NDArray[Any]
 
 
 def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Arrays and metadata of a file that :func:`save_tensors` wrote.
+    """Arrays and metadata of a file that ``save_tensors`` wrote.
 
     Args:
         path: The file.

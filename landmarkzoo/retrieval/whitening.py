@@ -123,7 +123,7 @@ class Whitening:
 
     @staticmethod
     def load(path: str | Path) -> Whitening:
-        """Read a file that :meth:`save` wrote.
+        """Read a file that ``save`` wrote.
 
         Raises:
             FileNotFoundError: If there is no such file.

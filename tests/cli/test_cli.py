@@ -125,7 +125,7 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
         (["embed", ".", "--out", "."], "or it is a folder itself"),
         (["embed", ".", "--out", "x", "--model", "dolg_lite0"], "Did you mean dolg_"),
         (["embed", ".", "--out", "x", *DOLG], "use --model efficientnet_lite0_gem"),
-        (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "whitening cannot mend"),
+        (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "has no landmark weights that can be loaded"),
         (["search", "a", "b"], "no descriptors file a"),
         (["demo", "--photos", "nowhere"], "no such folder or file: nowhere"),
         (["embed", ".", "--out", "x", "--device", "foo", "--quiet"], "cannot compute on the device 'foo'"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset
 
 import landmarkzoo as lz
 from landmarkzoo.photos import PhotoError, photo_files, photo_source
@@ -165,6 +165,12 @@ def test_a_column_of_paths_is_a_list_of_paths(photo_folder):
 
     paths = [str(photo_folder / f"{i}.png") for i in range(2)]
     assert photo_source(Column(paths)).ids == paths
+
+
+def test_a_loader_is_not_a_data_set(photo_folder):
+    loader = DataLoader(lz.datasets.ImageFolder(photo_folder.parent))
+    with pytest.raises(TypeError, match="not as a DataLoader: pass its dataset"):
+        photo_source(loader)
 
 
 def test_data_sets_of_hugging_face(photo_folder):

@@ -41,10 +41,10 @@ class GLDv2(PhotoFiles):
     queries of both competitions, of ``test.csv`` or else of a solution.
 
     CSV files lie in ``root`` or ``root/metadata``, photos in ``root/train/a/b/c/abc....jpg``,
-    ``root/index/...`` and ``root/test/...``. Files are read when a photo is asked for; :meth:`missing` lists
+    ``root/index/...`` and ``root/test/...``. Files are read when a photo is asked for; ``missing`` lists
     the missing ones.
 
-    Labels count from 0; :meth:`landmarks_of` gives their landmark ids, which truths and submissions use.
+    Labels count from 0; ``landmarks_of`` gives their landmark ids, which truths and submissions use.
     The clean landmarks overlap those of 36 of the 70 Revisited Oxford queries and of 38 of the 70 of
     Revisited Paris.
 
@@ -66,7 +66,7 @@ class GLDv2(PhotoFiles):
         truth: ``"test"``: landmark ids of each photo, empty for no landmark; ``None`` without the solution.
         usage: ``"test"``: "Public", "Private" or "Ignored" in recognition for each photo; "Ignored" too if it
             is not in the solution; ``None`` without the solution.
-        retrieval: ``"test"`` and ``"index"``: the retrieval :class:`Solution`, index ids of each test id;
+        retrieval: ``"test"`` and ``"index"``: the retrieval ``Solution``, index ids of each test id;
             ``None`` without the file.
 
     Raises:

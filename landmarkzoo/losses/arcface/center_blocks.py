@@ -138,12 +138,12 @@ def gradients(
     buffer: ReusableBuffer,
     needed: tuple[bool, bool] = (True, True),
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of a function of :func:`best_cosines`.
+    """Gradients of a function of ``best_cosines``.
 
     Args:
         unit: Embeddings of length 1 (B, D).
         weight: Centers (C * K, D).
-        best: What :func:`best_cosines` gave for them.
+        best: What ``best_cosines`` gave for them.
         by_cosine: For a block of classes the derivative by their cosines, and these cosines, both (n, B).
         matmul_dtype: In which matrices are multiplied.
         buffer: Memory for the gradient of the centers.
@@ -236,7 +236,7 @@ class NearestCosines(torch.autograd.Function):
         matmul_dtype: torch.dtype,
         buffer: ReusableBuffer,
     ) -> Tensor:
-        """See :func:`best_cosines`."""
+        """See ``best_cosines``."""
         with torch.autocast(unit.device.type, enabled=False):
             best = best_cosines(unit, weight, sub_centers, matmul_dtype)
         ctx.save_for_backward(unit, weight, *best.parts)
@@ -245,7 +245,7 @@ class NearestCosines(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, by_cosine: Tensor) -> tuple[Tensor | None, ...]:
-        """See :func:`gradients`."""
+        """See ``gradients``."""
         refuse_second_derivative()
         unit, weight, cosine, center, inverse_norm = ctx.saved_tensors
         best, columns = BestCosines(cosine, center, inverse_norm), by_cosine.T.contiguous()  # (C, B)

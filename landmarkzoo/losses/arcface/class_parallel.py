@@ -207,7 +207,7 @@ class DistributedBatch:
             total: Columns of all processes.
 
         Returns:
-            (N, total), the same on all processes; to be followed by :meth:`scatter`.
+            (N, total), the same on all processes; to be followed by ``scatter``.
         """
         if self.processes.group is None:
             return x

@@ -246,7 +246,7 @@ class SubCenterArcFaceDynamic(ShardedHead):
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def predict(self, embeddings: Tensor, k: int = 5) -> Predictions:
-        """Best classes of each embedding, see :meth:`Head.predict`; with a process group, of all shards."""
+        """Best classes of each embedding, see ``Head.predict``; with a process group, of all shards."""
         if self.processes.group is None:
             found: Predictions = super().predict(embeddings, k)
             return found
@@ -319,14 +319,14 @@ class SubCenterArcFaceDynamic(ShardedHead):
         """How many images of each class are nearest to each of its centers.
 
         Args:
-            embeddings: (N, D), as for :meth:`outliers`; the results of several batches can be added.
+            embeddings: (N, D), as for ``outliers``; the results of several batches can be added.
             labels: Their classes (N,).
 
         Returns:
             ``counts`` (C, K), with ``shares`` (C, K) and the ``dominant`` center of each class (C,).
 
         Raises:
-            TypeError, ValueError: As :meth:`forward`.
+            TypeError, ValueError: As ``forward``.
         """
         own, _, labels = self._own_cosines(embeddings, labels)
         return CenterUsage.count(own, labels, self.num_classes)

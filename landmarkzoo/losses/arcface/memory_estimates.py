@@ -55,7 +55,7 @@ def memory_estimate(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> MemoryEstimate:
-    """Memory of a training step of :class:`landmarkzoo.SubCenterArcFaceDynamic`.
+    """Memory of a training step of ``landmarkzoo.SubCenterArcFaceDynamic``.
 
     Args:
         num_classes: Classes.
