@@ -170,9 +170,10 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
     Args:
         name: Letters, digits, ``_`` and ``-``. A dot would be a tag of weights.
         cfg: The model as data. That of a model that was built by hand is ``model.cfg``. If its ``weights``
-            name a repository of the Hub, ``create_model(name, pretrained=True)`` loads them. Image size,
-            mean, std, interpolation and ``embedding_dim`` that it leaves at their defaults are filled in from
-            the model, whose timm backbone mostly has them.
+            name a repository of the Hub, ``create_model(name, pretrained=True)`` loads them. Where it leaves
+            ``embedding_dim`` out, that of the model is filled in. A cfg that you write from nothing has the
+            defaults of ``ModelCfg``, 224 px and ImageNet's mean and std, whatever its backbone wants:
+            ``model.cfg`` has those of the backbone.
         exist_ok: Replace another model of that name. The same one can always be registered again.
 
     Raises:
@@ -220,7 +221,7 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
 
 
 def _completed(name: str, architecture: type[DescriptorModel], cfg: ModelCfg) -> ModelCfg:
-    """The cfg with the size of the descriptors, and what it leaves at its defaults, from the model itself."""
+    """The cfg with the size of the descriptors, where it leaves it at its default; checked otherwise."""
     try:
         model = build_to_look_at(architecture, cfg.args)
     except Exception as error:
@@ -235,12 +236,7 @@ def _completed(name: str, architecture: type[DescriptorModel], cfg: ModelCfg) ->
             f"{name!r} cannot be registered: cfg.embedding_dim is {cfg.embedding_dim}, but the model gives "
             f"descriptors of size {size}"
         )
-    of_model = {
-        field: getattr(model.cfg, field)
-        for field in ("input_size", "mean", "std", "interpolation")
-        if getattr(cfg, field) == getattr(ModelCfg, field)
-    }
-    return replace(cfg, embedding_dim=size, **of_model)
+    return replace(cfg, embedding_dim=size)
 
 
 def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) -> list[str]:
