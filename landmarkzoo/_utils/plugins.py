@@ -24,18 +24,26 @@ def load_plugins() -> None:
     with _lock:
         if _loaded:
             return
-        _loaded = True
+        _loaded = True  # for what a plug-in asks while it is loaded
         for entry_point in sorted(entry_points(group=GROUP), key=lambda found: found.name):
             _current = entry_point
             try:
-                _load(entry_point)
-            except Exception as error:
-                warnings.warn(
-                    f"{plugin_in_loading()} cannot be loaded, its models and heads are missing: "
-                    f"{type(error).__name__}: {error}",
-                    stacklevel=2,
-                )
+                _load_or_warn(entry_point)
+            except BaseException:  # Ctrl-C, or a warning that is an error: load them when asked again
+                _loaded, _current = False, None
+                raise
         _current = None
+
+
+def _load_or_warn(entry_point: EntryPoint) -> None:
+    try:
+        _load(entry_point)
+    except (Exception, SystemExit) as error:
+        warnings.warn(
+            f"{plugin_in_loading()} cannot be loaded, its models and heads are missing: "
+            f"{type(error).__name__}: {error}",
+            stacklevel=3,
+        )
 
 
 def plugin_in_loading() -> str | None:

@@ -15,6 +15,16 @@ def is_same_class(one: type, other: type) -> bool:
     return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
+def defined_again(kind: type) -> str:
+    """Why an object of a class that was defined again is not saved, and the way out."""
+    name = kind.__name__
+    return (
+        f"the class {name} was defined again after this object was made, so a saved copy could come back as "
+        f"another {name}: make it anew from the class as it is now, or, if both do the same, set its "
+        f"__class__ = {name}"
+    )
+
+
 def arguments_of(kind: type) -> list[str]:
     """Names of the arguments that a class takes, with those that its ``**kwargs`` pass on to its parents.
 

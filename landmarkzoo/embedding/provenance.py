@@ -41,8 +41,17 @@ def weights_fingerprint(model: nn.Module) -> str:
     # So does the class: two may have the same arguments and weights.
     options = repr((cfg.architecture, sorted(cfg.args.items())) if isinstance(cfg, ModelCfg) else model)
     digest = hashlib.sha256(options.encode())
+    for module in () if _is_data(cfg) else model.modules():  # what their repr may not show
+        plain = {k: v for k, v in vars(module).items() if isinstance(v, (int, float, str, tuple))}
+        plain.pop("training", None)
+        digest.update(repr((type(module).__qualname__, sorted(plain.items()))).encode())
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         raw = value.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
         digest.update(raw.numpy().data)
     return digest.hexdigest()[:16]
+
+
+def _is_data(cfg: object) -> bool:
+    """Whether the arguments of a model say all of it: none of them is a module."""
+    return isinstance(cfg, ModelCfg) and not any(isinstance(v, nn.Module) for v in cfg.args.values())

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from landmarkzoo._utils.atomic_writing import atomic_write
-from landmarkzoo._utils.registering import arguments_of, is_same_class
+from landmarkzoo._utils.registering import arguments_of, defined_again, is_same_class
 from landmarkzoo.losses.base_head import Head, registered_head
 
 HEAD_FILE = "head.safetensors"
@@ -82,16 +82,40 @@ def check_head(head: Head) -> None:
         )
     name = type(head).__name__
     try:
-        registered = is_same_class(registered_head(name), type(head))
+        registered: type[Head] | None = registered_head(name)
     except ValueError:
-        registered = False
-    if not registered:
+        registered = None
+    if registered is not None and registered is not type(head) and is_same_class(registered, type(head)):
+        raise TypeError(defined_again(type(head)))
+    if registered is not type(head):
         raise TypeError(
             f"{name} is not registered, so load_head would not find it: write @lz.losses.register_head above "
             "the class"
         )
-    head.arguments()
     _check_tensors(head)
+    _check_comes_back(head)
+
+
+def _check_comes_back(head: Head) -> None:
+    """Raise if a head that is built from its arguments, without memory for weights, has other arguments."""
+    kind, arguments = type(head), head.arguments()
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            again = kind(**arguments).arguments()
+    except RuntimeError:  # a constructor that computes with its weights: seen when it is loaded
+        return
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"a saved {kind.__name__} could not be loaded, as {kind.__name__}(**arguments) fails with "
+            f"{type(error).__name__}: {error}. The arguments are {arguments}: keep those of the class itself "
+            "as attributes, and put those that it sets for its parent into not_saved"
+        ) from error
+    changed = [name for name in arguments if again.get(name) != arguments[name]]
+    if changed:
+        raise ValueError(
+            f"a saved {kind.__name__} would come back with {changed[0]}={again.get(changed[0])!r}, not "
+            f"{arguments[changed[0]]!r}: self.{changed[0]} must be the argument as it was given"
+        )
 
 
 def _check_tensors(head: Head) -> None:
@@ -134,6 +158,9 @@ def _checked_names(class_names: Sequence[str], num_classes: int) -> list[str]:
         raise ValueError(
             f"got {len(class_names)} class names for {num_classes} classes: class_names[c] is that of class c"
         )
+    wrong = [name for name in class_names if not isinstance(name, str)]
+    if wrong:
+        raise TypeError(f"class_names must be strings, got {wrong[0]!r}")
     return [str(name) for name in class_names]
 
 

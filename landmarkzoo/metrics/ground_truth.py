@@ -71,6 +71,8 @@ def _as_sets(truth: Sequence[Any], name: str, what: str, types: tuple[type, ...]
             raise TypeError(
                 f"{name}[{row}] must be a collection of {what}, got {entry!r}; one label is [label]"
             )
+        if any(isinstance(label, (bool, np.bool_)) for label in entry):
+            raise TypeError(f"{name}[{row}] is a mask: give what it marks, np.flatnonzero(mask)")
         if not all(isinstance(label, types) for label in entry):
             raise TypeError(f"{name}[{row}] must hold {what} only, got {entry!r}")
         sets.append({label if isinstance(label, str) else int(label) for label in entry})

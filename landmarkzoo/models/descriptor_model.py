@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from landmarkzoo._utils.registering import is_same_class
+from landmarkzoo._utils.registering import defined_again, is_same_class
 from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
 from landmarkzoo.backbones.layer_depth import set_part_checkpointing
 from landmarkzoo.hub.mixin import HubMixin
@@ -143,7 +143,9 @@ class DescriptorModel(HubMixin, ABC):
         """
         kind = type(self)
         registered = ARCHITECTURES.get(kind.__name__)
-        if registered is None or not is_same_class(registered, kind):
+        if registered is not None and registered is not kind and is_same_class(registered, kind):
+            raise TypeError(defined_again(kind))
+        if registered is not kind:
             raise TypeError(
                 f"{kind.__name__} is not a registered architecture, so a saved {kind.__name__} could not be "
                 f"loaded: call lz.register_architecture({kind.__name__}) after the definition of the class"
@@ -165,7 +167,7 @@ def register_architecture(architecture: Architecture) -> Architecture:
         architecture: A subclass of ``landmarkzoo.models.DescriptorModel``. Its arguments are numbers,
             strings, and tuples or dictionaries of these; all of them are in its ``cfg.args``, except
             ``pretrained_backbone``, which it may take. A class that is defined again, as in a notebook,
-            replaces the one before.
+            replaces the one before, whose models are then not saved: they could come back as others.
 
     Returns:
         The class.

@@ -67,8 +67,8 @@ def check_comes_back(model: DescriptorModel) -> None:
         ValueError: If ``cfg`` says something else than the model is.
     """
     kind, args = type(model), model.cfg.args
-    _check_values(kind, args)
     _check_names(kind, args)
+    _check_values(kind, args)
     try:
         again = build_to_look_at(kind, args)
     except Exception as error:

@@ -254,7 +254,7 @@ def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) 
     filters = [filter] if isinstance(filter, str) else list(filter)
     return sorted(
         name
-        for name, cfg in _MODELS.items()
+        for name, cfg in list(_MODELS.items())
         if (cfg.weights is not None or not pretrained)
         and any(fnmatch.fnmatchcase(name, pattern or "*") for pattern in filters)
     )

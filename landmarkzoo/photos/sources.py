@@ -178,6 +178,8 @@ def photo_source(photos: Photos) -> PhotoSource:
         return _path_source(photos)
     if isinstance(photos, Image.Image):
         photos = [photos]
+    if isinstance(photos, np.ndarray) and photos.dtype.kind in "UO":
+        photos = photos.tolist()  # of paths, such as a column of a table
     if isinstance(photos, (np.ndarray, Tensor)):
         photos = photos[None] if photos.ndim in (2, 3) else photos
         if len(photos) == 0:
@@ -201,6 +203,8 @@ def photo_source(photos: Photos) -> PhotoSource:
     items = photos if isinstance(photos, Sequence) else list(photos)
     if len(items) == 0:
         raise ValueError("there are no photos: the list is empty")
+    if any(isinstance(item, list) for item in items):
+        raise TypeError("there is a list inside the list of photos: give one flat list")
     paths = [isinstance(item, (str, Path)) for item in items]
     if any(paths) and not all(paths):
         raise TypeError("a list of photos must hold paths only, or images in memory only")

@@ -479,3 +479,20 @@ def test_the_class_of_a_model_counts_in_its_fingerprint():
     embedded = [lz.embed(model, images, progress=False) for model in (one, other)]
     with pytest.raises(ValueError, match=r"from MaxPooled .*: embed both with one model"):
         lz.search(*embedded, k=1)
+
+
+def test_the_fingerprint_sees_what_a_module_was_made_with():
+    class Top(nn.Module):
+        def __init__(self, k):
+            super().__init__()
+            self.k = k
+
+        def forward(self, x):
+            return x.flatten(2).topk(self.k, dim=2).values.mean(dim=2)
+
+    def fingerprint(k):
+        torch.manual_seed(0)
+        return weights_fingerprint(lz.GlobalDescriptor("test_resnet", pool=Top(k), neck="none"))
+
+    assert fingerprint(1) == fingerprint(1)
+    assert fingerprint(1) != fingerprint(2)

@@ -228,6 +228,9 @@ def define_again():
 
 def test_a_cell_that_is_run_again(tmp_path):
     old, new = define_again()(8, 3), define_again()
+    with pytest.raises(TypeError, match="Again was defined again after this object was made"):
+        lz.losses.save_head(old, tmp_path)
+    old.__class__ = new
     lz.losses.save_head(old, tmp_path)
     loaded, _ = lz.load_head(tmp_path)
     assert type(loaded) is new
@@ -281,3 +284,23 @@ def test_heads_of_the_guide_compute_in_float32(page, dtype):
                 cosine, loss = head.cosine(embeddings), head(embeddings, y)
             assert cosine.dtype == loss.dtype == torch.float32
             torch.testing.assert_close(cosine, expected, rtol=0, atol=1e-5)
+
+
+def test_a_head_that_would_come_back_otherwise_is_not_saved(tmp_path):
+    @register_head
+    class Fixed(lz.losses.CosFace):
+        def __init__(self, embedding_dim, num_classes, **kwargs):
+            super().__init__(embedding_dim, num_classes, margin=0.1, **kwargs)
+
+    @register_head
+    class Tenfold(lz.losses.CosFace):
+        def __init__(self, embedding_dim, num_classes, *, scale=2.0, **kwargs):
+            super().__init__(embedding_dim, num_classes, scale=10 * scale, **kwargs)
+
+    with pytest.raises(ValueError, match=r"multiple values for keyword argument 'margin'.*not_saved"):
+        lz.losses.save_head(Fixed(8, 3), tmp_path)
+    with pytest.raises(ValueError, match=r"come back with scale=200\.0, not 20\.0"):
+        lz.losses.save_head(Tenfold(8, 3), tmp_path)
+    with pytest.raises(TypeError, match="class_names must be strings, got None"):
+        lz.losses.save_head(lz.losses.CosFace(8, 2), tmp_path, ["a", None])
+    assert list(tmp_path.iterdir()) == []

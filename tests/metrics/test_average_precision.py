@@ -114,3 +114,9 @@ def test_a_ranking_goes_wherever_indices_go():
     assert lz.metrics.average_precisions(ranking, [[0, 1], [0]]).tolist() == [0.25, 1.0]
     with pytest.raises(ValueError, match=r"shape \(3, K\)"):
         lz.metrics.mean_average_precision(ranking, [[0], [0], [0]])
+
+
+def test_a_mask_is_not_a_list_of_rows():
+    mask = np.array([[False, True], [True, False]])
+    with pytest.raises(TypeError, match=r"relevant\[0\] is a mask: give what it marks"):
+        lz.metrics.mean_average_precision([[1, 0], [0, 1]], mask)

@@ -118,7 +118,11 @@ def test_a_class_defined_again_takes_the_place_of_the_first(tmp_path):
         return lz.register_architecture(Powered)
 
     first, second = define(1), define(2)
-    first(BACKBONE, neck="none").save_pretrained(tmp_path)  # trained before the cell was run again
+    model = first(BACKBONE, neck="none")  # trained before the cell was run again
+    with pytest.raises(TypeError, match="Powered was defined again after this object was made"):
+        model.save_pretrained(tmp_path)
+    model.__class__ = second
+    model.save_pretrained(tmp_path)
     assert type(lz.create_model(tmp_path)) is second
 
 

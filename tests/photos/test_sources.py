@@ -226,3 +226,11 @@ def test_errors_carry_the_id(photo_folder):
     os.truncate(path, 5000)
     with Image.open(path) as lazy, pytest.raises(PhotoError, match=r"photo 0: .*truncated"):
         photo_source([lazy]).load(0)
+
+
+def test_arrays_of_paths_keep_their_ids_and_nested_lists_are_refused(photo_folder):
+    paths = [str(photo_folder / f"{i}.png") for i in range(3)]
+    for array in (np.array(paths), np.array(paths, dtype=object)):
+        assert photo_source(array).ids == paths
+    with pytest.raises(TypeError, match="a list inside the list of photos"):
+        photo_source([paths])
