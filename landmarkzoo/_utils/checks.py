@@ -54,15 +54,7 @@ def as_dlpack(array: NDArray[Any], options: dict[str, Any]) -> Any:
 def as_labels(labels: Labels, length: int, name: str) -> IntArray:
     """Labels (N,) as integers, -1 for no landmark or unknown; names are numbered in their order.
 
-    Args:
-        labels: What the user gave: integers, or names with ``None`` for no landmark or unknown. Beside names,
-            the NaN and NA of a pandas column are ``None`` as well.
-        length: The N that they must have.
-        name: What they are called in error messages.
-
-    Raises:
-        TypeError: If they are neither integers nor names, or some of both.
-        ValueError: If there are not ``length`` of them, or a name is empty.
+    See ``encode_labels``, which also gives the names.
 
     Examples:
         >>> as_labels(["Old Town", None, "Big Ben"], 3, "labels")

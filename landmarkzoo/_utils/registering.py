@@ -15,14 +15,26 @@ def is_same_class(one: type, other: type) -> bool:
     return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
-def defined_again(kind: type) -> str:
-    """Why an object of a class that was defined again is not saved, and the way out."""
+def check_registered(kind: type, registered: type | None, register: str) -> None:
+    """Raise unless a class is the one that is registered under its name, so that a file can name it.
+
+    Args:
+        kind: The class.
+        registered: What is registered under its name; ``None`` for nothing.
+        register: How it is registered, for the message.
+
+    Raises:
+        TypeError: If another class is registered, or none.
+    """
     name = kind.__name__
-    return (
-        f"the class {name} was defined again after this object was made, so a saved copy could come back as "
-        f"another {name}: make it anew from the class as it is now, or, if both do the same, set its "
-        f"__class__ = {name}"
-    )
+    if registered is not None and registered is not kind and is_same_class(registered, kind):
+        raise TypeError(
+            f"the class {name} was defined again after this object was made, so a saved copy could come back "
+            f"as another {name}: make it anew from the class as it is now, or, if both do the same, set its "
+            f"__class__ = {name}"
+        )
+    if registered is not kind:
+        raise TypeError(f"{name} is not registered, so a saved {name} could not be loaded: {register}")
 
 
 def arguments_of(kind: type) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import torch
 from torch import nn
 
+from landmarkzoo._utils.registering import arguments_of
 from landmarkzoo.models import ModelCfg
 
 
@@ -41,10 +43,8 @@ def weights_fingerprint(model: nn.Module) -> str:
     # So does the class: two may have the same arguments and weights.
     options = repr((cfg.architecture, sorted(cfg.args.items())) if isinstance(cfg, ModelCfg) else model)
     digest = hashlib.sha256(options.encode())
-    for module in () if _is_data(cfg) else model.modules():  # what their repr may not show
-        plain = {k: v for k, v in vars(module).items() if isinstance(v, (int, float, str, tuple))}
-        plain.pop("training", None)
-        digest.update(repr((type(module).__qualname__, sorted(plain.items()))).encode())
+    for module in () if _is_data(cfg) else model.modules():
+        digest.update(repr((type(module).__qualname__, _made_with(module))).encode())
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         raw = value.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
@@ -55,3 +55,12 @@ def weights_fingerprint(model: nn.Module) -> str:
 def _is_data(cfg: object) -> bool:
     """Whether the arguments of a model say all of it: none of them is a module."""
     return isinstance(cfg, ModelCfg) and not any(isinstance(v, nn.Module) for v in cfg.args.values())
+
+
+def _made_with(module: nn.Module) -> list[tuple[str, Any]]:
+    """Plain arguments that a module was made with, as far as it keeps them under their names.
+
+    Its repr may not show them. Other attributes, such as counters and switches, do not count.
+    """
+    kept = [(name, vars(module).get(name)) for name in arguments_of(type(module))]
+    return sorted((name, value) for name, value in kept if isinstance(value, (int, float, str, tuple)))

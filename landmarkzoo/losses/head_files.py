@@ -18,7 +18,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from landmarkzoo._utils.atomic_writing import atomic_write
-from landmarkzoo._utils.registering import arguments_of, defined_again, is_same_class
+from landmarkzoo._utils.registering import arguments_of, check_registered
 from landmarkzoo.losses.base_head import Head, registered_head
 
 HEAD_FILE = "head.safetensors"
@@ -85,13 +85,7 @@ def check_head(head: Head) -> None:
         registered: type[Head] | None = registered_head(name)
     except ValueError:
         registered = None
-    if registered is not None and registered is not type(head) and is_same_class(registered, type(head)):
-        raise TypeError(defined_again(type(head)))
-    if registered is not type(head):
-        raise TypeError(
-            f"{name} is not registered, so load_head would not find it: write @lz.losses.register_head above "
-            "the class"
-        )
+    check_registered(type(head), registered, "write @lz.losses.register_head above the class")
     _check_tensors(head)
     _check_comes_back(head)
 

@@ -60,7 +60,6 @@ def convert_checkpoint(
     path: str | Path,
     name: str,
     *,
-    head: str | Path | None = None,
     sub_centers: int = 3,
     **overrides: Any,
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None]:
@@ -77,7 +76,6 @@ def convert_checkpoint(
         path: A file written by ``torch.save``, the weights under ``"model"`` or at the top, with or without
             the prefix ``module.``; or a safetensors file. Code in it is never run.
         name: The registered model that it is a checkpoint of.
-        head: For a release that keeps its head in a second file. No such layout is known yet; leave it out.
         sub_centers: Centers of each class in the checkpoint's head.
         **overrides: Arguments of the architecture that replace the registered ones, such as ``dilations``
             or ``stem_stride``.
@@ -88,15 +86,9 @@ def convert_checkpoint(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        NotImplementedError: If ``head`` is given.
         ValueError: If the file cannot be read safely; if the model is unknown, or no layout is known for its
             architecture; or if a tensor is missing, fits nothing or has another shape.
     """
-    if head is not None:
-        raise NotImplementedError(
-            f"head={str(head)!r}: a head in a second file cannot be read yet; of a training checkpoint leave "
-            "head out, as its head is in the same file"
-        )
     model, found, report = convert_state_dict(
         read_checkpoint(path), name, sub_centers=sub_centers, **overrides
     )

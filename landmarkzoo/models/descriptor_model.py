@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from landmarkzoo._utils.registering import defined_again, is_same_class
+from landmarkzoo._utils.registering import check_registered, is_same_class
 from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
 from landmarkzoo.backbones.layer_depth import set_part_checkpointing
 from landmarkzoo.hub.mixin import HubMixin
@@ -142,14 +142,8 @@ class DescriptorModel(HubMixin, ABC):
             ValueError: If the class cannot be built again from ``cfg.args``, or gives another model.
         """
         kind = type(self)
-        registered = ARCHITECTURES.get(kind.__name__)
-        if registered is not None and registered is not kind and is_same_class(registered, kind):
-            raise TypeError(defined_again(kind))
-        if registered is not kind:
-            raise TypeError(
-                f"{kind.__name__} is not a registered architecture, so a saved {kind.__name__} could not be "
-                f"loaded: call lz.register_architecture({kind.__name__}) after the definition of the class"
-            )
+        call = f"call lz.register_architecture({kind.__name__}) after the definition of the class"
+        check_registered(kind, ARCHITECTURES.get(kind.__name__), call)
         if self.cfg.architecture != kind.__name__:
             raise ValueError(
                 f"cfg.architecture is {self.cfg.architecture!r}, but the model is a {kind.__name__}"

@@ -97,28 +97,14 @@ class DOLG(DescriptorModel):
             raise ValueError(f"global_map must be one of {get_args(GlobalMap)}, got {global_map!r}")
         self.global_map: GlobalMap = global_map
         backbone_args = check_timm_args(backbone_args)
-        if global_map == "stage":
-            self.backbone = create_pyramid(
-                backbone,
-                (16, 32),
-                stem_stride=stem_stride,
-                pretrained=pretrained_backbone,
-                args=backbone_args,
+        local_channels, global_channels = self._add_backbone(
+            backbone, stem_stride, backbone_args, pretrained=pretrained_backbone
+        )
+        if global_map == "head" and hidden_dim != global_channels:
+            raise ValueError(
+                f"with global_map='head' local features are fused with the {global_channels} channels of "
+                f"{backbone!r}: use hidden_dim={global_channels}, got {hidden_dim}"
             )
-            local_channels, global_channels = pyramid_channels(self.backbone)
-            self.size_rule = pyramid_size_rule(self.backbone, backbone, stem_stride, backbone_args)
-        else:
-            self.backbone, self.level = create_backbone_with_level(
-                backbone, 16, stem_stride=stem_stride, pretrained=pretrained_backbone, args=backbone_args
-            )
-            local_channels = pyramid_levels(backbone, backbone_args)[16]
-            global_channels = backbone_channels(self.backbone)
-            self.size_rule = backbone_size_rule(self.backbone, stem_stride)
-            if hidden_dim != global_channels:
-                raise ValueError(
-                    f"with global_map='head' local features are fused with the {global_channels} channels of "
-                    f"{backbone!r}: use hidden_dim={global_channels}, got {hidden_dim}"
-                )
         self.multi_atrous = MultiAtrous(local_channels, hidden_dim, dilations)
         self.spatial_attention = SpatialAttention(hidden_dim)
         if global_map == "stage":
@@ -140,6 +126,23 @@ class DOLG(DescriptorModel):
         }
         image_size = backbone_args.get("img_size")
         self.cfg = default_cfg(self, args, backbone=backbone, image_size=image_size)
+
+    def _add_backbone(
+        self, name: str, stem_stride: int, args: Mapping[str, Any], *, pretrained: bool
+    ) -> tuple[int, int]:
+        """Make the backbone; channels of the local and of the global map."""
+        if self.global_map == "stage":
+            self.backbone = create_pyramid(
+                name, (16, 32), stem_stride=stem_stride, pretrained=pretrained, args=args
+            )
+            self.size_rule = pyramid_size_rule(self.backbone, name, stem_stride, args)
+            local_channels, global_channels = pyramid_channels(self.backbone)
+            return local_channels, global_channels
+        self.backbone, self.level = create_backbone_with_level(
+            name, 16, stem_stride=stem_stride, pretrained=pretrained, args=args
+        )
+        self.size_rule = backbone_size_rule(self.backbone, stem_stride)
+        return pyramid_levels(name, args)[16], backbone_channels(self.backbone)
 
     def forward_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps of both branches: local (B, hidden, H/16, W/16) and global (B, hidden, H/32, W/32)."""

@@ -179,7 +179,7 @@ def photo_source(photos: Photos) -> PhotoSource:
     if isinstance(photos, Image.Image):
         photos = [photos]
     if isinstance(photos, np.ndarray) and photos.dtype.kind in "UO":
-        photos = photos.tolist()  # of paths, such as a column of a table
+        return photo_source(photos.tolist())  # of paths, such as a column of a table
     if isinstance(photos, (np.ndarray, Tensor)):
         photos = photos[None] if photos.ndim in (2, 3) else photos
         if len(photos) == 0:

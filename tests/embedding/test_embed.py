@@ -1,8 +1,6 @@
 import copy
 import multiprocessing
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,8 +11,6 @@ from PIL import Image
 from torch import nn
 
 import landmarkzoo as lz
-from landmarkzoo.embedding import resuming
-from landmarkzoo.embedding.provenance import provenance_of, weights_fingerprint
 from landmarkzoo.photos import open_photo
 
 
@@ -188,137 +184,6 @@ def test_progress_shows_photos_per_second(tiny_model, photo_folder, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_provenance_tells_models_weights_and_transforms_apart(tiny_model, photo_folder):
-    d = lz.embed(tiny_model, photo_folder / "1.png", progress=False)
-    assert set(d.provenance) == {"model", "weights", "transform"}
-    again = lz.embed(tiny_model, photo_folder / "2.png", progress=False)
-    assert again.provenance == d.provenance
-    other = lz.create_model("efficientnet_lite0_gem", neck="none")
-    random = lz.embed(other, photo_folder / "1.png", progress=False)
-    assert random.provenance["weights"] != d.provenance["weights"]
-    with pytest.raises(ValueError, match="embed both with one model"):
-        lz.search(random, d)
-
-
-def test_fingerprint_is_that_of_weights_and_arguments_only():
-    model = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8)
-    twin = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8)
-    twin.load_state_dict(model.state_dict())
-    assert weights_fingerprint(twin) == weights_fingerprint(model)
-    twin.spatial_attention.score.extra_repr = lambda: "what another version of torch may print"
-    assert weights_fingerprint(twin) == weights_fingerprint(model)
-    reference = lz.create_model("dolg_efficientnet_lite0", hidden_dim=8, projection="reference")
-    reference.load_state_dict(model.state_dict())
-    assert weights_fingerprint(reference) != weights_fingerprint(model)
-    compiled = torch.compile(model)
-    assert provenance_of(compiled, None) == provenance_of(model, None)
-
-
-def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
-    out = tmp_path / "index.safetensors"
-    expected = lz.embed(tiny_model, photo_folder, progress=False)
-    calls = []
-
-    def counting(image):
-        calls.append(image)
-        if len(calls) == 8:
-            raise KeyboardInterrupt
-        return transform(image)
-
-    class Named:  # one repr in both runs: the transform is part of the job's identity
-        def __call__(self, image):
-            return counting(image)
-
-        def __repr__(self):
-            return "counting"
-
-    transform = lz.create_transform(tiny_model)
-    with pytest.raises(KeyboardInterrupt):
-        lz.embed(tiny_model, photo_folder, transform=Named(), batch_size=1, progress=False, out=out)
-    assert not out.exists()
-    calls[:] = [None] * 100
-    d = lz.embed(tiny_model, photo_folder, transform=Named(), batch_size=1, progress=False, out=out)
-    assert len(calls) - 100 == 4  # 7 of 11 stood in parts, the last one written on the interrupt
-    assert d.ids == expected.ids
-    np.testing.assert_allclose(d.vectors, expected.vectors, atol=2e-6)
-    np.testing.assert_array_equal(lz.Descriptors.load(out).vectors, d.vectors)
-    assert list(tmp_path.glob("*.parts")) == []
-
-
-def test_parts_of_another_job_do_not_count(photo_folder, tmp_path):
-    folder = tmp_path / "x.parts"
-    folder.mkdir()
-    provenance = {"model": "m"}
-    store = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=False)
-    store.add(lz.Descriptors(["a"], np.ones((1, 2)), provenance=provenance))
-    store.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
-    assert [p.ids for p in store.load()] == [["a"]]  # "b" was skipped, and skipping is off
-    keep = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=True)
-    keep.count = 1
-    keep.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
-    assert [len(p) for p in keep.load()] == [1, 0]
-    other = resuming.FinishedParts(tmp_path / "x", "job 2", provenance, keep_skipped=True)
-    assert other.load() == []
-    assert list(folder.iterdir()) == []
-    (folder / "00000.safetensors").write_bytes(b"cut off")
-    assert keep.load() == []
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        resuming.FinishedParts(tmp_path / "no" / "x", "job", {}, keep_skipped=True)
-
-
-def interrupted(model, photos, out, after, **options):
-    """Embed until some photos are done, then be interrupted."""
-    done = []
-
-    class Stopping:
-        def __call__(self, image):
-            done.append(image)
-            if len(done) > after:
-                raise KeyboardInterrupt
-            return lz.create_transform(model)(image)
-
-        def __repr__(self):
-            return repr(lz.create_transform(model))
-
-    with pytest.raises(KeyboardInterrupt):
-        lz.embed(model, photos, transform=Stopping(), batch_size=1, progress=False, out=out, **options)
-
-
-@pytest.mark.parametrize("change", ["order", "content", "time", "folder", "precision", "arrays"])
-def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
-    out, options = tmp_path / "x", {}
-    photos = [str(photo_folder / f"{i}.png") for i in range(6)]
-    if change == "arrays":
-        photos = [np.asarray(open_photo(path)) for path in photos]
-    if change == "folder":
-        photos = photo_folder
-    if change == "time":
-        photos[1] = tmp_path / "uncompressed.bmp"
-        Image.new("RGB", (80, 64), (200, 9, 9)).save(photos[1])
-        before = photos[1].stat()
-    interrupted(tiny_model, photos, out, 5, **({"precision": "bfloat16"} if change == "precision" else {}))
-    assert (tmp_path / "x.parts" / "00000.safetensors").exists() == (change != "arrays")
-    if change in ("order", "arrays"):
-        photos = photos[::-1]
-    if change == "content":
-        Image.new("RGB", (33, 44), (9, 200, 9)).save(photos[1])
-    if change == "time":  # another photo in as many bytes
-        Image.new("RGB", (80, 64), (9, 200, 9)).save(photos[1])
-        assert photos[1].stat().st_size == before.st_size
-        os.utime(photos[1], ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
-    if change == "folder":
-        photos = tmp_path / "other"
-        shutil.copytree(photo_folder, photos)
-        Image.new("RGB", (33, 44), (9, 200, 9)).save(photos / "1.png")
-    expected = lz.embed(tiny_model, photos, progress=False, batch_size=1)
-    ours = lz.embed(tiny_model, photos, progress=False, batch_size=1, out=out, **options)
-    assert ours.ids == expected.ids
-    np.testing.assert_array_equal(ours.vectors, expected.vectors)
-    assert ours.provenance == expected.provenance
-
-
 def test_a_data_set_that_decodes_by_itself_is_named_and_skipped(tiny_model):
     class Decoding(torch.utils.data.Dataset):
         ids = ("good", "bad")
@@ -366,54 +231,6 @@ def test_file_names_that_are_not_unicode(tiny_model, tmp_path):
     assert lz.Descriptors.load(tmp_path / "d").ids == d.ids == [os.fsdecode(name)]
     lz.search(d, d, 1).to_csv(tmp_path / "r.csv")
     assert name in (tmp_path / "r.csv").read_bytes()
-
-
-KILLED = """
-import landmarkzoo as lz, sys, torch
-from landmarkzoo.embedding import embed_photos
-embed_photos.PART_SIZE = 4
-class Stopping:
-    seen = 0
-    def __call__(self, image):
-        self.seen += 1
-        if self.seen == 8:
-            print("eighth photo", flush=True)
-            sys.stdin.read()
-        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
-    def __repr__(self): return "first pixel"
-lz.embed(torch.nn.Flatten(), sys.argv[1], transform=Stopping(), batch_size=2, out=sys.argv[2], progress=False)
-"""
-
-
-class FirstPixel:
-    """A transform that counts; its repr is that of the killed process, as the model is."""
-
-    def __init__(self):
-        self.seen = 0
-
-    def __call__(self, image):
-        self.seen += 1
-        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
-
-    def __repr__(self):
-        return "first pixel"
-
-
-def test_a_process_killed_for_real_goes_on(photo_folder, tmp_path):
-    out = tmp_path / "index.safetensors"
-    command = [sys.executable, "-c", KILLED, str(photo_folder), str(out)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline().strip() == b"eighth photo"
-        process.kill()
-    assert [path.name for path in (tmp_path / "index.safetensors.parts").iterdir()] == ["00000.safetensors"]
-    assert not out.exists()
-    rest, all_ = FirstPixel(), FirstPixel()
-    d = lz.embed(nn.Flatten(), photo_folder, transform=rest, out=out, progress=False)
-    expected = lz.embed(nn.Flatten(), photo_folder, transform=all_, progress=False)
-    assert (rest.seen, all_.seen) == (7, 11)
-    assert d.ids == expected.ids
-    np.testing.assert_array_equal(d.vectors, expected.vectors)
-    np.testing.assert_array_equal(lz.Descriptors.load(out).vectors, expected.vectors)
 
 
 class Many(torch.utils.data.Dataset):
@@ -465,34 +282,3 @@ def test_models_in_another_dtype(tiny_model, photo_folder, dtype, cosine):
     vectors = lz.embed(model, photo_folder, progress=False).vectors
     assert (vectors * expected).sum(axis=1).min() > cosine
     assert {p.dtype for p in model.parameters()} == {dtype}
-
-
-def test_the_class_of_a_model_counts_in_its_fingerprint():
-    class MaxPooled(lz.GlobalDescriptor):
-        def forward_pooled(self, images):
-            return self.forward_features(images).amax((2, 3))
-
-    one = lz.GlobalDescriptor("test_efficientnet", pool="avg", neck="none")
-    other = MaxPooled("test_efficientnet", pool="avg", neck="none")
-    other.load_state_dict(one.state_dict())
-    images = torch.randn(3, 3, 64, 64)
-    embedded = [lz.embed(model, images, progress=False) for model in (one, other)]
-    with pytest.raises(ValueError, match=r"from MaxPooled .*: embed both with one model"):
-        lz.search(*embedded, k=1)
-
-
-def test_the_fingerprint_sees_what_a_module_was_made_with():
-    class Top(nn.Module):
-        def __init__(self, k):
-            super().__init__()
-            self.k = k
-
-        def forward(self, x):
-            return x.flatten(2).topk(self.k, dim=2).values.mean(dim=2)
-
-    def fingerprint(k):
-        torch.manual_seed(0)
-        return weights_fingerprint(lz.GlobalDescriptor("test_resnet", pool=Top(k), neck="none"))
-
-    assert fingerprint(1) == fingerprint(1)
-    assert fingerprint(1) != fingerprint(2)

@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, head,
     with pytest.raises(TypeError, match=r"must be a lz.losses.Head, such as .*, got Linear"):
         model.save_pretrained(folder, head=torch.nn.Linear(512, 4))
     own = type("Own", (type(head),), {})(512, 4)
-    with pytest.raises(TypeError, match="Own is not registered, so load_head would not find it"):
+    with pytest.raises(TypeError, match="Own is not registered, so a saved Own could not be loaded"):
         model.save_pretrained(folder, head=own)
     assert not folder.exists()
 

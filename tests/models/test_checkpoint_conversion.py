@@ -325,10 +325,3 @@ def test_the_hybrids_of_the_paper(name, given):
     assert_same(converted, model)
     assert torch.equal(new_head.weight, head.weight)
     assert len(report.matched) == len(model.state_dict()) + 1
-
-
-def test_a_head_in_a_second_file_is_not_read_yet(tmp_path):
-    with pytest.raises(
-        NotImplementedError, match=r"head='head\.onnx': a head in a second file cannot be read"
-    ):
-        lz.convert_checkpoint(tmp_path / "x.pth", "dolg_efficientnet_b0", head="head.onnx")

@@ -132,7 +132,7 @@ def test_names_of_architectures_are_taken_once():
 
     with pytest.raises(ValueError, match=r"'DOLG' already, landmarkzoo\.models\.dolg\.DOLG: give the class"):
         lz.register_architecture(DOLG)
-    with pytest.raises(TypeError, match="DOLG is not a registered architecture"):
+    with pytest.raises(TypeError, match="DOLG is not registered, so a saved DOLG could not be loaded"):
         DOLG(BACKBONE).check_saveable()
 
 

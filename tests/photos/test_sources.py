@@ -232,5 +232,6 @@ def test_arrays_of_paths_keep_their_ids_and_nested_lists_are_refused(photo_folde
     paths = [str(photo_folder / f"{i}.png") for i in range(3)]
     for array in (np.array(paths), np.array(paths, dtype=object)):
         assert photo_source(array).ids == paths
+    assert photo_source(np.array(paths[0])).ids == paths[:1]
     with pytest.raises(TypeError, match="a list inside the list of photos"):
         photo_source([paths])

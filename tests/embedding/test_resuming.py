@@ -1,0 +1,167 @@
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import landmarkzoo as lz
+from landmarkzoo.embedding import resuming
+from landmarkzoo.photos import open_photo
+
+
+def interrupted(model, photos, out, after, **options):
+    """Embed until some photos are done, then be interrupted."""
+    done = []
+
+    class Stopping:
+        def __call__(self, image):
+            done.append(image)
+            if len(done) > after:
+                raise KeyboardInterrupt
+            return lz.create_transform(model)(image)
+
+        def __repr__(self):
+            return repr(lz.create_transform(model))
+
+    with pytest.raises(KeyboardInterrupt):
+        lz.embed(model, photos, transform=Stopping(), batch_size=1, progress=False, out=out, **options)
+
+
+def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
+    out = tmp_path / "index.safetensors"
+    expected = lz.embed(tiny_model, photo_folder, progress=False)
+    calls = []
+
+    def counting(image):
+        calls.append(image)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return transform(image)
+
+    class Named:  # one repr in both runs: the transform is part of the job's identity
+        def __call__(self, image):
+            return counting(image)
+
+        def __repr__(self):
+            return "counting"
+
+    transform = lz.create_transform(tiny_model)
+    with pytest.raises(KeyboardInterrupt):
+        lz.embed(tiny_model, photo_folder, transform=Named(), batch_size=1, progress=False, out=out)
+    assert not out.exists()
+    calls[:] = [None] * 100
+    d = lz.embed(tiny_model, photo_folder, transform=Named(), batch_size=1, progress=False, out=out)
+    assert len(calls) - 100 == 4  # 7 of 11 stood in parts, the last one written on the interrupt
+    assert d.ids == expected.ids
+    np.testing.assert_allclose(d.vectors, expected.vectors, atol=2e-6)
+    np.testing.assert_array_equal(lz.Descriptors.load(out).vectors, d.vectors)
+    assert list(tmp_path.glob("*.parts")) == []
+
+
+def test_parts_of_another_job_do_not_count(photo_folder, tmp_path):
+    folder = tmp_path / "x.parts"
+    folder.mkdir()
+    provenance = {"model": "m"}
+    store = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=False)
+    store.add(lz.Descriptors(["a"], np.ones((1, 2)), provenance=provenance))
+    store.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
+    assert [p.ids for p in store.load()] == [["a"]]  # "b" was skipped, and skipping is off
+    keep = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=True)
+    keep.count = 1
+    keep.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
+    assert [len(p) for p in keep.load()] == [1, 0]
+    other = resuming.FinishedParts(tmp_path / "x", "job 2", provenance, keep_skipped=True)
+    assert other.load() == []
+    assert list(folder.iterdir()) == []
+    (folder / "00000.safetensors").write_bytes(b"cut off")
+    assert keep.load() == []
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        resuming.FinishedParts(tmp_path / "no" / "x", "job", {}, keep_skipped=True)
+
+
+@pytest.mark.parametrize("change", ["order", "content", "time", "folder", "precision", "arrays"])
+def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
+    out, options = tmp_path / "x", {}
+    photos = [str(photo_folder / f"{i}.png") for i in range(6)]
+    if change == "arrays":
+        photos = [np.asarray(open_photo(path)) for path in photos]
+    if change == "folder":
+        photos = photo_folder
+    if change == "time":
+        photos[1] = tmp_path / "uncompressed.bmp"
+        Image.new("RGB", (80, 64), (200, 9, 9)).save(photos[1])
+        before = photos[1].stat()
+    interrupted(tiny_model, photos, out, 5, **({"precision": "bfloat16"} if change == "precision" else {}))
+    assert (tmp_path / "x.parts" / "00000.safetensors").exists() == (change != "arrays")
+    if change in ("order", "arrays"):
+        photos = photos[::-1]
+    if change == "content":
+        Image.new("RGB", (33, 44), (9, 200, 9)).save(photos[1])
+    if change == "time":  # another photo in as many bytes
+        Image.new("RGB", (80, 64), (9, 200, 9)).save(photos[1])
+        assert photos[1].stat().st_size == before.st_size
+        os.utime(photos[1], ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    if change == "folder":
+        photos = tmp_path / "other"
+        shutil.copytree(photo_folder, photos)
+        Image.new("RGB", (33, 44), (9, 200, 9)).save(photos / "1.png")
+    expected = lz.embed(tiny_model, photos, progress=False, batch_size=1)
+    ours = lz.embed(tiny_model, photos, progress=False, batch_size=1, out=out, **options)
+    assert ours.ids == expected.ids
+    np.testing.assert_array_equal(ours.vectors, expected.vectors)
+    assert ours.provenance == expected.provenance
+
+
+KILLED = """
+import landmarkzoo as lz, sys, torch
+from landmarkzoo.embedding import embed_photos
+embed_photos.PART_SIZE = 4
+class Stopping:
+    seen = 0
+    def __call__(self, image):
+        self.seen += 1
+        if self.seen == 8:
+            print("eighth photo", flush=True)
+            sys.stdin.read()
+        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
+    def __repr__(self): return "first pixel"
+lz.embed(torch.nn.Flatten(), sys.argv[1], transform=Stopping(), batch_size=2, out=sys.argv[2], progress=False)
+"""
+
+
+class FirstPixel:
+    """A transform that counts; its repr is that of the killed process, as the model is."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, image):
+        self.seen += 1
+        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
+
+    def __repr__(self):
+        return "first pixel"
+
+
+def test_a_process_killed_for_real_goes_on(photo_folder, tmp_path):
+    out = tmp_path / "index.safetensors"
+    command = [sys.executable, "-c", KILLED, str(photo_folder), str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline().strip() == b"eighth photo"
+        process.kill()
+    assert [path.name for path in (tmp_path / "index.safetensors.parts").iterdir()] == ["00000.safetensors"]
+    assert not out.exists()
+    rest, all_ = FirstPixel(), FirstPixel()
+    d = lz.embed(nn.Flatten(), photo_folder, transform=rest, out=out, progress=False)
+    expected = lz.embed(nn.Flatten(), photo_folder, transform=all_, progress=False)
+    assert (rest.seen, all_.seen) == (7, 11)
+    assert d.ids == expected.ids
+    np.testing.assert_array_equal(d.vectors, expected.vectors)
+    np.testing.assert_array_equal(lz.Descriptors.load(out).vectors, expected.vectors)
