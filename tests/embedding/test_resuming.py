@@ -33,7 +33,7 @@ def interrupted(model, photos, out, after, **options):
 
 
 def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
+    monkeypatch.setattr("landmarkzoo.embedding.embedding_job.PART_SIZE", 3)
     out = tmp_path / "index.safetensors"
     expected = lz.embed(tiny_model, photo_folder, progress=False)
     calls = []
@@ -87,7 +87,7 @@ def test_parts_of_another_job_do_not_count(photo_folder, tmp_path):
 
 @pytest.mark.parametrize("change", ["order", "content", "time", "folder", "precision", "arrays"])
 def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setattr("landmarkzoo.embedding.embed_photos.PART_SIZE", 3)
+    monkeypatch.setattr("landmarkzoo.embedding.embedding_job.PART_SIZE", 3)
     out, options = tmp_path / "x", {}
     photos = [str(photo_folder / f"{i}.png") for i in range(6)]
     if change == "arrays":
@@ -121,8 +121,8 @@ def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_mo
 
 KILLED = """
 import landmarkzoo as lz, sys, torch
-from landmarkzoo.embedding import embed_photos
-embed_photos.PART_SIZE = 4
+from landmarkzoo.embedding import embedding_job
+embedding_job.PART_SIZE = 4
 class Stopping:
     seen = 0
     def __call__(self, image):
