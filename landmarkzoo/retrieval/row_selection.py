@@ -13,6 +13,7 @@ from torch import Tensor
 
 from landmarkzoo._utils.checks import IntArray, as_numpy
 from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo._utils.unicode_names import ByName
 
 Rows: TypeAlias = "int | str | slice | Sequence[int] | Sequence[bool] | Sequence[str] | NDArray[Any] | Tensor"
 
@@ -21,6 +22,8 @@ _SEARCHED_FOR_NEAR_IDS = 10_000  # the comparison of names is slow
 
 class RowsById:
     """The row of each id, found out when the first one is looked up.
+
+    Composed and decomposed forms of an id are one id, as ``ByName`` says.
 
     Args:
         ids: Ids of all rows.
@@ -35,24 +38,25 @@ class RowsById:
         self._ids = ids
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
+    def _rows(self) -> ByName[int]:
         """The row of each id; -1 for an id of several rows."""
         rows: dict[str, int] = {}
         for row, id_ in enumerate(self._ids):
             rows[id_] = -1 if id_ in rows else row
-        return rows
+        return ByName(rows)
 
     def __contains__(self, id_: object) -> bool:
         return id_ in self._rows
 
     def __getitem__(self, id_: str) -> int:
-        if id_ not in self._rows:
+        row = self._rows.get(id_)
+        if row is None:
             near = did_you_mean(id_, islice(self._rows, _SEARCHED_FOR_NEAR_IDS))
             looks = f" Ids look like {self._ids[0]!r}." if self._ids and not near else ""
             raise KeyError(f"there is no id {id_!r} among {len(self._rows)}.{near}{looks}")
-        if self._rows[id_] < 0:
+        if row < 0:
             raise ValueError(f"the id {id_!r} stands at more than one row: choose rows by number")
-        return self._rows[id_]
+        return row
 
 
 def select_rows(rows: Rows, length: int, row_of: RowsById | None) -> slice | IntArray:
@@ -119,6 +123,21 @@ def as_ids(ids: Iterable[object]) -> list[str]:
     if isinstance(ids, list) and set(map(type, ids)) <= {str}:
         return ids
     return [str(id_) for id_ in ids]
+
+
+def first_repeated(ids: Iterable[str]) -> str | None:
+    """The first id that stands there a second time.
+
+    Examples:
+        >>> first_repeated(["a", "b", "b", "a"]), first_repeated(["a", "b"])
+        ('b', None)
+    """
+    seen: set[str] = set()
+    for id_ in ids:
+        if id_ in seen:
+            return id_
+        seen.add(id_)
+    return None
 
 
 def id_of(row: int, ids: list[str] | None) -> str:

@@ -1,5 +1,6 @@
 import json
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -48,6 +49,20 @@ def test_rows_by_id(descriptors):
     assert twice["b"].ids == ["b"]
     with pytest.raises(ValueError, match="the id 'a' stands at more than one row"):
         twice["a"]
+
+
+def test_both_forms_of_a_name_are_one_id():
+    composed, decomposed = (unicodedata.normalize(form, "Münster.jpg") for form in ("NFC", "NFD"))
+    d = lz.Descriptors(["a", decomposed], np.eye(2))
+    assert composed in d
+    assert d[composed].ids == [decomposed]
+    assert d[[composed, "a"]].ids == [decomposed, "a"]
+    both = lz.Descriptors([decomposed, composed], np.eye(2))
+    assert both[composed].vectors.tolist() == [[0, 1]]
+    assert both[decomposed].vectors.tolist() == [[1, 0]]
+    twice = lz.Descriptors([decomposed, decomposed], np.eye(2))
+    with pytest.raises(ValueError, match="more than one row"):
+        twice[composed]
 
 
 def test_rows_of_every_kind(descriptors):
