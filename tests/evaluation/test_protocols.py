@@ -209,3 +209,9 @@ def test_ids_order_predictions_of_equal_score():
     assert result["GAP"] == 0.25
     assert result.per_query["GAP"].tolist() == [0.5, 0.0]
     assert evaluation.score_recognition([1, 9], [0.5, 0.5], [[1], [2]])["GAP"] == 0.5
+
+
+def test_relevant_ids_in_the_other_unicode_form():
+    index = lz.Descriptors(["Mu\u0308nster.jpg", "a.jpg"], np.eye(2))
+    result = lz.evaluation.evaluate_retrieval(index[1:], index, [["M\u00fcnster.jpg"]])
+    assert result["recall@100"] == 1.0
