@@ -9,6 +9,7 @@ import numpy as np
 
 from landmarkzoo._utils.checks import FloatArray, unit
 from landmarkzoo._utils.unicode_names import nfc
+from landmarkzoo.retrieval.comparability import COMPARED, common_provenance
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.ranking import Ranking
 
@@ -107,23 +108,22 @@ def _check_photos(members: Sequence[Vectors]) -> None:
 
 
 def _provenance(families: Sequence[Sequence[Vectors]]) -> dict[str, str]:
-    """Where the vectors of an ensemble come from, so that those of unlike members are not compared.
+    """Provenance of an ensemble, so that ensembles whose members differ in anything are not compared.
 
-    What the members do not all state is left out. What they state differently is listed by families.
+    What is compared and differs among the members is listed by families.
     """
     known = [[m.provenance for m in family if isinstance(m, Descriptors)] for family in families]
     members = [p for family in known for p in family]
-    if not all("weights" in p for p in members):
-        return {}
-    weights = ";".join(",".join(p["weights"] for p in family) for family in known)
-    names = " + ".join(dict.fromkeys(p.get("model", "?") for p in members))
-    provenance = {
-        "model": f"ensemble of {names}",
-        "weights": hashlib.sha256(weights.encode()).hexdigest()[:12],
-    }
-    for key in ("transform", "image_size", "views", "precision"):
-        stated = [[p.get(key, "plain" if key == "views" else "") for p in family] for family in known]
-        each = dict.fromkeys(value for family in stated for value in family)
-        if "" not in each and list(each) != ["plain"]:
-            provenance[key] = next(iter(each)) if len(each) == 1 else "; ".join(map(" | ".join, stated))
+    provenance = common_provenance(members)
+    for key in COMPARED:
+        missing = "" if key in ("weights", "transform") else "none"
+        stated = [[p.get(key, missing) for p in family] for family in known]
+        values = {value for family in stated for value in family}
+        if key == "weights" and "" not in values:
+            provenance[key] = hashlib.sha256(repr(stated).encode()).hexdigest()[:12]
+        elif len(values) > 1 and "" not in values:
+            provenance[key] = "; ".join(map(" | ".join, stated))
+    if "weights" in provenance:
+        names = dict.fromkeys(p.get("model", "?") for p in members)
+        provenance["model"] = f"ensemble of {' + '.join(names)}"
     return provenance

@@ -8,11 +8,10 @@ import torch
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count
 from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, check_comparable
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.row_selection import first_repeated
-
-RUNNING_NUMBERS = "running numbers"  # provenance["ids"] of images in memory
 
 
 def search(
@@ -100,11 +99,12 @@ def _rows_with_the_same_id(queries: Vectors, index: Vectors) -> IntArray:
     if not (isinstance(queries, Descriptors) and isinstance(index, Descriptors)):
         raise ValueError("exclude_same_id needs ids: pass Descriptors on both sides")
     for x, name in ((queries, "queries"), (index, "index")):
-        if twice := first_repeated(x.ids):
+        if (twice := first_repeated(x.ids)) is not None:
             raise ValueError(
                 f"exclude_same_id needs ids that stand for one photo, but {name} has {twice!r} more than once"
             )
-        if queries is not index and x.provenance.get("ids") == RUNNING_NUMBERS:
+        numbered = RUNNING_NUMBERS in x.provenance.get("ids", "") and any(id_.isdecimal() for id_ in x.ids)
+        if numbered and queries is not index:
             raise ValueError(
                 f"exclude_same_id needs ids that name photos, but those of {name} are running numbers of "
                 "images in memory: give them ids, lz.Descriptors(ids, x.vectors)"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import islice
+from pathlib import PurePath
+from textwrap import shorten
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -116,13 +118,25 @@ def take(ids: list[str], rows: slice | IntArray) -> list[str]:
 def as_ids(ids: Iterable[object]) -> list[str]:
     """Ids as a list of strings; a list of strings stays the same list.
 
+    Raises:
+        TypeError: If an id is not a string, a whole number or a path.
+
     Examples:
-        >>> as_ids([5, "a"]), as_ids(np.array(["b"]))
-        (['5', 'a'], ['b'])
+        >>> as_ids([5, "a"]), as_ids(np.array(["b"])), as_ids([PurePath("photos/1.jpg")])
+        (['5', 'a'], ['b'], ['photos/1.jpg'])
     """
     if isinstance(ids, list) and set(map(type, ids)) <= {str}:
         return ids
-    return [str(id_) for id_ in ids]
+    if isinstance(ids, (str, bytes)):
+        raise TypeError(f"ids are a list of strings, got one {type(ids).__name__} {ids!r}")
+    return [_as_id(id_, row) for row, id_ in enumerate(ids)]
+
+
+def _as_id(id_: object, row: int) -> str:
+    if isinstance(id_, (str, int, np.integer, PurePath)) and not isinstance(id_, bool):
+        return str(id_)
+    came = f"{shorten(repr(id_), 50)} ({type(id_).__name__})"
+    raise TypeError(f"an id must be a string or a whole number, got {came} at row {row}")
 
 
 def first_repeated(ids: Iterable[str]) -> str | None:

@@ -112,7 +112,7 @@ class TestConcatFamilies:
         assert ensemble(large, other)["transform"] == "Resize(224)"
         assert ensemble(small, other)["transform"] == "Resize(96); Resize(224)"
         assert "views" not in ensemble(large, other)
-        assert ensemble(large, member("2", "Resize(224)", views="flip"))["views"] == "plain; flip"
+        assert ensemble(large, member("2", "Resize(224)", views="flip"))["views"] == "none; flip"
         silent = lz.Descriptors(["x", "y"], np.eye(2), provenance={"weights": "3"})
         assert "transform" not in ensemble(large, silent)
 
