@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -58,6 +57,9 @@ def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
     can only be raised for the whole process. But lines without quotes are all cut at their commas, so the
     module is needed for the others only.
     """
+    pushed: list[str] = []  # a line that is read, for the csv module
+    lines = iter(lambda: pushed.pop() if pushed else file.readline(), "")
+    reader = csv.reader(lines, strict=True)  # takes as many lines as a row has
     line = 1
     try:
         while text := file.readline():
@@ -66,9 +68,10 @@ def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
                 yield line, bare.split(",") if bare else []
                 line += 1
                 continue
-            reader = csv.reader(itertools.chain([text], file), strict=True)  # takes the lines of one row
+            pushed.append(text)
+            before = reader.line_num
             yield line, next(reader)
-            line += reader.line_num
+            line += reader.line_num - before
     except csv.Error as error:
         more = ": csv.field_size_limit(10**9) allows longer ones" if "field limit" in str(error) else ""
         raise csv_error(path, line, f"not CSV: {error}{more}") from error

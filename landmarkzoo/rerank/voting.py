@@ -113,10 +113,9 @@ def _winners(labels: IntArray, similarities: FloatArray) -> tuple[IntArray, NDAr
     opens = np.ones(labels.shape, dtype=bool)  # where the votes for another label begin
     opens[:, 1:] = by_label[:, 1:] != by_label[:, :-1]
     cosines = np.take_along_axis(similarities, order, axis=1).astype(np.float64)
-    sums = np.bincount(np.cumsum(opens) - 1, cosines.ravel())  # of each label of each row
-    row, column = np.nonzero(opens)
-    nearest = order[row, column]
-    best = np.lexsort((nearest, -sums, row))  # on a tie the nearer neighbour's label
+    label = np.cumsum(opens).reshape(labels.shape) - 1  # counted through all rows
+    sums = np.empty(labels.shape)  # of the label of each voter
+    np.put_along_axis(sums, order, np.bincount(label.ravel(), cosines.ravel())[label], axis=1)
+    winner = sums.argmax(axis=1)  # the first maximum: on a tie the nearer neighbour's label
     rows = np.arange(len(labels))
-    winner = best[np.searchsorted(row, rows)]
-    return labels[rows, nearest[winner]], np.asarray(sums[winner], dtype=np.float64)
+    return labels[rows, winner], sums[rows, winner]
