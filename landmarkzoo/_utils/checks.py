@@ -187,6 +187,20 @@ def check_count(value: int, name: str) -> int:
     return int(value)
 
 
+def check_number(value: float, name: str) -> float:
+    """A finite number, such as a threshold.
+
+    Raises:
+        TypeError: If ``value`` is not a number.
+        ValueError: If it is infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return float(value)
+
+
 def as_device(device: str | torch.device | None) -> torch.device:
     """The device to compute on; ``None`` is the CPU.
 

@@ -25,7 +25,7 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
 
     Raises:
         TypeError: If ``rankings`` is not a list of rankings.
-        ValueError: If there is no ranking, or they are of different queries or indexes.
+        ValueError: If there is no ranking, they are of different queries or indexes, or a score is infinite.
 
     Examples:
         >>> one = lz.Ranking([[0, 1, 2]], [[0.9, 0.8, 0.7]])
@@ -44,6 +44,8 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
     for query in range(len(rankings[0])):
         indices = np.concatenate([r.indices[query, :per_model] for r in rankings])
         scores = np.concatenate([r.scores[query, :per_model] for r in rankings])
+        if np.isinf(scores[indices >= 0]).any():
+            raise ValueError(f"query {query} has infinite scores, which do not add up")
         rows.append(_sum(indices, scores, k))
     width = max((len(found) for found, _ in rows), default=0)
     best, sums = np.full((len(rows), width), -1), np.full((len(rows), width), -np.inf, dtype=np.float32)

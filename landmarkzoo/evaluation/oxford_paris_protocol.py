@@ -138,6 +138,8 @@ def evaluate_revisited(
     if not isinstance(index, Descriptors):
         index = as_vectors(index, "index")  # once, not for each block
     images = len(index)
+    if len(queries) == 0:
+        raise ValueError("there are no queries: nothing can be scored")
     if len(gnd) != len(queries):
         raise ValueError(f"got {len(gnd)} entries of gnd for {len(queries)} queries: one for each is needed")
     for query, kinds in enumerate(as_kinds(gnd)):

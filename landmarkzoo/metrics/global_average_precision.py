@@ -133,6 +133,8 @@ def _sorted_images(
     right, predicted, has_landmark = right_predictions(labels, truth)
     values = as_scores(scores, len(right))
     names = range(len(right)) if ids is None else list(ids)  # a Series would be asked by its own index
+    if len({isinstance(name, str) for name in names}) > 1:
+        raise TypeError("ids must be strings, got strings mixed with others, so they have no order")
     if len(names) != len(right):
         raise ValueError(f"got {len(names)} ids for {len(right)} images")
     if not has_landmark.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,7 +37,7 @@ def as_rankings(rankings: Rankings, queries: int, name: str, truth_name: str) ->
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"the rows of {name} have different lengths: pad short ones with -1") from error
     if rows.ndim != 2 or len(rows) != queries or (rows.size and rows.dtype.kind not in "iu"):
-        turned = rows.ndim == 2 and rows.shape[1] == queries
+        turned = rows.ndim == 2 and len(rows) != queries and rows.shape[1] == queries
         hint = f"is that {name}.T? A query is a row" if turned else "pad short rows with -1"
         raise ValueError(
             f"{name} must be integers of shape ({queries}, K), a row for each entry of {truth_name}, got "
@@ -106,6 +106,8 @@ def as_scores(scores: Scores, length: int) -> FloatValues:
 
 
 def _as_sets(truth: Sequence[Any], name: str, what: str, types: tuple[type, ...]) -> list[set[Any]]:
+    if isinstance(truth, (str, bytes, Mapping)) or not (hasattr(truth, "__len__") and np.iterable(truth)):
+        raise TypeError(f"{name} must be a list of collections of {what}, got {type(truth).__name__}")
     sets = []
     for row, entry in enumerate(truth):
         if isinstance(entry, (np.ndarray, Tensor)):

@@ -77,6 +77,8 @@ def revisited_values(
     """
     kinds = as_kinds(gnd, ranks)
     rows = as_rankings(ranks, len(kinds), "ranks", "gnd")
+    if not np.iterable(ks):
+        raise TypeError(f"ks must be a list of depths, got {ks!r}; one depth is [k]")
     depths = [check_count(k, "each of ks") for k in ks]
     names = ["ap", *(f"p@{k}" for k in depths)]
     tables = {setup: np.full((len(kinds), len(names)), np.nan) for setup in POSITIVES}

@@ -17,6 +17,7 @@ from landmarkzoo._utils.checks import (
     Labels,
     as_device,
     check_count,
+    check_number,
     encode_known,
     encode_labels,
 )
@@ -77,8 +78,7 @@ def soft_discriminative(
     """
     if confidence not in get_args(Confidence):
         raise ValueError(f"confidence must be one of {get_args(Confidence)}, got {confidence!r}")
-    if not (np.isfinite(up) and np.isfinite(down)):
-        raise ValueError(f"up and down must be finite, got up={up} and down={down}")
+    up, down = check_number(up, "up"), check_number(down, "down")
     q, x = as_vectors(query, "query"), as_vectors(index, "index")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to rank")
@@ -126,8 +126,7 @@ def hard_discriminative(
         >>> lz.rerank.hard_discriminative(query, index, train, labels, neighbors=1).indices
         array([[1, 0]])
     """
-    if not np.isfinite(threshold):
-        raise ValueError(f"threshold must be finite, got {threshold}")
+    threshold = check_number(threshold, "threshold")
     plain = search(query, index, k, device=device)
     of_query, of_index = _votes(query, index, train, train_labels, neighbors, index_votes, device)
     indices, scores = plain.indices.copy(), plain.scores.copy()

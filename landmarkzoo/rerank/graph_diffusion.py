@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search
@@ -65,9 +65,9 @@ def diffusion(
         >>> lz.rerank.diffusion(np.array([[1.0, 0.0]]), index, neighbors=2, query_neighbors=1).indices
         array([[1, 2, 0, 3, 4, 5]])
     """
-    if not 0 <= alpha < 1:
+    if not 0 <= check_number(alpha, "alpha") < 1:
         raise ValueError(f"alpha must be in [0, 1), got {alpha}; 0.99 is usual")
-    if not 0 <= gamma < np.inf:
+    if check_number(gamma, "gamma") < 0:
         raise ValueError(f"gamma must not be negative, got {gamma}; 3 is usual")
     neighbors = check_count(neighbors, "neighbors")
     start = search(query, index, check_count(query_neighbors, "query_neighbors"), device=device)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, unit
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number, unit
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search
@@ -60,7 +60,7 @@ def k_reciprocal(
         array([[0, 1, 2, 3, 4]])
     """
     k1, k2 = check_count(k1, "k1"), check_count(k2, "k2")
-    if not 0 <= weight <= 1:
+    if not 0 <= check_number(weight, "weight") <= 1:
         raise ValueError(f"weight must be in [0, 1], got {weight}; 0.3 is usual")
     plain = search(query, index, k, device=device)
     q, x = as_vectors(query, "query"), as_vectors(index, "index")

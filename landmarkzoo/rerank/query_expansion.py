@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, unit
+from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, check_number, unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search, search_others
 
@@ -49,7 +49,7 @@ def alpha_query_expansion(
         >>> lz.rerank.alpha_query_expansion(np.array([[1.0, 0.0]]), index, k=2).round(6)
         array([[0.954656, 0.29771 ]], dtype=float32)
     """
-    if not 0 <= alpha < np.inf:
+    if check_number(alpha, "alpha") < 0:
         raise ValueError(f"alpha must not be negative, got {alpha}; 3 is usual")
     found = search(query, index, k, exclude_same_id=exclude_same_id, device=device)
     weights = np.where(found.indices >= 0, found.scores.clip(min=0.0).astype(np.float64) ** alpha, 0.0)

@@ -62,6 +62,11 @@ class TestSumScores:
             lz.ensemble.sum_scores([])
         assert lz.ensemble.sum_scores([one, lz.Ranking([[1]], [[2.0]])]).ids.tolist() == [["b", "a"]]
 
+    def test_infinite_scores(self):
+        endless = [lz.Ranking([[0]], [[score]]) for score in (np.inf, -np.inf)]
+        with pytest.raises(ValueError, match="query 0 has infinite scores"):
+            lz.ensemble.sum_scores(endless)
+
     def test_rankings_must_be_in_a_list(self):
         three = lz.search(np.eye(3), np.eye(3))
         with pytest.raises(TypeError, match=r"takes a list of rankings: \[ranking\], not ranking"):

@@ -97,6 +97,27 @@ class TestRecognition:
         assert len(ranking) == 1
 
 
+@pytest.mark.parametrize("truth", [None, "a", {0: [1]}, 5, iter([[1]])])
+def test_a_truth_that_is_no_list(truth):
+    for measure in (
+        lambda: lz.metrics.gap([1], [0.5], truth),
+        lambda: lz.metrics.recall_at_k([[1]], truth, 1),
+    ):
+        with pytest.raises(TypeError, match="must be a list of collections of integers"):
+            measure()
+
+
+def test_options_of_other_kinds():
+    with pytest.raises(TypeError, match=r"ks must be a list of depths, got 5; one depth is \[k\]"):
+        lz.metrics.revisited([[0]], [{"easy": [0], "hard": [], "junk": []}], ks=5)
+    with pytest.raises(TypeError, match="ids must be strings, got strings mixed with others"):
+        lz.metrics.gap([1, 2], [0.5, 0.5], [[1], [2]], ids=["a", 2])
+    with pytest.raises(TypeError, match="values must be numbers"):
+        lz.metrics.bootstrap(["a"])
+    with pytest.raises(ValueError, match="there are no queries"):
+        lz.evaluation.evaluate_revisited(np.empty((0, 2)), np.eye(2), [])
+
+
 def test_a_bootstrap_of_infinite_values():
     with pytest.raises(ValueError, match="the value of query 1 is inf: values must be finite, or NaN"):
         lz.metrics.bootstrap([0.5, np.inf, np.nan])
