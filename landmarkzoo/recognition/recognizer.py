@@ -282,5 +282,5 @@ class _Penalty:
         row = torch.from_numpy(-self.values[index]).to(device, torch.float32)
         return row.expand(queries.stop - queries.start, -1)
 
-    def pairs(self, queries: slice, index: Tensor) -> Tensor:
+    def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
         return torch.from_numpy(-self.values)[index]

@@ -199,7 +199,7 @@ class _LabelBonus:
         labels = torch.from_numpy(self.query_labels[queries])
         return self._of(labels[:, None].to(device), rows, torch.float32, device)
 
-    def pairs(self, queries: slice, index: Tensor) -> Tensor:
+    def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
         labels = torch.from_numpy(self.query_labels[queries])
         return self._of(labels[:, None], index, torch.float64, torch.device("cpu"))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import landmarkzoo as lz
-from landmarkzoo.retrieval import blockwise_top_k
+from landmarkzoo.retrieval import blockwise_top_k, exact_scores
 
 
 def slow(queries, index, k):
@@ -72,7 +72,7 @@ def test_duplicates_beyond_the_spare_candidates_are_ranked_by_row():
 
 def test_largest_finds_the_same_values_as_topk():
     scores = torch.randn(13, 4096).round(decimals=1)  # ties
-    values, columns = blockwise_top_k._largest(scores, 50)
+    values, columns = exact_scores.largest(scores, 50)
     expected = scores.topk(50, dim=1).values
     assert torch.equal(values.sort(descending=True).values, expected)
     assert torch.equal(scores.gather(1, columns), values)
