@@ -94,7 +94,7 @@ def check_writable(path: str | Path, needs: int = 0) -> None:
     Examples:
         >>> check_writable("no_such_folder/x.csv")
         Traceback (most recent call last):
-        FileNotFoundError: cannot write no_such_folder/x.csv: there is no folder no_such_folder
+        FileNotFoundError: cannot write no_such_folder/x.csv: the folder no_such_folder does not exist
     """
     with _new_file(path) as file:
         file.temporary.write_bytes(bytes(4096))
@@ -119,8 +119,12 @@ def cannot_write(path: str | Path, number: int | None, reason: str) -> OSError:
 
 
 @contextmanager
-def made_folder(folder: Path) -> Iterator[None]:
-    """Make a folder, and those above it; if the block fails, remove the new ones again that are empty.
+def made_folder(folder: Path, *, parents: bool = True) -> Iterator[None]:
+    """Make a folder; if the block fails, remove what is new again, unless there are files in it.
+
+    Args:
+        folder: It may be there already.
+        parents: Whether to make those above it too.
 
     Raises:
         OSError: If it cannot be made.
@@ -129,7 +133,7 @@ def made_folder(folder: Path) -> Iterator[None]:
     new = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     try:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=parents, exist_ok=True)
         except FileExistsError:
             raise cannot_write(folder, errno.ENOTDIR, "it is a file, and must be a folder") from None
         except OSError as error:
@@ -187,7 +191,7 @@ def _checked_target(path: str | Path) -> Path:
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         folder = target.parent if Path(path).is_symlink() else Path(path).parent
-        raise cannot_write(path, errno.ENOENT, f"there is no folder {folder}")
+        raise cannot_write(path, errno.ENOENT, f"the folder {folder} does not exist")
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:

@@ -113,7 +113,7 @@ def test_links_that_lead_nowhere(tmp_path):
     (tmp_path / "gone").symlink_to(tmp_path / "no" / "file")
     with pytest.raises(OSError, match=r"cannot write .*loop: Too many levels"):
         write(tmp_path / "loop", "")
-    with pytest.raises(FileNotFoundError, match=r"cannot write .*gone: there is no folder .*no$"):
+    with pytest.raises(FileNotFoundError, match=r"cannot write .*gone: the folder .*no does not exist$"):
         write(tmp_path / "gone", "")
     assert names(tmp_path) == ["gone", "loop"]
 
@@ -234,9 +234,9 @@ def test_no_rights(tmp_path):
 @pytest.mark.parametrize(
     ("path", "error", "match"),
     [
-        ("no/x", FileNotFoundError, "there is no folder .*no$"),
+        ("no/x", FileNotFoundError, "the folder .*no does not exist$"),
         ("folder", IsADirectoryError, "it is a folder"),
-        ("file/x", FileNotFoundError, "there is no folder .*file$"),
+        ("file/x", FileNotFoundError, "the folder .*file does not exist$"),
         ("pipe", OSError, "a device or a pipe"),
         (os.devnull, OSError, "a device or a pipe"),
     ],
