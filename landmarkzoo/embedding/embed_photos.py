@@ -84,7 +84,7 @@ def embed(
     origin = {**provenance_of(model, transform), **views.provenance}
     if transform is None:
         origin["transform"] = "already transformed"
-    job = EmbeddingJob(source, origin, out, precision=precision, on_error=on_error)
+    job = EmbeddingJob(source, origin, out, transform=transform, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     with job:  # it holds the file
         with job.bar(progress) as bar, evaluating(model, device) as where:

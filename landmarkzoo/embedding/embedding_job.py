@@ -40,7 +40,10 @@ class EmbeddingJob:
         source: The photos.
         provenance: That of the descriptors.
         out: The file to write in the end; ``None`` for none.
-        precision: What counts, with the source and the provenance, as the same job.
+        transform: What the photos go through. Its ``repr`` tells this job from others, as do its source, its
+            provenance, and ``precision``. A function has another one in each process, so that a job with
+            it starts anew.
+        precision: That of ``embed``.
         on_error: ``"raise"`` or ``"skip"``, for photos that cannot be read.
         clock: Seconds, which say when a part is due.
 
@@ -55,6 +58,7 @@ class EmbeddingJob:
         provenance: dict[str, str],
         out: str | Path | None,
         *,
+        transform: object,
         precision: Precision,
         on_error: OnError,
         clock: Callable[[], float] = time.monotonic,
@@ -64,7 +68,8 @@ class EmbeddingJob:
         if out is not None:
             check_writable(out)
         self.source, self.skip = source, on_error == "skip"
-        self.provenance, self.precision = provenance, precision
+        self.provenance = provenance
+        self.options = (repr(transform), precision, source.boxes)
         self.out = None if out is None else Path(os.path.realpath(out))  # also in another directory later
         self.clock, self.last_part = clock, clock()
         self.parts: FinishedParts | None = None
@@ -93,9 +98,7 @@ class EmbeddingJob:
         with self._until_the_end as until_checked:
             until_checked.enter_context(single_writer(self.out))
             check_replaceable(self.out, "descriptors")
-            job = job_fingerprint(
-                self.source, self.out.name, self.provenance, self.precision, self.source.boxes
-            )
+            job = job_fingerprint(self.source, self.out.name, self.provenance, *self.options)
             if job is not None:
                 self.parts = FinishedParts(self.out, job, self.provenance, keep_skipped=self.skip)
                 for part in self.parts.load():
