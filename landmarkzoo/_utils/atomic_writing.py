@@ -101,8 +101,8 @@ def check_writable(path: str | Path, needs: int = 0) -> None:
         file.flush()
         disk = shutil.disk_usage(file.target.parent)
     if disk.total and disk.free < needs:
-        need, free = (f"{size / 1e9:.2f} GB" for size in (needs, disk.free))
-        raise cannot_write(path, errno.ENOSPC, f"it needs {need}, and {free} are free on this disk")
+        reason = f"it needs {needs:,} bytes, and {disk.free:,} are free on this disk"
+        raise cannot_write(path, errno.ENOSPC, reason)
 
 
 def cannot_write(path: str | Path, number: int | None, reason: str) -> OSError:
