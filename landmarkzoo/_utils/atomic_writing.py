@@ -99,7 +99,7 @@ def check_writable(path: str | Path, needs: int = 0) -> None:
     with _new_file(path) as file:
         file.temporary.write_bytes(bytes(4096))
         file.flush()
-        disk = shutil.disk_usage(file.target.parent)
+    disk = shutil.disk_usage(file.target.parent)
     if disk.total and disk.free < needs:
         reason = f"it needs {needs:,} bytes, and {disk.free:,} are free on this disk"
         raise cannot_write(path, errno.ENOSPC, reason)

@@ -1,13 +1,9 @@
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 import landmarkzoo as lz
 from landmarkzoo.embedding import resuming
@@ -145,51 +141,3 @@ def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_mo
     assert ours.ids == expected.ids
     np.testing.assert_array_equal(ours.vectors, expected.vectors)
     assert ours.provenance == expected.provenance
-
-
-KILLED = """
-import landmarkzoo as lz, sys, torch
-from landmarkzoo.embedding import embedding_job
-embedding_job.PART_SIZE = 4
-class Stopping:
-    seen = 0
-    def __call__(self, image):
-        self.seen += 1
-        if self.seen == 8:
-            print("eighth photo", flush=True)
-            sys.stdin.read()
-        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
-    def __repr__(self): return "first pixel"
-lz.embed(torch.nn.Flatten(), sys.argv[1], transform=Stopping(), batch_size=2, out=sys.argv[2], progress=False)
-"""
-
-
-class FirstPixel:
-    """A transform that counts; its repr is that of the killed process, as the model is."""
-
-    def __init__(self):
-        self.seen = 0
-
-    def __call__(self, image):
-        self.seen += 1
-        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
-
-    def __repr__(self):
-        return "first pixel"
-
-
-def test_a_process_killed_for_real_goes_on(photo_folder, tmp_path):
-    out = tmp_path / "index.safetensors"
-    command = [sys.executable, "-c", KILLED, str(photo_folder), str(out)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline().strip() == b"eighth photo"
-        process.kill()
-    assert [path.name for path in tmp_path.glob("index.safetensors.*.parts/*")] == ["000000000.safetensors"]
-    assert not out.exists()
-    rest, all_ = FirstPixel(), FirstPixel()
-    d = lz.embed(nn.Flatten(), photo_folder, transform=rest, out=out, progress=False)
-    expected = lz.embed(nn.Flatten(), photo_folder, transform=all_, progress=False)
-    assert (rest.seen, all_.seen) == (7, 11)
-    assert d.ids == expected.ids
-    np.testing.assert_array_equal(d.vectors, expected.vectors)
-    np.testing.assert_array_equal(lz.Descriptors.load(out).vectors, expected.vectors)
