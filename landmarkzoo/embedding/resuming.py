@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from landmarkzoo._utils.atomic_writing import made_folder
-from landmarkzoo._utils.single_writer import beside
+from landmarkzoo._utils.file_locks import beside
 from landmarkzoo.photos import PhotoSource
 from landmarkzoo.retrieval import Descriptors
 

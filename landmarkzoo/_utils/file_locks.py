@@ -1,4 +1,4 @@
-"""One writer of a file at a time, over threads, processes and hosts."""
+"""Locks on files: one writer at a time, over threads, processes and hosts."""
 
 from __future__ import annotations
 
