@@ -20,7 +20,7 @@ from landmarkzoo._utils.checks import IntArray
 from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.embedding import embed
 from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.photos.sources import ids_of
+from landmarkzoo.photos.dataset_items import ids_of
 from landmarkzoo.retrieval import Descriptors
 
 
