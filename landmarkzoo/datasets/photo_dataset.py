@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from landmarkzoo.photos import open_photo
+from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 PhotoTransform: TypeAlias = "Callable[[Image.Image], Any] | None"
 TargetTransform: TypeAlias = "Callable[[int], Any] | None"
@@ -54,8 +56,20 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_settings": SettingsForWorkers()}  # for the workers of a DataLoader
+
     def __getitem__(self, position: int) -> tuple[Any, Any]:
         """A photo and its label, transformed; raises what ``photo`` raises."""
+        try:
+            position = operator.index(position)
+        except TypeError:
+            raise TypeError(
+                f"{type(self).__name__} is indexed by one position, got {position!r}; "
+                "torch.utils.data.Subset(photos, positions) takes several"
+            ) from None
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"there is no photo {position}: {type(self).__name__} has {len(self)}")
         image, label = self.photo(position), int(self.targets[position])
         return (
             image if self.transform is None else self.transform(image),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from landmarkzoo.photos.decoding import PhotoError
+from landmarkzoo.photos.photo_error import PhotoError
+from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 from landmarkzoo.photos.sources import PhotoSource
 from landmarkzoo.photos.transforms import create_transform
 
@@ -74,6 +75,8 @@ def photo_batches(
         start: Position of the first photo.
 
     Raises:
+        RuntimeError: If the transform fails on a photo. One that raises ``PhotoError`` says that the photo
+            cannot be read.
         TypeError: If the transform does not give a tensor, or only some photos are transformed already.
         ValueError: If it gives tensors of different shapes.
     """
@@ -92,24 +95,42 @@ def photo_batches(
 class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
     source: PhotoSource
     transform: Transform | None
+    settings: SettingsForWorkers = field(default_factory=SettingsForWorkers)
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, position: int) -> tuple[int, Tensor | PhotoError]:
         try:
-            photo = self.source.load(position)
+            return position, self._image(position)
         except PhotoError as error:  # the caller decides whether it ends the job
             return position, error
+
+    def _image(self, position: int) -> Tensor:
+        id_, photo = self.source.ids[position], self.source.load(position)
         if isinstance(photo, Tensor) != (self.transform is None):
             raise TypeError(
                 "some photos are float tensors, which are taken as transformed already, and some are not: "
-                f"{self.source.ids[position]} differs from the first. Embed them apart"
+                f"{id_} differs from the first. Embed them apart"
             )
-        image = photo if self.transform is None else self.transform(photo)
+        image = photo if self.transform is None else self._transformed(photo, id_)
         if not isinstance(image, Tensor):
             raise TypeError(f"the transform must give a tensor, got {type(image).__name__}")
-        return position, image
+        return image
+
+    def _transformed(self, photo: Any, id_: str) -> Any:
+        assert self.transform is not None
+        try:
+            return self.transform(photo)
+        except PhotoError as error:
+            raise PhotoError(id_, error.reason) from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise RuntimeError(
+                f"the transform fails on the photo {id_}: {error} ({type(error).__name__}). To leave such "
+                'photos out, let it raise landmarkzoo.PhotoError and use on_error="skip"'
+            ) from error
 
 
 def _collate(items: list[tuple[int, Tensor | PhotoError]]) -> PhotoBatch:
