@@ -47,7 +47,10 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCmsTransform | None:
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,  # what both spaces have keeps its color, white stays white
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION
+            # the curves apart from the table of colors, which is too coarse for gray that is linear
+            | ImageCms.Flags.CLUT_PRE_LINEARIZATION
+            | ImageCms.Flags.CLUT_POST_LINEARIZATION,
         )
         colors = _sample(mode)
         changed = np.asarray(transform.apply(colors)).astype(int)
