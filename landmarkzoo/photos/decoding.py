@@ -15,7 +15,7 @@ from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.photos.color_profiles import rgb_of
 from landmarkzoo.photos.heic import heif_kind, open_heic
 from landmarkzoo.photos.orientation import upright
-from landmarkzoo.photos.photo_error import PhotoError, photo_errors
+from landmarkzoo.photos.photo_error import DECODING_ERRORS, PhotoError, photo_errors
 from landmarkzoo.photos.repairs import jpegs_with_end, png_without_metadata
 
 _WHITE = (255, 255, 255, 255)
@@ -116,8 +116,11 @@ def _opened_otherwise(data: bytes) -> Image.Image | None:
     png = png_without_metadata(data)
     if png is not None:
         return Image.open(BytesIO(png))
-    images = [Image.open(BytesIO(jpeg)) for jpeg in jpegs_with_end(data)]
-    whole = len({image.tobytes() for image in images}) == 1
+    try:
+        images = [Image.open(BytesIO(jpeg)) for jpeg in jpegs_with_end(data)]
+        whole = len({image.tobytes() for image in images}) == 1
+    except DECODING_ERRORS:
+        return None
     return images[0] if whole else None
 
 

@@ -41,7 +41,8 @@ class SettingsForWorkers:
 
 
 def _arrived(settings: _Settings) -> SettingsForWorkers:
-    if multiprocessing.parent_process() is not None:  # not where somebody reads a pickled file
+    # Not where somebody reads a pickled file. A process that starts has its name already, but no parent yet.
+    if multiprocessing.current_process().name != "MainProcess":
         settings.apply()
     return SettingsForWorkers()
 

@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Iterator
 from itertools import product
 
+import numpy as np
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST_TEXT = 2**20  # bytes; what Pillow decompresses of a chunk that is not pixels
 _NEEDED_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # may say how the photo is turned
@@ -60,8 +62,15 @@ def jpegs_with_end(data: bytes) -> Iterator[bytes]:
     """
     data = data.rstrip(b"\xff")
     if data.startswith(b"\xff\xd8") and not data.endswith(_END_OF_JPEG) and _has_all_scans(data):
-        for other in (b"", b"\x55" * 64, b"\xaa" * 64):
+        for other in (b"", _pixels(0), _pixels(1)):
             yield data + other + _END_OF_JPEG
+
+
+def _pixels(seed: int) -> bytes:
+    """Bytes that a decoder takes for pixels, also where it waits for one of the eight restart marks."""
+    random = np.random.default_rng(seed)
+    blocks = [random.integers(0, 255, 4096, dtype=np.uint8).tobytes() for _ in range(9)]  # 0xFF begins a mark
+    return blocks[0] + b"".join(b"\xff" + bytes([0xD0 + row]) + block for row, block in enumerate(blocks[1:]))
 
 
 def _has_all_scans(data: bytes) -> bool:
