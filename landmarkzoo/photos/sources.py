@@ -99,7 +99,7 @@ class PhotoSource:
     def _item(self, position: int) -> Any:
         try:
             item = self.items[position]
-        except PhotoError:
+        except (PhotoError, MemoryError):
             raise
         except DECODING_ERRORS as error:  # of a data set that decodes by itself
             raise PhotoError(self.ids[position], reason_of(error)) from error
