@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -61,15 +60,6 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
 
     def __getitem__(self, position: int) -> tuple[Any, Any]:
         """A photo and its label, transformed; raises what ``photo`` raises."""
-        try:
-            position = operator.index(position)
-        except TypeError:
-            raise TypeError(
-                f"{type(self).__name__} is indexed by one position, got {position!r}; "
-                "torch.utils.data.Subset(photos, positions) takes several"
-            ) from None
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"there is no photo {position}: {type(self).__name__} has {len(self)}")
         image, label = self.photo(position), int(self.targets[position])
         return (
             image if self.transform is None else self.transform(image),

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from torchvision.datasets import ImageFolder
 
 import landmarkzoo as lz
-from landmarkzoo.photos import PhotoError, photo_source
+from landmarkzoo.photos import PhotoError
 
 
 @pytest.fixture
@@ -94,17 +94,6 @@ def test_a_fault_of_the_transform_is_raised_with_the_photo(tmp_path, tiny_model,
             lz.embed(tiny_model, paths, transform=odd, on_error=on_error, progress=False, num_workers=workers)
     d = lz.embed(tiny_model, paths, transform=says_so, on_error="skip", progress=False, num_workers=workers)
     assert (d.ids, d.skipped[0][:2]) == ([str(paths[0])], (str(paths[1]), "it is too wide"))
-
-
-def test_data_sets_are_indexed_by_one_position_that_is_there(folder):
-    data = lz.datasets.ImageFolder(folder)
-    with pytest.raises(TypeError, match=r"ImageFolder is indexed by one position, got slice.*Subset"):
-        data[:2]
-    for position in (3, -4, np.int64(7)):
-        with pytest.raises(IndexError, match=f"there is no photo {position}: ImageFolder has 3"):
-            data[position]
-    assert data[np.int64(2)][0].size == data[-1][0].size == data[torch.tensor(2)][0].size == (64, 64)
-    assert photo_source(data).load(2).size == (64, 64)
 
 
 def test_image_sizes_are_bounded_before_memory_is_taken():
