@@ -39,7 +39,7 @@ def csv_rows(
         >>> list(csv_rows(path, ["landmark_id", "id"]))
         [(2, ['5', 'a'])]
     """
-    path = user_path(path)
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such CSV file: {path}")
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # never lowered: others may rely on it
@@ -71,7 +71,7 @@ def csv_header(path: str | Path) -> list[str]:
         FileNotFoundError: If there is no such file.
         ValueError: If the first line is not CSV in UTF-8.
     """
-    path = user_path(path)
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such CSV file: {path}")
     with path.open(newline="", encoding="utf-8-sig") as file:

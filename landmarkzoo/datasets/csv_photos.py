@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from landmarkzoo._utils.suggestions import did_you_mean
-from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.datasets.csv_files import csv_error, csv_header, csv_rows
 from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
 
@@ -58,8 +57,8 @@ class CsvPhotos(PhotoFiles):
         target_transform: TargetTransform = None,
     ) -> None:
         super().__init__(transform, target_transform)
-        self.csv = user_path(path)
-        self.root = self.csv.parent if root is None else user_path(root)
+        self.csv = Path(path)
+        self.root = self.csv.parent if root is None else Path(root)
         header = csv_header(path)
         has = f"the columns are {', '.join(header)}" if header else "the file is empty"
         for column in (path_column, label_column):
