@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from landmarkzoo.photos.photo_error import PhotoError
+from landmarkzoo.photos.photo_error import PhotoError, blame
 from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 from landmarkzoo.photos.sources import PhotoSource
 from landmarkzoo.photos.transforms import create_transform
@@ -75,10 +75,11 @@ def photo_batches(
         start: Position of the first photo.
 
     Raises:
-        RuntimeError: If the transform fails on a photo. One that raises ``PhotoError`` says that the photo
-            cannot be read.
         TypeError: If the transform does not give a tensor, or only some photos are transformed already.
         ValueError: If it gives tensors of different shapes.
+
+        Whatever the transform raises, with a note that names the photo. A ``PhotoError`` of it means that the
+        photo cannot be read.
     """
     loader = DataLoader(
         _TransformedPhotos(source, transform),
@@ -124,13 +125,10 @@ class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
             return self.transform(photo)
         except PhotoError as error:
             raise PhotoError(id_, error.reason) from error
-        except MemoryError:
-            raise
         except Exception as error:
-            raise RuntimeError(
-                f"the transform fails on the photo {id_}: {error} ({type(error).__name__}). To leave such "
-                'photos out, let it raise landmarkzoo.PhotoError and use on_error="skip"'
-            ) from error
+            note = f"The transform failed on the photo {id_}. To leave such photos out, let it raise"
+            blame(error, f'{note} landmarkzoo.PhotoError, and use on_error="skip".')
+            raise
 
 
 def _collate(items: list[tuple[int, Tensor | PhotoError]]) -> PhotoBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,14 @@ def photo_errors(photo: str) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise PhotoError(photo, reason_of(error)) from error
+
+
+def blame(error: Exception, note: str) -> None:
+    """Say in the traceback of an error which photo it is about; the error stays what it is."""
+    if sys.version_info >= (3, 11):
+        error.add_note(note)
+    else:
+        vars(error).setdefault("__notes__", []).append(note)
 
 
 def reason_of(error: Exception) -> str:

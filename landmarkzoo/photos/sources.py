@@ -18,7 +18,7 @@ from landmarkzoo.photos.crops import Box, crop
 from landmarkzoo.photos.dataset_items import file_of, ids_of, is_named, item_of
 from landmarkzoo.photos.decoding import bytes_of, from_array, is_url, open_photo, to_rgb
 from landmarkzoo.photos.listing import PHOTO_SUFFIXES, photo_files
-from landmarkzoo.photos.photo_error import DECODING_ERRORS, PhotoError, photo_errors, reason_of
+from landmarkzoo.photos.photo_error import DECODING_ERRORS, PhotoError, blame, photo_errors, reason_of
 
 
 class MapStyle(Protocol):
@@ -78,8 +78,10 @@ class PhotoSource:
 
         Raises:
             PhotoError: If the photo cannot be read.
-            RuntimeError: If a data set fails otherwise, such as in a transform of its own.
             TypeError: If the item is not a photo.
+
+            Whatever else a data set raises, such as in a transform of its own, with a note that names the
+            photo.
         """
         try:
             return self._cropped(self._load(self._item(position)), position)
@@ -99,16 +101,14 @@ class PhotoSource:
     def _item(self, position: int) -> Any:
         try:
             item = self.items[position]
-        except (PhotoError, MemoryError):
+        except PhotoError:
             raise
         except DECODING_ERRORS as error:  # of a data set that decodes by itself
             raise PhotoError(self.ids[position], reason_of(error)) from error
         except Exception as error:  # such as of its transform: no fault of the photo
-            name = type(error).__name__
-            raise RuntimeError(
-                f"the data set gives no photo {self.ids[position]}: {error} ({name}). If it cannot be read, "
-                "let the data set raise landmarkzoo.PhotoError"
-            ) from error
+            note = f"The data set failed on the photo {self.ids[position]}."
+            blame(error, f"{note} If that cannot be read, let it raise landmarkzoo.PhotoError.")
+            raise
         return _image_of(item)
 
     def _path(self, item: str | Path) -> Path:

@@ -1,6 +1,8 @@
 """Whose fault an error is: of the photo, which is skipped on request, or of the program, which never is."""
 
 import struct
+import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -61,13 +63,12 @@ def test_errors_of_decoders_are_skipped(tiny_model, error):
     assert (d.ids, d.skipped[0][0]) == (["a"], "b")
 
 
-@pytest.mark.parametrize("error", [ValueError("size 20 is odd"), KeyError("image"), AttributeError("load")])
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyError("image"), MemoryError()])
 def test_a_fault_of_the_data_set_is_raised_with_the_photo(tiny_model, error):
     for on_error in ("raise", "skip"):
-        with pytest.raises(RuntimeError, match=rf"gives no photo b: .*{type(error).__name__}.*PhotoError"):
+        with pytest.raises(type(error)) as caught:
             lz.embed(tiny_model, Failing(error), on_error=on_error, progress=False)
-    with pytest.raises(MemoryError):
-        lz.embed(tiny_model, Failing(MemoryError()), on_error="skip", progress=False)
+        assert "on the photo b. If that cannot be read, let it raise" in caught.value.__notes__[-1]
 
 
 def odd(photo):
@@ -87,12 +88,14 @@ def test_a_fault_of_the_transform_is_raised_with_the_photo(tmp_path, tiny_model,
     paths = [tmp_path / f"{width}.png" for width in (20, 40)]
     for path in paths:
         Image.new("RGB", (int(path.stem), 10)).save(path)
+    options = {"progress": False, "num_workers": workers}
     for on_error in ("raise", "skip"):
-        with pytest.raises(
-            RuntimeError, match=r"the transform fails on the photo .*40\.png: size 20 is odd \(V"
-        ):
-            lz.embed(tiny_model, paths, transform=odd, on_error=on_error, progress=False, num_workers=workers)
-    d = lz.embed(tiny_model, paths, transform=says_so, on_error="skip", progress=False, num_workers=workers)
+        with pytest.raises(ValueError, match="size 20 is odd") as caught:
+            lz.embed(tiny_model, paths, transform=odd, on_error=on_error, **options)
+        shown = "".join(traceback.format_exception(caught.value))
+        if sys.version_info >= (3, 11):  # older ones do not show notes
+            assert f"The transform failed on the photo {paths[1]}. To leave" in shown
+    d = lz.embed(tiny_model, paths, transform=says_so, on_error="skip", **options)
     assert (d.ids, d.skipped[0][:2]) == ([str(paths[0])], (str(paths[1]), "it is too wide"))
 
 
