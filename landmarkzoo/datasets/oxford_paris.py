@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.datasets import restricted_pickle
 from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, is_file_name
 from landmarkzoo.photos import PhotoError
@@ -78,7 +79,8 @@ class _Revisited:
     _name: ClassVar[str]
 
     def __init__(self, root: str | Path, transform: PhotoTransform = None) -> None:
-        tried = [Path(root) / f"gnd_{self._name}.pkl", Path(root) / self._name / f"gnd_{self._name}.pkl"]
+        folder = user_path(root)
+        tried = [folder / f"gnd_{self._name}.pkl", folder / self._name / f"gnd_{self._name}.pkl"]
         path = next((path for path in tried if path.is_file()), None)
         if path is None:
             raise FileNotFoundError(

@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from landmarkzoo.photos import open_photo
+from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 PhotoTransform: TypeAlias = "Callable[[Image.Image], Any] | None"
 TargetTransform: TypeAlias = "Callable[[int], Any] | None"
@@ -55,6 +56,9 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_settings": SettingsForWorkers()}  # for the workers of a DataLoader
 
     def __getitem__(self, position: int) -> tuple[Any, Any]:
         """A photo and its label, transformed; raises what ``photo`` raises."""

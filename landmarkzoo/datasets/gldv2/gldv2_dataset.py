@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.datasets.gldv2.csv_tables import (
     find_csv,
     index_to_train_landmarks,
@@ -103,7 +104,7 @@ class GLDv2(PhotoFiles):
         if split not in get_args(Split):
             splits = get_args(Split)
             raise ValueError(f"split must be one of {splits}, got {split!r}.{did_you_mean(split, splits)}")
-        self.root = Path(root)
+        self.root = user_path(root)
         self.split = split
         self.truth: list[tuple[int, ...]] | None = None
         self.usage: list[str] | None = None
