@@ -1,4 +1,4 @@
-"""A copy of a model in eval mode that shares its weights, so that the model itself is never switched or moved.
+"""A copy of a model in eval mode that shares its weights: the model itself is never switched or moved.
 
 Modes stand in the modules. To put a model into eval mode and back would change the results of every other
 thread that uses it, in both directions. A copy costs a millisecond and no memory for weights.
@@ -49,6 +49,7 @@ def eval_copy(
         ValueError: If a part cannot be copied so that it calls the other copies.
 
     Examples:
+        >>> from landmarkzoo.embedding.eval_copy import eval_copy
         >>> model = lz.create_model("efficientnet_lite0_gem").train()
         >>> twin = eval_copy(model)
         >>> model.training, twin.training, twin.neck[0].weight is model.neck[0].weight
@@ -116,18 +117,16 @@ def _mapped(value: Any, copies: Mapping[int, Any]) -> Any:
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, MethodType) and id(value.__self__) in copies:
         return MethodType(value.__func__, copies[id(value.__self__)])
-    if isinstance(value, (FunctionType, partial)):
-        if any(id(getattr(held, "__self__", held)) in copies for held in _held(value)):
-            raise _HoldsModulesError
+    if any(id(getattr(held, "__self__", held)) in copies for held in _held(value)):
+        raise _HoldsModulesError
     return value
 
 
-def _held(function: FunctionType | partial[Any]) -> Iterable[Any]:
+def _held(value: Any) -> Iterable[Any]:
     """What a function carries along: arguments of a ``partial``, names of the function around it."""
-    if isinstance(function, partial):
-        yield from (function.func, *function.args, *function.keywords.values())
-        return
-    for cell in function.__closure__ or ():
+    if isinstance(value, partial):
+        yield from (value.func, *value.args, *value.keywords.values())
+    for cell in (value.__closure__ or ()) if isinstance(value, FunctionType) else ():
         try:
             yield cell.cell_contents
         except ValueError:  # not set yet

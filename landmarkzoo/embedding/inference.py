@@ -93,8 +93,8 @@ def inference_with(
 ) -> Inference:
     """Make a model ready to embed, and leave it as it is: any number of threads may do so, or train.
 
-    A model that is in eval mode already, on the device, is used itself. Otherwise it is an eval copy that
-    shares the weights; for another device or type, one that has its own.
+    What runs is an eval copy that shares the weights; for another device or type, one that has its own. Only
+    what is compiled or cannot be copied runs itself, if it is in eval mode. Nobody may switch it meanwhile.
 
     Args:
         model: Any module.
@@ -126,11 +126,17 @@ def inference_with(
         model = model.module
     hooked = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     moved = device is not None and any(tensor.device != where for tensor in _tensors(model))
-    if moved or dtype != own or hooked or not _evaluates(model):
+    changes = [repr(str(where))] * moved + [str(dtype)] * (dtype != own)  # what `to` is called with
+    if changes or not (_is_compiled(model) and _evaluates(model)):
         try:
             model = eval_copy(model, where if moved else None, dtype if dtype != own else None)
         except ValueError as error:
-            model = _as_it_is(model, str(error), where if moved else None, dtype if dtype != own else None)
+            calls = ["model.eval()"] * (not _evaluates(model)) + [f"model.to({change})" for change in changes]
+            if calls:
+                raise ValueError(
+                    "the model cannot be run in eval mode beside other threads without changing it, as "
+                    f"{error}. Call {' and '.join(calls)} first"
+                ) from error
     return Inference(model, where, dtype, autocast, one_at_a_time=hooked)
 
 
@@ -146,26 +152,16 @@ def _types(own: torch.dtype, precision: Precision, device: torch.device) -> tupl
 
 
 def _evaluates(model: nn.Module) -> bool:
-    """Whether a model can be run as it is. The mode of a wrapper may be out of date; only its model counts."""
+    """Whether a model can be run as it is. The mode of a wrapper may be out of date."""
     modules = list(model.modules())
     return not any(
         isinstance(m, DistributedDataParallel) or (m.training and unwrapped(m) is m) for m in modules
     )
 
 
-def _as_it_is(
-    model: nn.Module, reason: str, device: torch.device | None, dtype: torch.dtype | None
-) -> nn.Module:
-    """A model that cannot be copied: itself, if nothing would have to be changed about it."""
-    calls = [] if _evaluates(model) else ["model.eval()"]
-    calls += [f"model.to({str(what)!r})" for what in (device,) if what is not None]
-    calls += [f"model.to({what})" for what in (dtype,) if what is not None]
-    if not calls:
-        return model
-    raise ValueError(
-        f"the model cannot be run in eval mode beside other threads without changing it: {reason}. Call "
-        f"{' and '.join(calls)} first"
-    )
+def _is_compiled(model: nn.Module) -> bool:
+    """Whether a copy would lose something: what ``torch.compile`` made, or the GPUs of ``DataParallel``."""
+    return any(unwrapped(m) is not m or m._compiled_call_impl is not None for m in model.modules())
 
 
 def _tensors(model: nn.Module) -> Any:
@@ -173,7 +169,8 @@ def _tensors(model: nn.Module) -> Any:
 
 
 def _floating_point(model: nn.Module) -> list[Tensor]:
-    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    """Parameters of such a type; of a model without, the buffers."""
+    parameters: list[Tensor] = [p for p in model.parameters() if p.is_floating_point()]
     return parameters or [b for b in model.buffers() if b.is_floating_point()]
 
 

@@ -57,6 +57,7 @@ class TestTimeAugmentation:
             ValueError: If ``views`` is not what ``provenance`` writes.
 
         Examples:
+            >>> from landmarkzoo.embedding.tta import TestTimeAugmentation
             >>> TestTimeAugmentation.from_provenance(TestTimeAugmentation((1, 2), flip=True).provenance)
             TestTimeAugmentation(scales=(1.0, 2.0), flip=True)
         """
@@ -66,16 +67,6 @@ class TestTimeAugmentation:
         if found is None:
             raise ValueError(f"views {provenance['views']!r} are not known here")
         return TestTimeAugmentation(ast.literal_eval(found[1]), found[2] == "True")
-
-    def check(self, model: nn.Module) -> None:
-        """Raise ValueError if a model takes one size only, and this asks for others."""
-        fixed = _size_rule(model).fixed
-        if fixed is not None and self.scales != (1.0,):
-            raise ValueError(
-                f"scales={self.scales} needs a model for images of several sizes, but this one takes "
-                f"{fixed[0]}x{fixed[1]} px only: leave scales out (flip=True works), or choose a model with a "
-                "convolutional backbone"
-            )
 
     def embed(self, run: Inference, images: Tensor | None) -> Tensor | None:
         """Descriptors of length 1, the mean of those of all views: (B, 3, H, W) -> (B, D), on the CPU.
@@ -104,5 +95,8 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule) -> Tensor:
     try:
         rule.check_size(height, width)
     except ValueError as error:
-        raise ValueError(f"scale {scale:g}: {error}. Change scales, or the image size of the transform") from error
+        raise ValueError(
+            f"scale {scale:g} does not fit: {error}. Leave scales out (flip=True works), or choose a model "
+            "with a convolutional backbone"
+        ) from error
     return F.interpolate(images, (height, width), mode="bicubic", antialias=True)

@@ -1,4 +1,4 @@
-"""What PyTorch wraps around a model: torch.compile, DataParallel, DistributedDataParallel, averaged models."""
+"""What PyTorch wraps around a model: torch.compile, DataParallel and the like."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HOLDERS = (nn.DataParallel, DistributedDataParallel, AveragedModel)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside ``torch.compile``, ``DataParallel``, ``DistributedDataParallel`` and ``AveragedModel``.
+    """The model inside ``torch.compile``, ``DataParallel``, ``DistributedDataParallel``, ``AveragedModel``.
 
     They may be nested in any order. A model that is not wrapped is given back as it is.
 
