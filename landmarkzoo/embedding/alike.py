@@ -70,9 +70,10 @@ def check_alike(origin: Mapping[str, str], index: Mapping[str, str]) -> None:
             f"{origin['model']} (weights {origin['weights']})"
         )
     if origin["transform"] != index.get("transform", origin["transform"]):
+        known = "image_size" in index
         raise ValueError(
-            f"the photos of the index went through {index['transform']}, which is not known here, and these "
-            f"would go through {origin['transform']}: pass the same transform="
+            f"the photos of the index went through {index['transform']}, and these would go through "
+            f"{origin['transform']}: {'leave transform= out' if known else 'pass the same transform='}"
         )
     if origin.get("views") != index.get("views"):
         raise ValueError(

@@ -80,6 +80,7 @@ def _empty_like(module: nn.Module) -> nn.Module:
 def _fill(clone: nn.Module, module: nn.Module, name: str, copies: Mapping[int, Any]) -> None:
     """Give a copy the attributes of the module, with copies in the place of modules."""
     state = dict(vars(module))  # at once: another thread may set an attribute meanwhile
+    state.pop("_compiled_call_impl", None)  # of module.compile(): it calls the module itself
     for attribute, value in state.items():
         if type(value) not in _PLAIN and attribute not in _UNUSED:
             try:
@@ -91,7 +92,6 @@ def _fill(clone: nn.Module, module: nn.Module, name: str, copies: Mapping[int, A
     for registered in ("_parameters", "_buffers"):  # what a forward pass sets is set in the copy only
         state[registered] = dict(state[registered])
     state["training"] = False
-    state.pop("_compiled_call_impl", None)  # of module.compile(): it calls the module itself
     vars(clone).update(state)
 
 

@@ -109,7 +109,9 @@ def inference_with(
             or would have to be copied and cannot.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"a model must be a torch.nn.Module, got {type(model).__name__}")
+        raise TypeError(
+            f"a model must be a torch.nn.Module, got {type(model).__name__}; lz.create_model(name) makes one"
+        )
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}")
     home = next((tensor.device for tensor in _tensors(model)), torch.device("cpu"))

@@ -122,6 +122,11 @@ def _checked(model: nn.Module, shrinkage: float, on_error: OnError) -> Descripto
         raise ValueError("the neck 'none' has no Linear layer to whiten: create the model with 'fc-bn'")
     if inner.neck.kind == "fc-silu":
         raise ValueError("the SiLU of the neck 'fc-silu' cannot be the identity: use 'fc-bn'")
+    if any(p.dtype == torch.bfloat16 for p in inner.neck.parameters()):
+        raise ValueError(
+            "bfloat16 is too coarse for a whitened neck, whose results would be noise: call model.float() "
+            "first; lz.embed(model, photos, precision='bfloat16') is fast as well"
+        )
     if not 0 <= shrinkage <= 1:
         raise ValueError(
             f"shrinkage must be from 0 to 1, a fraction of the largest eigenvalue, got {shrinkage}"
