@@ -7,9 +7,9 @@ thread that uses it, in both directions. A copy costs a millisecond and no memor
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from types import FunctionType, MethodType
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -55,19 +55,30 @@ def eval_copy(
         >>> model.training, twin.training, twin.neck[0].weight is model.neck[0].weight
         (True, False, True)
     """
-    originals = [module for module in model.modules() if unwrapped(module) is module]
-    clones = [_empty_like(module) for module in originals]
-    copies: dict[int, Any] = {id(module): clone for module, clone in zip(originals, clones)}
-    copies |= {id(module): copies[id(unwrapped(module))] for module in model.modules()}
+    modules = list(model.modules())
+    clones = {module: _empty_like(module) for module in modules if unwrapped(module) is module}
+    copies: dict[int, Any] = {id(module): clones[unwrapped(module)] for module in modules}
     moved = device is not None or dtype is not None
     if moved:  # `to` below changes parameters in place: not those of the model
         copies |= {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
-    for name, module in model.named_modules():
-        clone = copies[id(module)]
-        if unwrapped(module) is module and not vars(clone):
-            _fill(clone, module, name or type(module).__name__, copies)
+    for module, clone in clones.items():
+        try:
+            vars(clone).update(_attributes(module, copies))
+        except _NotCopiedError as error:
+            names = {id(part): name for name, part in model.named_modules()}
+            raise ValueError(
+                f"{error.args[0]} of {names[id(module)] or 'the model'} {error.args[1]}"
+            ) from None
     result: nn.Module = copies[id(model)]
     return result.to(device=device, dtype=dtype) if moved else result
+
+
+class _HoldsModulesError(Exception):
+    pass
+
+
+class _NotCopiedError(Exception):
+    """An attribute, and what is wrong with it."""
 
 
 def _empty_like(module: nn.Module) -> nn.Module:
@@ -77,30 +88,30 @@ def _empty_like(module: nn.Module) -> nn.Module:
     return clone
 
 
-def _fill(clone: nn.Module, module: nn.Module, name: str, copies: Mapping[int, Any]) -> None:
-    """Give a copy the attributes of the module, with copies in the place of modules."""
+def _attributes(module: nn.Module, copies: Mapping[int, Any]) -> dict[str, Any]:
+    """Attributes of a module, with copies in the place of modules."""
     state = dict(vars(module))  # at once: another thread may set an attribute meanwhile
     state.pop("_compiled_call_impl", None)  # of module.compile(): it calls the module itself
-    for attribute, value in state.items():
-        if type(value) not in _PLAIN and attribute not in _UNUSED:
-            try:
-                state[attribute] = _mapped(value, copies)
-            except _HoldsModulesError:
-                raise ValueError(f"{attribute} of {name} is a function that holds modules") from None
-    if "forward" in state and state["forward"] is vars(module).get("forward"):
-        raise ValueError(f"forward of {name} was set from outside of its class")
+    forward = state.get("forward")
+    for name, value in state.items():
+        if type(value) in _PLAIN or name in _UNUSED or (isinstance(value, dict) and not value):
+            continue
+        try:
+            state[name] = _mapped(value, copies)
+        except _HoldsModulesError:
+            raise _NotCopiedError(name, "is a function that holds modules") from None
+    if forward is not None and state["forward"] is forward:
+        raise _NotCopiedError("forward", "was set from outside of its class")
     for registered in ("_parameters", "_buffers"):  # what a forward pass sets is set in the copy only
         state[registered] = dict(state[registered])
     state["training"] = False
-    vars(clone).update(state)
-
-
-class _HoldsModulesError(Exception):
-    pass
+    return state
 
 
 def _mapped(value: Any, copies: Mapping[int, Any]) -> Any:
     """What an attribute of the copy holds: ``value`` itself if there is no module of the model in it."""
+    if type(value) in _PLAIN:
+        return value
     if id(value) in copies:
         return copies[id(value)]
     if isinstance(value, dict):
@@ -122,12 +133,9 @@ def _mapped(value: Any, copies: Mapping[int, Any]) -> Any:
     return value
 
 
-def _held(value: Any) -> Iterable[Any]:
+def _held(function: Any) -> list[Any]:
     """What a function carries along: arguments of a ``partial``, names of the function around it."""
-    if isinstance(value, partial):
-        yield from (value.func, *value.args, *value.keywords.values())
-    for cell in (value.__closure__ or ()) if isinstance(value, FunctionType) else ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not set yet
-            continue
+    if isinstance(function, partial):
+        return [function.func, *function.args, *function.keywords.values()]
+    cells = (function.__closure__ or ()) if isinstance(function, FunctionType) else ()
+    return [cell.cell_contents for cell in cells if cell != CellType()]  # an empty one has no contents

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Literal, get_args
 
 import torch
@@ -72,12 +71,12 @@ class Inference:
                 f"no memory on {self.device} for batch_size={len(images)}: use a smaller one. {error}"
             ) from error
         except RuntimeError as error:
-            types = sorted({str(t.dtype).removeprefix("torch.") for t in _floating_point(self.model)})
+            types = {p.dtype for p in self.model.parameters() if p.is_floating_point()}
             if len(types) < 2 or "type" not in str(error):
                 raise
             raise ValueError(
-                f"the model has weights in {' and '.join(types)}, which do not fit each other ({error}): "
-                "model.float() makes them one type"
+                f"the model has weights in {' and '.join(sorted(map(str, types)))}, which do not fit each "
+                f"other ({error}): model.float() makes them one type"
             ) from error
         return _checked(vectors, len(images)).float().cpu()
 
@@ -114,26 +113,34 @@ def inference_with(
         )
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}")
-    home = next((tensor.device for tensor in _tensors(model)), torch.device("cpu"))
-    # Of "cuda" the number as well.
-    where = home if device is None else torch.empty(0, device=as_device(device)).device
-    if any(tensor.is_meta for tensor in _tensors(model)):
+    while isinstance(model, DistributedDataParallel):  # would talk to the other processes
+        model = model.module
+    modules = list(model.modules())
+    tensors: list[Tensor] = [p for m in modules for p in m._parameters.values() if p is not None]
+    tensors += [b for m in modules for b in m._buffers.values() if b is not None]
+    if any(tensor.is_meta for tensor in tensors):
         raise ValueError(
             "the model is on the meta device, so it has no weights: create it without device='meta', or "
             "model.to_empty(device='cpu') and load weights"
         )
-    own = next((tensor.dtype for tensor in _floating_point(model)), torch.float32)
+    home = tensors[0].device if tensors else torch.device("cpu")
+    # Of "cuda" the number as well.
+    where = home if device is None else torch.empty(0, device=as_device(device)).device
+    own = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
     dtype, autocast = _types(own, precision, where)
-    while isinstance(model, DistributedDataParallel):  # would talk to the other processes
-        model = model.module
-    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    moved = device is not None and any(tensor.device != where for tensor in _tensors(model))
+    moved = device is not None and any(tensor.device != where for tensor in tensors)
     changes = [repr(str(where))] * moved + [str(dtype)] * (dtype != own)  # what `to` is called with
-    if changes or not (_is_compiled(model) and _evaluates(model)):
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in modules)
+    parts = [m for m in modules if unwrapped(m) is m]
+    evaluates = not any(m.training for m in parts)
+    # A copy would lose what torch.compile made, and the GPUs of DataParallel.
+    wrapped = len(parts) < len(modules) or any(m._compiled_call_impl is not None for m in parts)
+    if changes or not (wrapped and evaluates) or any(isinstance(m, DistributedDataParallel) for m in modules):
         try:
             model = eval_copy(model, where if moved else None, dtype if dtype != own else None)
         except ValueError as error:
-            calls = ["model.eval()"] * (not _evaluates(model)) + [f"model.to({change})" for change in changes]
+            calls = [] if evaluates else ["model.eval()"]
+            calls += [f"model.to({change})" for change in changes]
             if calls:
                 raise ValueError(
                     "the model cannot be run in eval mode beside other threads without changing it, as "
@@ -151,29 +158,6 @@ def _types(own: torch.dtype, precision: Precision, device: torch.device) -> tupl
     if wanted == own:
         return own, None
     return torch.float32, None if wanted == torch.float32 else wanted
-
-
-def _evaluates(model: nn.Module) -> bool:
-    """Whether a model can be run as it is. The mode of a wrapper may be out of date."""
-    modules = list(model.modules())
-    return not any(
-        isinstance(m, DistributedDataParallel) or (m.training and unwrapped(m) is m) for m in modules
-    )
-
-
-def _is_compiled(model: nn.Module) -> bool:
-    """Whether a copy would lose something: what ``torch.compile`` made, or the GPUs of ``DataParallel``."""
-    return any(unwrapped(m) is not m or m._compiled_call_impl is not None for m in model.modules())
-
-
-def _tensors(model: nn.Module) -> Any:
-    return chain(model.parameters(), model.buffers())
-
-
-def _floating_point(model: nn.Module) -> list[Tensor]:
-    """Parameters of such a type; of a model without, the buffers."""
-    parameters: list[Tensor] = [p for p in model.parameters() if p.is_floating_point()]
-    return parameters or [b for b in model.buffers() if b.is_floating_point()]
 
 
 def _checked(output: Any, count: int) -> Tensor:

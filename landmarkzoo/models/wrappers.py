@@ -22,7 +22,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
     """
     while True:
         # torch.compile's class is not imported for a comparison: that would take a second.
-        inner = model.module if isinstance(model, _HOLDERS) else getattr(model, "_orig_mod", None)
-        if not isinstance(inner, nn.Module):
+        if "_orig_mod" in model._modules:
+            model = model._modules["_orig_mod"]  # type: ignore[assignment]
+        elif isinstance(model, _HOLDERS):
+            model = model.module
+        else:
             return model
-        model = inner

@@ -76,7 +76,7 @@ def test_whitening_needs_more_digits_than_bfloat16_has(model, photos):
 def test_weights_of_two_types(model, photos):
     mixed = copy.deepcopy(model)
     mixed.neck.bfloat16()
-    with pytest.raises(ValueError, match=r"weights in bfloat16 and float32, .*model\.float\(\)"):
+    with pytest.raises(ValueError, match=r"in torch\.bfloat16 and torch\.float32, .*model\.float\(\)"):
         embed(mixed, photos)
 
 

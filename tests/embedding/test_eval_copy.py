@@ -134,7 +134,7 @@ def test_a_method_set_from_outside_is_bound_to_the_copy():
     ("make", "reason"),
     [
         (with_lambda, "forward of inner is a function that holds modules"),
-        (with_partial, "scale of Scaled is a function that holds modules"),
+        (with_partial, "scale of the model is a function that holds modules"),
         (with_hook, "_forward_hooks of inner is a function that holds modules"),
         (with_script, "is compiled by TorchScript"),
     ],
