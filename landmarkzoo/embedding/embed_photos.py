@@ -63,8 +63,9 @@ def embed(
             type are converted in a copy, so that ``"float32"`` means float32 for a bfloat16 model too.
         progress: Show a progress bar with photos/s on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
-        out: Save to this file. If the photos are files, a killed job that is started again goes on where it
-            was; a transform of your own then needs the same ``repr`` in both runs.
+        out: Save to this file. It is tried first; a file that does not hold descriptors is never replaced.
+            If the photos are files, also those of a data set, a killed job that is started again goes on
+            where it was; a transform of your own then needs the same ``repr`` in both runs.
         scales: Sizes of the transformed image, whose descriptors of length 1 are averaged; for a
             transformer in multiples of its patches. One call with ``scales=(s,)`` for each scale gives the
             descriptors of the scales apart.
@@ -78,6 +79,8 @@ def embed(
         ``Subset`` or ``ConcatDataset`` has those of its data sets), or running numbers for images in memory.
 
     Raises:
+        OSError: If ``out`` cannot be written: no room, no rights, a file of another kind, another job that
+            writes it.
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
         TypeError: If ``photos`` is something else, the model needs a ``transform`` and has none, there is a
             ``transform`` for float tensors, or the model gives something else than a tensor.
@@ -102,11 +105,12 @@ def embed(
         check_alike(origin, like.provenance)
     job = EmbeddingJob(source, origin, out, transform=transform, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
-    with job, job.bar(progress) as bar:
-        for batch in photo_batches(source, transform, start=job.seen, **options):
-            job.add(batch, views.embed(run, batch.images))
-            bar.update(len(batch))
-    return job.finish()
+    with job:  # it holds the file
+        with job.bar(progress) as bar:
+            for batch in photo_batches(source, transform, start=job.seen, **options):
+                job.add(batch, views.embed(run, batch.images))
+                bar.update(len(batch))
+        return job.finish()
 
 
 def _source(photos: Photos, boxes: Sequence[Sequence[float] | None] | None) -> PhotoSource:

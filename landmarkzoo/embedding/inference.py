@@ -83,7 +83,7 @@ class Inference:
     def _autocast(self) -> AbstractContextManager[object]:
         if self.autocast is None:
             return torch.autocast(self.device.type, enabled=False)  # also inside an autocast of the user's
-        # Its cache is one for all threads: a thread that trains would get our weights, without gradients.
+        # Inside an autocast of the user's its cache would outlive this, with weights that have no gradients.
         return torch.autocast(self.device.type, dtype=self.autocast, cache_enabled=False)
 
 

@@ -144,6 +144,15 @@ def test_inside_a_context_of_the_user(model, photos, around):
     assert ours.neck[0].weight.grad is not None
 
 
+def test_training_goes_on_in_the_same_autocast(model, photos):
+    ours = copy.deepcopy(model).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        embed(ours, photos, precision="bfloat16")
+        loss = ours(torch.randn(2, 3, 64, 64)).float().square().sum()
+    loss.backward()
+    assert all(p.grad is not None for p in ours.parameters())
+
+
 def test_too_little_memory_says_how_many_photos_were_too_many(model, photos):
     def full(vectors, images):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
