@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from landmarkzoo._utils.checks import as_device
-from landmarkzoo.embedding.eval_copy import eval_copy
+from landmarkzoo.embedding.eval_copies import eval_copy
 from landmarkzoo.models.wrappers import unwrapped
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -83,7 +83,7 @@ class Inference:
     def _autocast(self) -> AbstractContextManager[object]:
         if self.autocast is None:
             return torch.autocast(self.device.type, enabled=False)  # also inside an autocast of the user's
-        # Inside an autocast of the user's its cache would outlive this, with weights that have no gradients.
+        # An autocast of the user's around this keeps the cache, which could have weights without gradients.
         return torch.autocast(self.device.type, dtype=self.autocast, cache_enabled=False)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from landmarkzoo._utils.registering import arguments_of
-from landmarkzoo.embedding.eval_copy import eval_copy
+from landmarkzoo.embedding.eval_copies import eval_copy
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.models import ModelCfg
 from landmarkzoo.models.wrappers import unwrapped

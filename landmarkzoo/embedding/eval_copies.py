@@ -49,7 +49,7 @@ def eval_copy(
         ValueError: If a part cannot be copied so that it calls the other copies.
 
     Examples:
-        >>> from landmarkzoo.embedding.eval_copy import eval_copy
+        >>> from landmarkzoo.embedding.eval_copies import eval_copy
         >>> model = lz.create_model("efficientnet_lite0_gem").train()
         >>> twin = eval_copy(model)
         >>> model.training, twin.training, twin.neck[0].weight is model.neck[0].weight

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 import landmarkzoo as lz
-from landmarkzoo.embedding.eval_copy import eval_copy
+from landmarkzoo.embedding.eval_copies import eval_copy
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 
 Pair = namedtuple("Pair", "name module")
 
