@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo._utils.checks import FloatArray, as_array_protocol, as_dlpack
+from landmarkzoo._utils.checks import FloatArray, as_array_protocol, as_dlpack, as_numpy
 from landmarkzoo._utils.csv_and_pandas import import_pandas
 from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS, common_provenance, refuse_unlike
 from landmarkzoo.retrieval.ranking import Ranking
@@ -165,12 +165,10 @@ class Descriptors:
             ValueError: If it is damaged or something else.
         """
         tensors, metadata = load_tensors(path, "descriptors")
-        return Descriptors(
-            _from_bytes(tensors["ids"]),
-            tensors["vectors"],
-            _from_bytes(tensors["skipped"]),
-            json.loads(metadata.get("provenance", "{}")),
-        )
+        try:
+            return _from_file(tensors, metadata)
+        except (TypeError, ValueError, RecursionError) as error:  # JSON can be nested too deeply
+            raise ValueError(f"{path} is a damaged descriptors file: {error}") from error
 
 
 def as_vectors(x: Vectors, name: str) -> FloatArray:
@@ -186,18 +184,24 @@ def as_vectors(x: Vectors, name: str) -> FloatArray:
     """
     _refuse_ranking(x, name)
     x = x.vectors if isinstance(x, Descriptors) else x
-    if isinstance(x, Tensor):
-        x = x.detach().float().cpu().numpy()
-    array = np.asarray(x)
+    try:
+        array = as_numpy(x)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal length, sparse tensors
+        came = type(x).__name__
+        raise TypeError(f"{name} must be Descriptors or a float array (N, D), got {came}: {error}") from error
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be Descriptors or a float array (N, D), got dtype {array.dtype}")
     _check_shape(array.shape, name)
-    array = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        array = np.ascontiguousarray(array, dtype=np.float32)
     # A sum is finite only if all its terms are, and needs no array of N x D booleans.
     if not np.isfinite(array.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if len(bad):
-            raise ValueError(f"{name} must be finite, but row {bad[0]} has NaN or infinite values")
+            raise ValueError(
+                f"{name} must be finite, but row {bad[0]} has NaN or infinite values, or values that float32 "
+                "cannot hold"
+            )
     return array
 
 
@@ -266,5 +270,20 @@ def _to_bytes(value: object) -> NDArray[np.uint8]:
     return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
 
 
-def _from_bytes(array: NDArray[np.uint8]) -> Any:
-    return json.loads(array.tobytes().decode())
+def _from_file(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Descriptors:
+    """What a file holds, once it is sure that it holds that."""
+    if missing := {"ids", "skipped", "vectors"} - set(tensors):
+        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+    ids, skipped = (json.loads(tensors[name].tobytes().decode()) for name in ("ids", "skipped"))
+    provenance = json.loads(metadata.get("provenance", "{}"))
+    if not _are_strings(ids):
+        raise ValueError("its ids are not a list of strings")
+    if not (isinstance(skipped, list) and all(_are_strings(skip) and len(skip) == 2 for skip in skipped)):
+        raise ValueError("its skipped photos are not pairs of id and reason")
+    if not (isinstance(provenance, dict) and _are_strings(list(provenance.values()))):
+        raise ValueError("its provenance is not a dictionary of strings")
+    return Descriptors(ids, tensors["vectors"], [(id_, reason) for id_, reason in skipped], provenance)
+
+
+def _are_strings(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -104,7 +104,12 @@ class ExactScores:
                 filled = k
             best[:, filled : filled + keys.shape[1]] = keys
             filled += keys.shape[1]
-        return _from_keys(best[:, :filled].topk(k, dim=1).values.cpu())
+        best = best[:, :filled]
+        if 2 * k < filled:
+            best = best.topk(k, dim=1, sorted=False).values
+        ordered = best.cpu().numpy()
+        ordered.sort(axis=1)  # NumPy sorts several times faster than torch
+        return _from_keys(torch.from_numpy(ordered[:, : -k - 1 : -1].copy()))
 
     def queries_at_once(self, k: int) -> int:
         """How many queries ``best`` can take, so that memory depends neither on k nor on the index."""
@@ -199,10 +204,10 @@ def _to_keys(scores: Tensor, first: int) -> Tensor:
 
 
 def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and scores of keys."""
-    ordered = (keys >> 32).int()
-    bits = ordered ^ ((ordered >> 31) & 0x7FFFFFFF)
-    return _LAST_ROW - (keys & _LAST_ROW), bits.view(torch.float32)
+    """Rows and scores of keys; the rows take their memory."""
+    bits = (keys >> 32).int()
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    return keys.bitwise_and_(_LAST_ROW).neg_().add_(_LAST_ROW), bits.view(torch.float32)
 
 
 def _unit(x: Tensor) -> Tensor:

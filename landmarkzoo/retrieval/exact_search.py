@@ -25,8 +25,9 @@ def search(
 ) -> Ranking:
     """Best ``k`` index images of each query by cosine, exactly.
 
-    Vectors need not be normalised. Products are computed in blocks, so memory does not grow with Q x N,
-    and scores in float64, so the result does not depend on blocks or devices.
+    Vectors need not be normalised. Products are computed in blocks: beside the result about 150 MB are needed,
+    whatever Q, N, k and the number of copies. Scores are computed in float64, so the result does not depend on
+    blocks, devices, or the precision that torch is told to use.
 
     Args:
         queries: Descriptors or an array (Q, D), numpy or torch.
@@ -44,7 +45,8 @@ def search(
     Raises:
         TypeError: If the input is not an array of numbers.
         ValueError: If shapes do not fit, the index is empty, values are not finite, ``k`` is not
-            positive, the two sides come from different models, or ``exclude_same_id`` cannot go by the ids.
+            positive, the two sides were not embedded alike (other weights, transform, views or whitening),
+            or ``exclude_same_id`` cannot go by the ids.
 
     Examples:
         >>> r = lz.search(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [3.0, 0.0], [1.0, 1.0]]), k=2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors.numpy import save_file
 
@@ -245,6 +246,29 @@ def test_wrong_input():
         lz.Descriptors(["a", "b"], [0.0, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("vectors", "error", "message"),
+    [
+        (np.eye(2, dtype=complex), TypeError, "dtype complex128"),
+        (torch.eye(2, dtype=torch.complex64), TypeError, "dtype complex64"),
+        (torch.eye(2, dtype=torch.bool), TypeError, "dtype bool"),
+        (np.eye(2, dtype=bool), TypeError, "dtype bool"),
+        (np.array([[{}, 1], [2, 3]], dtype=object), TypeError, "dtype object"),
+        ([[1.0, 2.0], [1.0]], TypeError, "got list: .*inhomogeneous"),
+        (torch.eye(2).to_sparse(), TypeError, "got Tensor: "),
+        (np.full((2, 2), 1e300), ValueError, "row 0 has NaN or infinite values, or values that float32"),
+        (torch.tensor([[1.0, 0], [np.nan, 0]], dtype=torch.bfloat16), ValueError, "row 1 has NaN"),
+        (None, TypeError, "dtype object"),
+    ],
+)
+def test_vectors_that_are_no_vectors(vectors, error, message, recwarn):
+    with pytest.raises(error, match=message):
+        lz.Descriptors(["a", "b"], vectors)
+    with pytest.raises(error, match=message):
+        lz.search(np.eye(2), vectors)
+    assert not recwarn.list
+
+
 def as_bytes(text):
     return np.frombuffer(text.encode(), np.uint8)
 
@@ -269,6 +293,57 @@ def test_damaged_and_foreign_files(descriptors, tmp_path):
     assert lz.Descriptors.load(path).provenance == {}
     with pytest.raises(FileNotFoundError, match="folder"):
         descriptors.save(tmp_path / "no" / "x")
+
+
+GOOD = {"vectors": np.eye(2, dtype=np.float32), "ids": as_bytes('["a", "b"]'), "skipped": as_bytes("[]")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "provenance", "message"),
+    [
+        ({"ids": None}, "{}", "it has no ids"),
+        ({"vectors": None, "skipped": None}, "{}", "it has no skipped and no vectors"),
+        ({"ids": np.array(3.0)}, "{}", ""),
+        ({"ids": as_bytes('{"a": "b"}')}, "{}", "ids are not a list of strings"),
+        ({"ids": as_bytes('["a", 2]')}, "{}", "ids are not a list of strings"),
+        ({"ids": as_bytes('["a", ')}, "{}", ""),
+        ({"ids": as_bytes("[" * 100_000)}, "{}", ""),
+        ({"ids": as_bytes('["a"]')}, "{}", "got 1 ids for 2 vectors"),
+        ({"skipped": as_bytes('["ab"]')}, "{}", "skipped photos are not pairs"),
+        ({"skipped": as_bytes("null")}, "{}", "skipped photos are not pairs"),
+        ({"vectors": np.array(1, np.float32)}, "{}", r"shape \(N, D\), got \(\)"),
+        ({"vectors": np.array([[1, np.nan], [0, 1]])}, "{}", "row 0 has NaN"),
+        ({"vectors": np.eye(2, dtype=np.complex64)}, "{}", "dtype complex64"),
+        ({"vectors": np.eye(2, dtype=bool)}, "{}", "dtype bool"),
+        ({}, "no JSON", ""),
+        ({}, "[1]", "provenance is not a dictionary of strings"),
+        ({}, '{"weights": 3}', "provenance is not a dictionary of strings"),
+    ],
+)
+def test_files_that_hold_something_else(changes, provenance, message, tmp_path):
+    tensors = {name: array for name, array in {**GOOD, **changes}.items() if array is not None}
+    save_file(tensors, tmp_path / "x", {"format": "landmarkzoo.descriptors.v1", "provenance": provenance})
+    with pytest.raises(ValueError, match=f"x is a damaged descriptors file: .*{message}") as error:
+        lz.Descriptors.load(tmp_path / "x")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
+def test_files_of_types_that_numpy_does_not_know(dtype, tmp_path):
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in GOOD.items()}
+    tensors["vectors"] = tensors["vectors"].to(dtype)
+    safetensors.torch.save_file(tensors, tmp_path / "x", {"format": "landmarkzoo.descriptors.v1"})
+    with pytest.raises(ValueError, match="x is not a descriptors file, or it is damaged"):
+        lz.Descriptors.load(tmp_path / "x")
+
+
+def test_every_cut_of_a_file_is_an_error_with_its_name(descriptors, tmp_path):
+    descriptors.save(tmp_path / "x")
+    content = (tmp_path / "x").read_bytes()
+    for length in range(0, len(content), 7):
+        (tmp_path / "x").write_bytes(content[:length])
+        with pytest.raises(ValueError, match="x is not a descriptors file, or it is damaged"):
+            lz.Descriptors.load(tmp_path / "x")
 
 
 def test_a_failed_write_leaves_the_old_file(descriptors, tmp_path):

@@ -208,6 +208,6 @@ def test_wrong_input():
         lz.search(np.array([["a"]]), x)
     with pytest.raises(ValueError, match="queries must be finite, but row 1"):
         lz.search(np.array([[1.0, 0, 0], [np.nan, 0, 0]]), x)
-    for k in (0, -1, 2.5, True):
+    for k in (0, -1, 2.5, 2.0, True, np.True_, np.float64(2), "2", None):
         with pytest.raises(ValueError, match="k must be a positive integer"):
             lz.search(x, x, k)
