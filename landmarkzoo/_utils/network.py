@@ -45,7 +45,7 @@ def answer_soon(ask: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     if not answers:
-        raise TimeoutError(f"no answer within {seconds:g} seconds; {_SETTING} sets how long is waited")
+        raise TimeoutError(f"no answer within {seconds:g} s; {_SETTING} sets how long is waited")
     return answers[0]
 
 

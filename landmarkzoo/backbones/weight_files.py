@@ -112,15 +112,14 @@ def _check_may_ask(what: str, cache: str) -> None:
 
 
 def _check_there(url: str, options: WeightOptions) -> None:
-    """Raise if the Hub does not answer, once and soon; the download would try for half a minute."""
+    """Raise if there is no such file or no answer, once and soon; a download would try for half a minute."""
     try:
         answer_soon(lambda: get_hf_file_metadata(url, token=options.token, library_name=_LIBRARY))
-    except EntryNotFoundError:
-        raise
     except Exception as error:
-        if getattr(error, "response", None) is None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is None or (status < 500 and status not in (408, 429)):
             raise
-        # An answer, if a bad one: the download says it better, or tries again.
+        # The Hub is there and cannot answer now: the download tries again.
 
 
 def _read(path: Path) -> dict[str, Any]:
