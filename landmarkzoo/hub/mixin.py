@@ -44,7 +44,8 @@ class HubMixin(nn.Module):
     ) -> None:
         """Write ``config.json`` and ``model.safetensors``, and for a head ``head.safetensors``.
 
-        Each file is written whole or not at all; the head of an earlier model in that folder is removed. If
+        Of a model inside ``DataParallel`` and the like, call that of the model, ``wrapper.module``. Each file
+        is written whole or not at all; the head of an earlier model in that folder is removed. If
         the classes of the head are split over processes, all of them must call this; the first one writes.
 
         Args:

@@ -26,12 +26,18 @@ _LARGEST_CONFIG = 2**20  # bytes; those of our models have about a thousand
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+def plain_state_dict(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict by the names that it has without ``torch.compile`` of the model or of parts of it."""
+    state = model.state_dict()
+    return {".".join(part for part in name.split(".") if part != "_orig_mod"): state[name] for name in state}
+
+
 def write_model(model: nn.Module, cfg: DataclassInstance, folder: Path) -> None:
     """Write weights and cfg into a folder; each file whole or not at all."""
     _config(cfg)  # raises before any file is written, if the cfg cannot be JSON
     tensors: dict[str, Tensor] = {}
     places = set()
-    for name, tensor in model.state_dict().items():
+    for name, tensor in plain_state_dict(model).items():
         tensor = tensor.detach().cpu().contiguous()
         place = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if place in places else tensor  # safetensors takes no shared tensors

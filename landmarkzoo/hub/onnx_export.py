@@ -29,7 +29,10 @@ def export_onnx(model: HubMixin, path: str | Path) -> None:
         TypeError: If ``model`` is not a landmarkzoo model.
     """
     if not isinstance(model, HubMixin):
-        raise TypeError(f"export_onnx takes a landmarkzoo model, got {type(model).__name__}")
+        raise TypeError(
+            f"export_onnx takes a landmarkzoo model, got {type(model).__name__}; in a wrapper it is .module, or "
+            "._orig_mod of torch.compile"
+        )
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(

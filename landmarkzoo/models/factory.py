@@ -151,7 +151,7 @@ def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
         ) from error
     except Exception as error:  # arguments of a foreign file can make a class fail in any way
         kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
-        cause = " ".join(str(error).partition("\nException raised from")[0].split())
+        cause = " ".join(str(error).partition("\nException raised from")[0].split()).rstrip(".")
         raise ValueError(
             f"{folder}: the model that its {CONFIG_FILE} describes cannot be built here: {kind}{cause}. If a "
             "newer landmarkzoo or timm saved it, upgrade"
@@ -188,7 +188,10 @@ def _build(cfg: ModelCfg, pretrained_backbone: bool, overrides: dict[str, Any]) 
     model = build(architecture, arguments)
     if overrides:  # another model than the registered one: its scores do not apply
         cfg = replace(cfg, scores=())
-    if "backbone" in overrides or "cnn" in overrides:
+    parts = {name for name in ("backbone", "cnn", "transformer") if overrides.get(name, cfg.args.get(name)) != cfg.args.get(name)}
+    if parts:  # of other networks: the name would claim what it is not
+        cfg = replace(cfg, name=None, paper=None)
+    if parts - {"transformer"}:
         own = model.cfg
         cfg = replace(cfg, mean=own.mean, std=own.std, interpolation=own.interpolation)
     resized = "image_size" in overrides or _timm_sizes(arguments) != _timm_sizes(cfg.args)

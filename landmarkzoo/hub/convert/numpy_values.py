@@ -52,6 +52,7 @@ def _standing_in(function: Callable[..., Any], module: str, name: str) -> Callab
 _SAFE: list[Any] = [
     np.ndarray,
     _standing_in(_dtype, "numpy", "dtype"),
+    _standing_in(lambda: b"", "builtins", "bytes"),  # the numbers of an empty array
     *dict.fromkeys(type(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDGSUmM"),
 ]
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # of NumPy 1 and 2
