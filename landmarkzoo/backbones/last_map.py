@@ -125,8 +125,8 @@ def _own_map(backbone: nn.Module, features: Tensor, images: Tensor) -> Tensor:
         raise TypeError(f"{kind} gives a map of {features.dtype}: a floating-point one is needed")
     if features.shape[0] != images.shape[0] or 0 in features.shape[2:]:
         raise ValueError(
-            f"{kind} gives a map {shape} for {images.shape[0]} images {tuple(images.shape)}: it must give one "
-            "map an image, (B, C, H, W), H and W at least 1"
+            f"{kind} gives a map {shape} for images {tuple(images.shape)}: it must give one map an image, "
+            " (B, C, H, W), H and W at least 1"
         )
     if features.shape[3] == features.shape[1] and not hasattr(backbone, "output_fmt"):
         raise ValueError(
@@ -228,7 +228,10 @@ def _checked(name: str, args: Mapping[str, Any], backbone: nn.Module) -> nn.Modu
     key = f"{name} {sorted(args.items())}"
     if key in _PROBED:
         return backbone
-    named = (*backbone.named_parameters(remove_duplicate=False), *backbone.named_buffers(remove_duplicate=False))
+    named = (
+        *backbone.named_parameters(remove_duplicate=False),
+        *backbone.named_buffers(remove_duplicate=False),
+    )
     tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
     size = timm_input(name, args)["input_size"]
     try:  # shapes only, on the meta device

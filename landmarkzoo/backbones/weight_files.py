@@ -1,4 +1,4 @@
-"""ImageNet weights of timm models as files: from the cache, or from the Hub, with a soon answer if it is away."""
+"""ImageNet weights of timm models as files: from the cache, or from the Hub if it answers soon."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WeightOptions:
     force_download: bool = False
 
 
-_options: ContextVar[WeightOptions] = ContextVar("_options", default=WeightOptions())
+_options: ContextVar[WeightOptions] = ContextVar("_options", default=WeightOptions())  # noqa: B039 - frozen
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,19 +33,24 @@ def plain_state_dict(model: nn.Module) -> dict[str, Tensor]:
     return {".".join(part for part in name.split(".") if part != "_orig_mod"): state[name] for name in state}
 
 
-def write_model(model: nn.Module, cfg: DataclassInstance, folder: Path) -> None:
-    """Write weights and cfg into a folder; each file whole or not at all."""
-    _config(cfg)  # raises before any file is written, if the cfg cannot be JSON
-    tensors: dict[str, Tensor] = {}
-    places = set()
-    for name, tensor in plain_state_dict(model).items():
-        tensor = tensor.detach().cpu().contiguous()
-        place = tensor.untyped_storage().data_ptr()
-        tensors[name] = tensor.clone() if place in places else tensor  # safetensors takes no shared tensors
-        places.add(place)
-    with atomic_write(folder / WEIGHTS_FILE) as temporary:
-        save_file(tensors, str(temporary), {"format": "pt"})
-    write_cfg(cfg, folder)
+def model_writers(model: nn.Module, cfg: DataclassInstance) -> dict[str, Callable[[Path], object]]:
+    """The files of a model by name, each with what writes it, for ``write_together``.
+
+    Raises:
+        TypeError: If JSON cannot hold the cfg.
+        ValueError: If the model has no weights, as it is on the meta device.
+    """
+    text, state = _config(cfg), plain_state_dict(model)
+    on_meta = [name for name, tensor in state.items() if tensor.is_meta]
+    if on_meta:
+        raise ValueError(
+            f"the model has no weights that could be written: {on_meta[0]} is on the meta device. Load them "
+            "first, by model.load_state_dict(weights, assign=True)"
+        )
+    return {
+        WEIGHTS_FILE: lambda path: save_file(_apart(state), path, {"format": "pt"}),
+        CONFIG_FILE: lambda path: path.write_text(text, encoding="utf-8"),
+    }
 
 
 def write_cfg(cfg: DataclassInstance, folder: Path) -> None:
@@ -53,12 +59,24 @@ def write_cfg(cfg: DataclassInstance, folder: Path) -> None:
         temporary.write_text(_config(cfg), encoding="utf-8")
 
 
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors on the CPU that share no memory, which safetensors would refuse."""
+    tensors: dict[str, Tensor] = {}
+    places = set()
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if place in places else tensor
+        places.add(place)
+    return tensors
+
+
 def _config(cfg: DataclassInstance) -> str:
     return json.dumps({"format": _FORMAT, **asdict(cfg)}, ensure_ascii=False, indent=2) + "\n"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The fields of the cfg that ``write_model`` wrote, with tuples for lists.
+    """The fields of the cfg that ``save_pretrained`` wrote, with tuples for lists.
 
     Raises:
         FileNotFoundError: If the folder has no ``config.json``.
@@ -89,7 +107,7 @@ def _no_number(constant: str) -> NoReturn:
 
 
 def stored_tensors(folder: Path) -> dict[str, Tensor]:
-    """Names, shapes and dtypes of the weights that ``write_model`` wrote, on the meta device.
+    """Names, shapes and dtypes of the weights that ``save_pretrained`` wrote, on the meta device.
 
     Raises:
         FileNotFoundError: If the folder has no ``model.safetensors``.
@@ -105,7 +123,7 @@ def stored_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def read_weights(model: nn.Module, folder: Path) -> None:
-    """Load what ``write_model`` wrote into a model of the same shape, which takes the dtypes of the file.
+    """Load what ``save_pretrained`` wrote into a model of the same shape, which takes the dtypes of the file.
 
     Raises:
         FileNotFoundError: If the folder has no ``model.safetensors``.

@@ -1,7 +1,7 @@
 """What goes into a layer, checked where the error of torch would not say what to do.
 
-Shapes and modes only, never values: nothing waits for a GPU, and ``torch.compile`` and ``torch.export`` see no
-branch that depends on data.
+Shapes and modes only, never values: nothing waits for a GPU, and ``torch.compile`` and ``torch.export`` see
+no branch that depends on data.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ class OrthogonalFusion(nn.Module):
             check_floating_point(features, "OrthogonalFusion")
         if 0 in local.shape[2:] or local.ndim != 4 or global_.ndim != 2 or local.shape[:2] != global_.shape:
             raise ValueError(
-                "OrthogonalFusion takes local (B, C, H, W) and global (B, C) features of the same B and C, H and W "
-                f"at least 1, got {tuple(local.shape)} and {tuple(global_.shape)}"
+                "OrthogonalFusion takes local (B, C, H, W) and global (B, C) features of the same B and C, H "
+                f"and W at least 1, got {tuple(local.shape)} and {tuple(global_.shape)}"
             )
         if self.pool:
             mean = local.mean(dim=(-2, -1), dtype=torch.promote_types(local.dtype, torch.float32)).to(

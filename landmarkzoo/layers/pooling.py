@@ -30,7 +30,7 @@ def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
 
     Raises:
         TypeError: If ``x`` is not a floating-point tensor.
-        ValueError: If ``x`` is not of shape (B, C, H, W), or has no positions; or if ``p`` is a number that is
+        ValueError: If ``x`` is not of shape (B, C, H, W), or has no positions; or if ``p`` is a number and
             not positive.
 
     Examples:
@@ -55,7 +55,8 @@ class GeM(nn.Module):
     ``torch.jit.trace`` take this layer; ``torch.jit.script`` does not, as it takes no tensor or number.
 
     Args:
-        p: Power at the start, at least 0.05; 3 in [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.2.1.
+        p: Power at the start, at least 0.05; 3 in [Henkel 2021](https://arxiv.org/abs/2110.03786), section
+            2.2.1.
         eps: Lower bound of the values before the power is taken.
         trainable: Whether ``p`` is a parameter; otherwise it is a buffer.
 

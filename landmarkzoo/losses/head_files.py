@@ -7,7 +7,8 @@ whose classes are split over processes are written as one file, and read by any 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch import distributed as dist
 
-from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.atomic_writing import write_together
 from landmarkzoo._utils.bounded_building import TooLargeError, largest_argument, no_larger_than, tensors_in
 from landmarkzoo._utils.registering import arguments_of, check_registered
 from landmarkzoo.losses.base_head import Head, registered_head
@@ -28,7 +29,7 @@ _FORMAT = "landmarkzoo.head.v1"
 
 
 def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None = None) -> None:
-    """Write a head, and the names of its classes, into a folder; each file whole or not at all.
+    """Write a head, and the names of its classes, into a folder: all files, or none.
 
     With a process group all processes must call it; the first one writes.
 
@@ -50,21 +51,39 @@ def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None 
         >>> head.weight.shape, names
         (torch.Size([6, 8]), ['Taj Mahal', 'Charminar'])
     """
+    save_head_beside({}, head, folder, class_names)
+
+
+def save_head_beside(
+    others: Mapping[str, Callable[[Path], object]],
+    head: Head,
+    folder: str | Path,
+    class_names: Sequence[str] | None = None,
+) -> None:
+    """``save_head`` together with other files, such as those of the model: all of them, or none.
+
+    Args:
+        others: Name of each file, and what writes it to the path that it is given.
+        head: As for ``save_head``.
+        folder: As for ``save_head``.
+        class_names: As for ``save_head``.
+    """
     check_head(head)
-    folder, names = Path(folder), None
+    names: list[str] | None = None
     error: Exception | None = None
     try:
         names = None if class_names is None else _checked_names(class_names, head.num_classes)
-        if head.writes_files:
-            folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, TypeError, ValueError) as problem:
+        if head.weight.is_meta:
+            raise ValueError("the head has no centers that could be written: it is on the meta device")
+    except (TypeError, ValueError) as problem:
         error = problem
     head.raise_together(error)
     weight = head.whole_weight()
     try:
         if weight is not None:
-            _write(head, weight, folder, names)
-    except (OSError, TypeError) as problem:
+            # The old ones go first, so that they never stand beside a new model or head.
+            write_together(folder, {**others, **_writers(head, weight, names)}, (HEAD_FILE, CLASSES_FILE))
+    except (OSError, TypeError, ValueError) as problem:
         error = problem
     head.raise_together(error)  # so nobody returns before the files are there
 
@@ -131,17 +150,16 @@ def _check_tensors(head: Head) -> None:
             )
 
 
-def _write(head: Head, weight: Tensor, folder: Path, names: list[str] | None) -> None:
+def _writers(head: Head, weight: Tensor, names: list[str] | None) -> dict[str, Callable[[Path], object]]:
     tensors = {**head.state_dict(), **head.per_class()}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items() if name != "weight"}
     tensors["weight"] = weight
     metadata = {"format": _FORMAT, "class": type(head).__name__, "arguments": json.dumps(head.arguments())}
-    (folder / CLASSES_FILE).unlink(missing_ok=True)  # never the names of another head beside this one
-    with atomic_write(folder / HEAD_FILE) as temporary:
-        save_file(tensors, str(temporary), metadata)
+    writers: dict[str, Callable[[Path], object]] = {HEAD_FILE: partial(save_file, tensors, metadata=metadata)}
     if names is not None:
-        with atomic_write(folder / CLASSES_FILE) as temporary:
-            temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")
+        text = json.dumps(names, ensure_ascii=False, indent=0)
+        writers[CLASSES_FILE] = lambda path: path.write_text(text, encoding="utf-8")
+    return writers
 
 
 def _checked_names(class_names: Sequence[str], num_classes: int) -> list[str]:

@@ -74,8 +74,8 @@ def convert_checkpoint(
 
     Args:
         path: A file written by ``torch.save``, the weights under ``"model"`` or at the top, with or without
-            the prefixes ``module.`` and ``_orig_mod.`` of wrappers; or a safetensors file. Code in it is never
-            run.
+            the prefixes ``module.`` and ``_orig_mod.`` of wrappers; or a safetensors file. Code in it never
+            runs.
         name: The registered model that it is a checkpoint of.
         sub_centers: Centers of each class in the checkpoint's head.
         **overrides: Arguments of the architecture that replace the registered ones, such as ``dilations``

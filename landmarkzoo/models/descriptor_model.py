@@ -139,8 +139,8 @@ class DescriptorModel(HubMixin, ABC):
     def _check_dtype(self, dtype: torch.dtype) -> None:
         """Raise if timm's part at the input has weights of another type, which its layers do not cast to."""
         part = getattr(self, self.timm_parts[-1], None) if self.timm_parts else None
-        if not hasattr(part, "timm_name"):  # a module of the user's may cast by itself
-            return
+        if not isinstance(part, nn.Module) or not hasattr(part, "timm_name"):
+            return  # a module of the user's may cast by itself
         weights = next((p.dtype for p in part.parameters() if p.is_floating_point()), dtype)
         if weights != dtype:
             raise TypeError(

@@ -146,8 +146,8 @@ def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
             model = _build(cfg, False, overrides)
     except TooLargeError as error:
         raise ValueError(
-            f"{folder / CONFIG_FILE} does not fit {WEIGHTS_FILE} beside it: its model has {error}. Its largest "
-            f"argument is {largest_argument(cfg.args)}"
+            f"{folder / CONFIG_FILE} does not fit {WEIGHTS_FILE} beside it: its model has {error}. Its "
+            f"largest argument is {largest_argument(cfg.args)}"
         ) from error
     except Exception as error:  # arguments of a foreign file can make a class fail in any way
         kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
@@ -159,8 +159,8 @@ def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
     read_weights(model, folder)
     if not overrides and cfg.embedding_dim != model.embedding_dim:
         raise ValueError(
-            f"{folder / CONFIG_FILE} is damaged: its embedding_dim is {cfg.embedding_dim}, but its model gives "
-            f"descriptors of size {model.embedding_dim}"
+            f"{folder / CONFIG_FILE} is damaged: its embedding_dim is {cfg.embedding_dim}, but its model "
+            f"gives descriptors of size {model.embedding_dim}"
         )
     return model
 
@@ -188,7 +188,11 @@ def _build(cfg: ModelCfg, pretrained_backbone: bool, overrides: dict[str, Any]) 
     model = build(architecture, arguments)
     if overrides:  # another model than the registered one: its scores do not apply
         cfg = replace(cfg, scores=())
-    parts = {name for name in ("backbone", "cnn", "transformer") if overrides.get(name, cfg.args.get(name)) != cfg.args.get(name)}
+    parts = {
+        name
+        for name in ("backbone", "cnn", "transformer")
+        if overrides.get(name, cfg.args.get(name)) != cfg.args.get(name)
+    }
     if parts:  # of other networks: the name would claim what it is not
         cfg = replace(cfg, name=None, paper=None)
     if parts - {"transformer"}:

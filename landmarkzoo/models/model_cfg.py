@@ -151,7 +151,7 @@ def _scores(values: Any) -> tuple[Score, ...]:
     """Scores from their fields, as a file holds them."""
     if not isinstance(values, (list, tuple)):
         raise ValueError(f"scores must be a list, got {_shown(values)}")
-    kinds = {"metric": str, "value": (int, float), "protocol": str, "of_paper": bool}
+    kinds: dict[str, Any] = {"metric": str, "value": (int, float), "protocol": str, "of_paper": bool}
     for fields_ in values:
         if (
             not isinstance(fields_, Mapping)

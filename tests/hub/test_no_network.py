@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import hub_client
 import numpy as np
@@ -79,7 +80,7 @@ def closed_port():
 def run(calls, url, home, **more):
     environment = {**os.environ, **hub_client.environment(url, home, **more)}
     environment |= {"HTTPS_PROXY": url, "https_proxy": url, "TORCH_HOME": str(home)}
-    environment["PYTHONPATH"] = os.pathsep.join([os.path.dirname(hub_client.__file__), *sys.path])
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(hub_client.__file__).parent), *sys.path])
     command = [sys.executable, "-c", CALLS, json.dumps(list(calls))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -109,7 +110,9 @@ def test_the_setting_of_huggingface_hub_waits_longer_or_shorter(tmp_path):
 def test_the_reason_is_the_one_at_hand(tmp_path):
     (line,) = run([FROM_TIMM], "http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE is set, and timm/vit_small_patch14_dinov2.lvd142m is not in the cache" in line
-    cached_only = [call.replace("=True", "=True, local_files_only=True") for call in (FROM_TIMM, NOT_ON_THE_HUB)]
+    cached_only = [
+        call.replace("=True", "=True, local_files_only=True") for call in (FROM_TIMM, NOT_ON_THE_HUB)
+    ]
     for line in run(cached_only, "http://127.0.0.1:9", tmp_path):
         assert "with local_files_only=True nothing is asked, and " in line
 

@@ -74,7 +74,7 @@ def test_an_empty_batch_is_pooled_to_an_empty_batch():
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match="p >= 0.05"):
+    with pytest.raises(ValueError, match=r"p >= 0\.05"):
         lz.GeM(p=0)
 
 

@@ -68,7 +68,8 @@ WRAPPINGS = {
         "best": np.float64(0.61),
         "step": np.int64(3),
         "margins": np.linspace(0, 1, 5, dtype=np.float32),
-        "random": np.random.default_rng(0).bit_generator.state | {"legacy": np.random.get_state()},
+        "random": np.random.default_rng(0).bit_generator.state
+        | {"legacy": ("MT19937", np.arange(624, dtype=np.uint32), 624, 0, 0.0)},
     },
     "wrapped DDP": lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
 }

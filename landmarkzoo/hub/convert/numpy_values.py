@@ -1,4 +1,4 @@
-"""Numbers and arrays of NumPy in a checkpoint, read by ``torch.load(weights_only=True)``: no code, no objects.
+"""Numbers and arrays of NumPy in a checkpoint, for ``torch.load(weights_only=True)``: no code, no objects.
 
 Training scripts store them all the time: a best score, the state of a random generator. They are pickled as
 calls of a few functions of NumPy. Functions of our own stand in for these, which make arrays of numbers and
@@ -21,7 +21,7 @@ _lock = threading.Lock()
 
 
 def _dtype(spec: Any, *options: Any) -> np.dtype[Any]:
-    dtype = np.dtype(spec, *options)
+    dtype: np.dtype[Any] = np.dtype(spec, *options)
     if dtype.kind not in _KINDS:
         raise UnpicklingError(f"an array of {dtype} may hold objects, which are not loaded")
     return dtype
@@ -36,7 +36,7 @@ def _scalar(dtype: np.dtype[Any], data: Any = None) -> Any:
 def _empty_array(kind: Any, shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if kind is not np.ndarray or shape != (0,):  # its numbers follow as bytes
         raise UnpicklingError("an array of NumPy begins empty")
-    return np.ndarray((0,), np.int8)
+    return np.empty(0, np.int8)
 
 
 def _standing_in(function: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:
