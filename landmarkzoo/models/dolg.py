@@ -30,6 +30,8 @@ from landmarkzoo.layers.input_checks import check_batch_norm
 from landmarkzoo.layers.orthogonal_fusion import Projection
 from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg, register_architecture
 
+_LARGEST_DILATION = 1024  # of positions of a map; that of a photo of 16,384 px has as many
+
 GlobalMap = Literal["stage", "head"]
 
 
@@ -96,6 +98,8 @@ class DOLG(DescriptorModel):
         if np.ndim(dilations) != 1 or len(dilations) == 0:
             raise ValueError(f"dilations must be positive integers, such as (6, 12, 18), got {dilations!r}")
         dilations = tuple(check_count(d, "each of the dilations") for d in dilations)
+        if max(dilations) > _LARGEST_DILATION:
+            raise ValueError(f"dilations must be at most {_LARGEST_DILATION} positions, got {dilations}")
         hidden_dim = check_count(hidden_dim, "hidden_dim")
         if global_map not in get_args(GlobalMap):
             raise ValueError(f"global_map must be one of {get_args(GlobalMap)}, got {global_map!r}")

@@ -150,11 +150,12 @@ def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
             f"largest argument is {largest_argument(cfg.args)}"
         ) from error
     except Exception as error:  # arguments of a foreign file can make a class fail in any way
-        kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
         cause = " ".join(str(error).partition("\nException raised from")[0].split()).rstrip(".")
+        if not isinstance(error, (TypeError, ValueError)) or "verflow" in cause:  # torch has no class for it
+            cause = f"{type(error).__name__}: {cause}; its largest argument is {largest_argument(cfg.args)}"
         raise ValueError(
-            f"{folder}: the model that its {CONFIG_FILE} describes cannot be built here: {kind}{cause}. If a "
-            "newer landmarkzoo or timm saved it, upgrade"
+            f"{folder}: the model that its {CONFIG_FILE} describes cannot be built here: {cause}. If a newer "
+            "landmarkzoo or timm saved it, upgrade"
         ) from error
     read_weights(model, folder)
     if not overrides and cfg.embedding_dim != model.embedding_dim:

@@ -76,7 +76,7 @@ def _reason(error: Exception) -> str:
         cause = f" ({cause[:200]})" if cause else ""
         return f"damaged, or not a checkpoint that torch.load reads with weights_only=True{cause}"
     return (
-        f"it holds more than tensors, numbers and plain values: {refused[1]}, which is not loaded, as code in "
-        "a checkpoint could do anything. If you trust it, load it with weights_only=False yourself and "
+        f"it holds more than tensors, numbers and plain values: {refused[1]}, which is not loaded, as code "
+        "in a checkpoint could do anything. If you trust it, load it with weights_only=False yourself and "
         "torch.save({'model': checkpoint['model']}, ...) as a new file, which can be converted"
     )
