@@ -143,8 +143,8 @@ class GlobalDescriptor(DescriptorModel):
         self.check_images(images)
         if not hasattr(self.backbone, "forward_intermediates"):
             raise TypeError(
-                f"the backbone {type(self.backbone).__name__} does not give its inner maps: it needs a method "
-                "forward_intermediates like that of timm's models"
+                f"the backbone {type(self.backbone).__name__} does not give its inner maps: it needs a "
+                "method forward_intermediates like that of timm's models"
             )
         levels: list[Tensor] = self.backbone.forward_intermediates(  # type: ignore[operator]
             images, indices=indices, output_fmt="NCHW", intermediates_only=True

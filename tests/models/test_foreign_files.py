@@ -54,14 +54,14 @@ def test_sizes_that_cannot_be(folder, place, value):
     [
         (
             {"embedding_dim": 2**20},
-            r"more than 4 times the \d+ numbers .* is embedding_dim \(1\.04858e\+06\)",
+            r"more than 4 times .* is embedding_dim \(1\.04858e\+06\)",
         ),
-        ({"backbone": "vit_small_patch16_224", "backbone_args": {"depth": 10**7}}, r"\['depth'\] \(1e\+07\)"),
+        ({"backbone": "vit_small_patch16_224", "backbone_args": {"depth": 10**7}}, r"'depth'\] \(1e\+07"),
         ({"backbone": "vit_giant_patch14_dinov2"}, "more than 4 times"),
         ({"backbone": "vit_small_patch16_224", "backbone_args": {"img_size": 10**6}}, r"\['img_size'\]"),
         (
             {"backbone": "resnet18", "backbone_args": {"layers": [10**6] * 4}},
-            "more tensors than the|more than 4 times",
+            r"more tensors than the|more than 4 times",
         ),
         ({"backbone_args": {"img_size": [1] * 10**4}}, "cannot be built here"),
         ({"backbone": ["resnet18"]}, "cannot be built here"),
@@ -80,7 +80,7 @@ def test_a_local_branch_that_cannot_be(tmp_path, dilations):
     model = lz.DOLG("test_efficientnet", hidden_dim=8, dilations=(3,), embedding_dim=8)
     model.save_pretrained(tmp_path)
     edit(tmp_path, args={"dilations": dilations})
-    with pytest.raises(ValueError, match="dilations|does not fit|cannot be built"):
+    with pytest.raises(ValueError, match=r"dilations|does not fit|cannot be built"):
         load(tmp_path)
     edit(tmp_path, args={"dilations": [3], "hidden_dim": 10**6})
     with pytest.raises(ValueError, match="more than 4 times"):
@@ -179,7 +179,7 @@ def test_types_that_no_model_has(folder):
     path = folder / "model.safetensors"
     tensors = load_file(path)
     save_file({**tensors, "neck.0.bias": tensors["neck.0.bias"].to(torch.int8)}, path)
-    with pytest.raises(ValueError, match="neck.0.bias has dtype torch.int8, not torch.float32"):
+    with pytest.raises(ValueError, match=r"neck\.0\.bias has dtype torch\.int8, not"):
         load(folder)
 
 

@@ -186,7 +186,7 @@ def test_a_module_that_is_imported_by_hand_keeps_its_function(install, first, re
 
 
 def test_imports_in_other_threads_end(install):
-    """One thread loads the plug-ins, others import their modules by hand, which ask the registry at the top."""
+    """One thread loads the plug-ins, others import their modules, which ask the registry."""
     names = [f"crossed_{i}" for i in range(4)]
     for name in names:
         code = "import time\nimport landmarkzoo as lz\ntime.sleep(0.2)\nlz.list_models()\n"
