@@ -171,7 +171,7 @@ def _new_file(path: str | Path) -> Iterator[_NewFile]:
         temporary = target.with_name(f".landmarkzoo-{secrets.token_hex(8)}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         old = target if target.exists() else temporary
-        if not os.access(old, os.W_OK):
+        if old is target and not os.access(target, os.W_OK):
             raise cannot_write(path, errno.EACCES, "it is a file that may not be written")
         yield _NewFile(temporary, target, stat.S_IMODE(old.stat().st_mode))
     except SafetensorError as error:

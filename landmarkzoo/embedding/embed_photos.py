@@ -79,6 +79,7 @@ def embed(
         >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
         (2, 512)
     """
+    photos = photo_source(photos, on_error=on_error)
     source, views = _cropped_source(photos, boxes), TestTimeAugmentation(scales, flip)
     transform = transform_for(source, model, transform)
     origin = {**provenance_of(model, transform), **views.provenance}

@@ -66,7 +66,7 @@ def whiten_neck(
         True
     """
     _check(model, shrinkage, on_error)
-    source = photo_source(images)
+    source = photo_source(images, on_error=on_error)
     transform = transform_for(source, model, transform)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     moments = _Moments()

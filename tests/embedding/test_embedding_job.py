@@ -83,6 +83,17 @@ def test_a_read_only_disk_is_found_before_the_work(photo_folder, small_disk):
     assert transform.seen == 0
 
 
+def test_names_as_long_as_they_may_be_and_photos_with_longer_ones(photo_folder, tmp_path):
+    photos = [str(photo_folder / "0.png"), str(photo_folder / "1.png"), "n" * 300 + ".jpg"]
+    for name in ("n" * 255, "塔" * 85):
+        rest = FirstPixel()
+        interrupted(photos, tmp_path / name, 2, batch_size=1, on_error="skip")
+        assert len(list(tmp_path.glob("*.parts"))) == 1
+        d = embed(photos, tmp_path / name, rest, batch_size=1, on_error="skip")
+        assert (rest.seen, len(d), [photo for photo, _ in d.skipped]) == (1, 2, photos[2:])
+    assert len(names(tmp_path)) == 2
+
+
 # Disks that fill up, folders that vanish, directories that change
 
 
@@ -279,6 +290,34 @@ def test_a_process_that_is_stopped_for_real_goes_on(
     assert (rest.seen, d.ids) == (11 - 6, expected.ids)
     np.testing.assert_array_equal(d.vectors, expected.vectors)
     np.testing.assert_array_equal(lz.Descriptors.load(tmp_path / "x").vectors, expected.vectors)
+    assert names(tmp_path) == ["x"]
+
+
+WITH_WORKERS = """
+import os, sys, time
+import landmarkzoo as lz, torch
+class Waiting:
+    def __call__(self, image):
+        print(os.getpid(), flush=True)
+        time.sleep(100)
+    def __repr__(self): return "first pixel"
+lz.embed(torch.nn.Flatten(), sys.argv[1], transform=Waiting(), out=sys.argv[2], progress=False, num_workers=1)
+"""
+
+
+def test_workers_of_a_killed_process_keep_nobody_out(photo_folder, tmp_path):
+    command = [sys.executable, "-c", WITH_WORKERS, photo_folder, tmp_path / "x"]
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as process:
+        worker = int(process.stdout.readline())
+        try:
+            with pytest.raises(OSError, match=f"process {process.pid} "):
+                embed(photo_folder, tmp_path / "x")
+            process.kill()
+            process.wait()
+            os.kill(worker, 0)  # it is there still
+            embed(photo_folder, tmp_path / "x")
+        finally:
+            os.kill(worker, signal.SIGKILL)
     assert names(tmp_path) == ["x"]
 
 

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from quick_process import command
 
-from landmarkzoo._utils.single_writer import beside, single_writer
+from landmarkzoo._utils.file_locks import beside, single_writer
 
 HOLDER = """
 import os, sys
 from pathlib import Path
-from landmarkzoo._utils.single_writer import single_writer
+from landmarkzoo._utils.file_locks import single_writer
 with single_writer(Path(sys.argv[1])):
     if "fork" in sys.argv and os.fork() == 0:
         print("child", flush=True)
@@ -29,7 +29,7 @@ with single_writer(Path(sys.argv[1])):
 COUNTER = """
 import sys
 from pathlib import Path
-from landmarkzoo._utils.single_writer import single_writer
+from landmarkzoo._utils.file_locks import single_writer
 path, counter = Path(sys.argv[1]), Path(sys.argv[2])
 for _ in range(100):
     while True:
