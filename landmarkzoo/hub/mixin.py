@@ -45,8 +45,9 @@ class HubMixin(nn.Module):
     ) -> None:
         """Write ``config.json`` and ``model.safetensors``, and for a head ``head.safetensors``.
 
-        All files are written, or none; the head of an earlier model in that folder is removed. If the classes
-        of the head are split over processes, all of them must call this; the first one writes.
+        Of a model inside ``DataParallel`` and the like, call that of the model, ``wrapper.module``. All files
+        are written, or none; the head of an earlier model in that folder is removed. If the classes of the
+        head are split over processes, all of them must call this; the first one writes.
 
         Args:
             folder: The folder to write; created if it does not exist.

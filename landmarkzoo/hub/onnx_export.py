@@ -33,7 +33,10 @@ def export_onnx(model: HubMixin, path: str | Path) -> None:
         ValueError: If it is on the meta device.
     """
     if not isinstance(model, HubMixin):
-        raise TypeError(f"export_onnx takes a landmarkzoo model, got {type(model).__name__}")
+        raise TypeError(
+            f"export_onnx takes a landmarkzoo model, got {type(model).__name__}; in a wrapper it is .module, "
+            "or ._orig_mod of torch.compile"
+        )
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
