@@ -55,8 +55,9 @@ def embed(
         precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
         progress: Show a progress bar with photos/s on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
-        out: Save to this file. If the photos are files, a killed job that is started again goes on where it
-            was; a transform of your own then needs the same ``repr`` in both runs.
+        out: Save to this file. It is tried first; a file that does not hold descriptors is never replaced.
+            If the photos are files, also those of a data set, a killed job that is started again goes on
+            where it was; a transform of your own then needs the same ``repr`` in both runs.
         scales: Sizes of the transformed image, whose descriptors of length 1 are averaged.
         flip: Average also with the descriptors of the mirrored images.
         boxes: Crop each photo before anything else: (x1, y1, x2, y2) in pixels, or ``None`` for all of it.
@@ -66,6 +67,8 @@ def embed(
         ``Subset`` or ``ConcatDataset`` has those of its data sets), or running numbers for images in memory.
 
     Raises:
+        OSError: If ``out`` cannot be written: no room, no rights, a file of another kind, another job that
+            writes it.
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
         TypeError: If ``photos`` is something else, the model needs a ``transform`` and has none, or there is
             a ``transform`` for float tensors.
@@ -81,13 +84,14 @@ def embed(
     origin = {**provenance_of(model, transform), **views.provenance}
     if transform is None:
         origin["transform"] = "already transformed"
-    job = EmbeddingJob(source, origin, out, precision=precision, on_error=on_error)
+    job = EmbeddingJob(source, origin, out, transform=transform, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
-    with job, job.bar(progress) as bar, evaluating(model, device) as where:
-        for batch in photo_batches(source, transform, start=job.seen, **options):
-            job.add(batch, views.embed(model, batch.images, where, precision))
-            bar.update(len(batch))
-    return job.finish()
+    with job:  # it holds the file
+        with job.bar(progress) as bar, evaluating(model, device) as where:
+            for batch in photo_batches(source, transform, start=job.seen, **options):
+                job.add(batch, views.embed(model, batch.images, where, precision))
+                bar.update(len(batch))
+        return job.finish()
 
 
 def _cropped_source(photos: Photos, boxes: Sequence[Sequence[float] | None] | None) -> PhotoSource:

@@ -16,7 +16,7 @@ from torch import nn
 
 from landmarkzoo.embedding import embed
 from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.photos.sources import ids_of
+from landmarkzoo.photos.dataset_items import ids_of
 from landmarkzoo.retrieval import Descriptors
 
 #: From photos (a map-style ``Dataset`` with ``ids``, or a ``Subset`` of one) to a descriptor each, in order.

@@ -6,7 +6,8 @@ Public are ``open_photo`` and ``to_rgb``, which decode as ``landmarkzoo.embed`` 
 """
 
 from landmarkzoo.photos.decoding import PhotoError, open_photo, to_rgb
-from landmarkzoo.photos.sources import PhotoSource, photo_files, photo_source
+from landmarkzoo.photos.listing import photo_files
+from landmarkzoo.photos.sources import PhotoSource, photo_source
 from landmarkzoo.photos.transforms import create_transform
 
 __all__ = [

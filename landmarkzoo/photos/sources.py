@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,10 +11,13 @@ from typing import Any, Protocol, TypeAlias, TypeGuard
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.photos.crops import Box, crop
+from landmarkzoo.photos.dataset_items import file_of, ids_of, is_named, item_of
 from landmarkzoo.photos.decoding import PhotoError, from_array, open_photo, photo_errors, to_rgb
+from landmarkzoo.photos.listing import PHOTO_SUFFIXES, photo_files
 
 
 class MapStyle(Protocol):
@@ -31,30 +32,6 @@ Photos: TypeAlias = (
     "str | Path | Image.Image | np.ndarray | Tensor | Dataset[Any] | MapStyle | Iterable[Any] | PhotoSource"
 )
 
-PHOTO_SUFFIXES = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".mpo",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
-
 
 @dataclass(frozen=True, eq=False)
 class PhotoSource:
@@ -65,15 +42,34 @@ class PhotoSource:
         items: Paths, images in memory, or a data set of either.
         root: Folder that relative paths start from; ``None`` for paths as given.
         boxes: The box that each photo is cropped to, ``None`` for a whole photo; ``None`` for no crops.
+        named: Whether the ids are names. They are running numbers, which say nothing in another source, for
+            images in memory and data sets without ids.
     """
 
     ids: list[str]
     items: Any
     root: Path | None = None
     boxes: Sequence[Box | None] | None = None
+    named: bool = True
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def file(self, position: int) -> Path | None:
+        """The file of a photo, there or not, found without reading it.
+
+        ``None`` for what is not known to be in a file: images in memory, and data sets that do not say. A
+        data set says it by a method ``path`` or a list ``samples`` or ``imgs``, also inside a ``Subset`` or
+        ``ConcatDataset``.
+
+        Examples:
+            >>> lz.photos.photo_source(["photos/1.jpg", "photos/2.jpg"]).file(1).as_posix()
+            'photos/2.jpg'
+        """
+        if isinstance(self.items, _DatasetPhotos):
+            return file_of(self.items.dataset, position)
+        item = self.items[position] if isinstance(self.items, Sequence) else None
+        return self._path(item) if isinstance(item, (str, Path)) else None
 
     def load(self, position: int) -> Image.Image | Tensor:
         """An RGB image, or a float tensor (3, H, W) that is ready for the model.
@@ -99,6 +95,9 @@ class PhotoSource:
             return isinstance(item, Tensor) and item.is_floating_point()
         return False
 
+    def _path(self, item: str | Path) -> Path:
+        return user_path(item) if self.root is None else self.root / item
+
     def _cropped(self, photo: Image.Image | Tensor, position: int) -> Image.Image | Tensor:
         box = None if self.boxes is None else self.boxes[position]
         if box is None:
@@ -113,7 +112,7 @@ class PhotoSource:
     def _load(self, item: Any) -> Image.Image | Tensor:
         item = _image_of(item)
         if isinstance(item, (str, Path)):
-            return open_photo(item if self.root is None else self.root / item)
+            return open_photo(self._path(item))
         if isinstance(item, Image.Image):
             with photo_errors("in memory"):
                 return to_rgb(item)
@@ -184,7 +183,7 @@ def photo_source(photos: Photos) -> PhotoSource:
         photos = photos[None] if photos.ndim in (2, 3) else photos
         if len(photos) == 0:
             raise ValueError("there are no photos: the array is empty")
-        return PhotoSource(_numbers(len(photos)), photos)
+        return PhotoSource(_numbers(len(photos)), photos, named=False)
     if isinstance(photos, DataLoader):
         raise TypeError(
             "photos are given as a data set, not as a DataLoader: pass its dataset; lz.embed batches"
@@ -205,45 +204,22 @@ def photo_source(photos: Photos) -> PhotoSource:
         raise ValueError("there are no photos: the list is empty")
     if any(isinstance(item, list) for item in items):
         raise TypeError("there is a list inside the list of photos: give one flat list")
+    items = [_image_of(item) for item in items]
     paths = [isinstance(item, (str, Path)) for item in items]
-    if any(paths) and not all(paths):
+    if all(paths):
+        return PhotoSource([str(item) for item in items], items)
+    if any(paths):
         raise TypeError("a list of photos must hold paths only, or images in memory only")
-    return PhotoSource([str(i) for i in items] if all(paths) else _numbers(len(items)), items)
-
-
-def photo_files(folder: str | Path) -> list[str]:
-    """Relative paths, with forward slashes and sorted, of all photos in a folder and below.
-
-    A photo is a file with a suffix of ``PHOTO_SUFFIXES``; hidden files and folders are left out. Links to
-    folders are followed, each folder once.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder or file: {folder}")
-    found, seen = [], set[str]()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:  # a link back up would never end
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES:
-                found.append((Path(parent) / name).relative_to(folder).as_posix())
-    return sorted(found)
+    return PhotoSource(_numbers(len(items)), items, named=False)
 
 
 def _path_source(path: str | Path) -> PhotoSource:
-    if Path(path).is_file():
+    if user_path(path).is_file():
         return PhotoSource([str(path)], [path])
     files = photo_files(path)
     if not files:
         raise ValueError(f"no photos in {path}: looked for {', '.join(sorted(PHOTO_SUFFIXES))}")
-    return PhotoSource(files, files, Path(path))
+    return PhotoSource(files, files, user_path(path))
 
 
 def _is_dataset(photos: object) -> TypeGuard[MapStyle]:
@@ -259,7 +235,7 @@ def _dataset_source(dataset: MapStyle) -> PhotoSource:
     ids = ids_of(dataset)
     if len(ids) != len(dataset):
         raise ValueError(f"the data set has {len(dataset)} photos but {len(ids)} ids")
-    return PhotoSource(ids, _DatasetPhotos(dataset))
+    return PhotoSource(ids, _DatasetPhotos(dataset), named=is_named(dataset))
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,41 +245,7 @@ class _DatasetPhotos:
     dataset: MapStyle
 
     def __getitem__(self, position: int) -> Any:
-        return _item(self.dataset, position)
-
-
-def _item(dataset: Any, position: int) -> Any:
-    """An item of a data set; if the data set has a method ``photo``, what that gives.
-
-    So it is also inside a Subset or ConcatDataset. A class derived from these may do anything in its
-    ``__getitem__``, so that is called.
-    """
-    if type(dataset) is Subset:
-        return _item(dataset.dataset, dataset.indices[position])
-    if type(dataset) is ConcatDataset:
-        part = bisect_right(dataset.cumulative_sizes, position)
-        start = dataset.cumulative_sizes[part - 1] if part > 0 else 0
-        return _item(dataset.datasets[part], position - start)
-    photo = getattr(dataset, "photo", None)
-    return photo(position) if callable(photo) else dataset[position]
-
-
-def ids_of(dataset: Any) -> list[str]:
-    """Ids of a data set: its own, those of the data sets in a Subset or ConcatDataset, or running numbers."""
-    if hasattr(dataset, "ids"):
-        return [str(id_) for id_ in dataset.ids]
-    if isinstance(dataset, Subset):
-        ids = ids_of(dataset.dataset)
-        return [ids[row] for row in dataset.indices]
-    if isinstance(dataset, ConcatDataset) and _has_ids(dataset):
-        return [id_ for part in dataset.datasets for id_ in ids_of(part)]
-    return _numbers(len(dataset))
-
-
-def _has_ids(dataset: Any) -> bool:
-    if isinstance(dataset, ConcatDataset) and not hasattr(dataset, "ids"):
-        return any(_has_ids(part) for part in dataset.datasets)
-    return hasattr(dataset, "ids") or (isinstance(dataset, Subset) and _has_ids(dataset.dataset))
+        return item_of(self.dataset, position)
 
 
 def _numbers(length: int) -> list[str]:
