@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import secrets
 import signal
 import tempfile
@@ -37,7 +38,11 @@ def save(path: Path, state: Any) -> None:
 
 def load(path: Path) -> Any:
     """What ``save`` wrote: tensors, on the CPU, and plain Python; no code runs."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is damaged, or not a checkpoint of this trainer: {reason}") from error
 
 
 def save_parts(
