@@ -254,7 +254,8 @@ def train_step(run: Run, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
         dist.all_reduce(squares[1])
     norm = (squares[0] + squares[1]).sqrt()
     loss, length = torch.stack([torch.stack(losses).mean(), norm]).tolist()  # the host waits here only
-    run.stop_unless_finite(loss=loss, gradient=0.0 if run.scaler.is_enabled() else length)  # scalers skip it
+    if not run.scaler.is_enabled() or run.scaler.get_scale() < 1:  # until then it leaves such a step out
+        run.stop_unless_finite(loss=loss, gradient=length)
     clip_grads_with_norm_([*model, *head], options.clip, norm)
     run.scaler.step(run.optimizer)
     run.scaler.update()
@@ -273,7 +274,7 @@ def train_epoch(run: Run, stop: list[int]) -> None:
     bar = tqdm(desc=f"epoch {run.epoch + 1}", total=total, initial=done, unit=" photos", disable=RANK > 0)
     while run.batch < run.batches:
         loss = train_step(run, [next(parts) for _ in range(options.accumulate)])
-        run.loss_sum += loss
+        run.loss_sum += 0.0 if math.isnan(loss) else loss
         run.batch += 1
         bar.set_postfix(loss=f"{loss:.3f}", lr=run.optimizer.param_groups[0]["lr"], refresh=False)
         bar.update(options.batch_size)
@@ -337,8 +338,6 @@ def resume(run: Run) -> None:
 
 
 def write_log(run: Run) -> None:
-    if RANK > 0:
-        return
     lines = [",".join(run.history[-1]), *(",".join(map(str, row.values())) for row in run.history), ""]
     checkpoints.write_whole(run.options.out / "log.csv", lambda file: file.write("\n".join(lines).encode()))
     picture = Image.new("RGB", (480, 120 * len(run.history[-1])), "white")
@@ -375,7 +374,8 @@ def train(options: argparse.Namespace, stop: list[int]) -> Run:
         while run.epoch < options.stop_after:
             train_epoch(run, stop)
             evaluate(run, val, val_rows)
-            write_log(run)
+            if RANK == 0:
+                write_log(run)
             run.epoch, run.batch, run.loss_sum = run.epoch + 1, 0, 0.0
             save_checkpoint(run)
         finish(run)
