@@ -20,6 +20,7 @@ from torch import distributed as dist
 
 from landmarkzoo._utils.atomic_writing import write_together
 from landmarkzoo._utils.bounded_building import TooLargeError, largest_argument, no_larger_than, tensors_in
+from landmarkzoo._utils.checks import as_device
 from landmarkzoo._utils.registering import arguments_of, check_registered
 from landmarkzoo.losses.base_head import Head, registered_head
 
@@ -196,9 +197,10 @@ def read_head(
 
     Raises:
         FileNotFoundError: If the folder holds no head.
-        ValueError: If a file is damaged, or its head is of a class that is not registered.
+        ValueError: If a file is damaged, its head is of a class that is not registered, or nothing can be
+            computed on the device.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), as_device(device)
     path = folder / HEAD_FILE
     if not path.is_file():
         there = "holds a model but no head" if (folder / "config.json").is_file() else "does not hold one"
@@ -211,15 +213,15 @@ def read_head(
     return head, _class_names(folder / CLASSES_FILE, head.num_classes)
 
 
-def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.device | str | None) -> Head:
+def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.device) -> Head:
     head_class, arguments = _class_and_arguments(file.metadata() or {}, path)
+    weight, dtype = _slice_of_weight(file, arguments, path)
     tensors = {name: file.get_tensor(name) for name in file.keys() if name != "weight"}  # noqa: SIM118
-    weight = file.get_slice("weight")
     takes = set(arguments_of(head_class)) - head_class.not_saved
     arguments |= {name: tensors.pop(name) for name in takes & set(tensors)}  # one number a class
     try:
         with no_larger_than(tensors_in(path)):
-            head = head_class.build(arguments, process_group=group, dtype=weight[:0].dtype)
+            head = head_class.build(arguments, process_group=group, dtype=dtype)
     except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
         hint = ""
         if isinstance(error, TypeError):
@@ -233,16 +235,35 @@ def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.
         raise ValueError(f"{path} is damaged: its weight has shape {weight.get_shape()}, not {right}")
     shard, k = head.shard, head.sub_centers
     tensors["weight"] = weight[shard.start * k : shard.stop * k]
-    device = torch.device(device or "cpu")
     # Tensors of a file are views of the file: the head gets its own. It takes their dtypes as well.
     tensors = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
     try:
         head.load_state_dict(tensors, strict=True, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{path} does not hold the tensors of a {head_class.__name__} as it is defined now: {error}"
         ) from error
     return head.to(device)
+
+
+def _slice_of_weight(file: Any, arguments: Mapping[str, Any], path: Path) -> tuple[Any, torch.dtype]:
+    """The centers, not read yet, and their dtype; checked before a head of that size is built."""
+    if "weight" not in file.keys():  # noqa: SIM118 - safetensors has no __contains__
+        raise ValueError(f"{path} is damaged: it has no weight, the centers of the classes")
+    weight = file.get_slice("weight")
+    shape = list(weight.get_shape())
+    if len(shape) != 2 or arguments.get("embedding_dim", shape[1]) != shape[1]:
+        dim = arguments.get("embedding_dim", "D")
+        raise ValueError(f"{path} is damaged: its weight has shape {shape}, not [centers, {dim}]")
+    classes = arguments.get("num_classes")
+    if isinstance(classes, int) and classes > shape[0]:  # so that nothing much larger than the file is built
+        raise ValueError(
+            f"{path} is damaged: its weight has shape {shape}, not [{classes}, {shape[1]}] or a multiple"
+        )
+    dtype = weight[:0].dtype
+    if not dtype.is_floating_point:
+        raise ValueError(f"{path} is damaged: its weight is {dtype}, not floating point")
+    return weight, dtype
 
 
 def _class_and_arguments(metadata: Mapping[str, str], path: Path) -> tuple[type[Head], dict[str, Any]]:
@@ -254,7 +275,7 @@ def _class_and_arguments(metadata: Mapping[str, str], path: Path) -> tuple[type[
     try:
         name, arguments = metadata["class"], json.loads(metadata["arguments"])
         arguments = dict(arguments)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: class or arguments of the head are missing") from error
     try:
         return registered_head(name), arguments
@@ -267,8 +288,8 @@ def _class_names(path: Path, num_classes: int) -> list[str] | None:
         return None
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(names, list) or len(names) != num_classes:
+    if not isinstance(names, list) or len(names) != num_classes or not all(isinstance(n, str) for n in names):
         raise ValueError(f"{path} must be a list of {num_classes} names, one a class of the head")
     return names
