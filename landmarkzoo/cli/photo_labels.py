@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from landmarkzoo.datasets.csv_files import csv_error, csv_rows
-
 
 def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
     """Name of the landmark of each photo; ``None`` for no landmark.
@@ -31,6 +29,8 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
                 f"{loose[0]}: use one folder per landmark, or give a CSV file with columns id,label"
             )
         return [id_.split("/", 1)[0] for id_ in ids]
+    from landmarkzoo.datasets.csv_files import csv_error, csv_rows
+
     file, names = Path(path), dict[str, str | None]()
     for line, (id_, label) in csv_rows(file, ("id", "label")):
         if id_ in names:
