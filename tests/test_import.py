@@ -44,7 +44,7 @@ def test_functions_are_not_hidden_by_modules_of_the_same_name():
 
 def test_only_the_six_core_dependencies_are_imported():
     script = (
-        "import sys, importlib.metadata as m; import landmarkzoo; "
+        "import sys, importlib.metadata as m; import landmarkzoo; landmarkzoo.embed; "
         "names = m.packages_distributions(); "
         "tops = {n.partition('.')[0] for n in sys.modules}; "
         "print(*sorted({d for top in tops for d in names.get(top, [])}))"

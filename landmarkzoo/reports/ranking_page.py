@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import ImageOps
 
+from landmarkzoo import __version__
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.photos import PhotoError, open_photo
 from landmarkzoo.retrieval import Ranking
@@ -62,6 +63,7 @@ def write_ranking_page(
     heading = html.escape(title)
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>\n'
+        f'<meta name="generator" content="landmarkzoo {__version__}">\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style></head>\n'
         f"<body><h1>{heading}</h1>\n<p>{len(ranking)} queries, the query first, then its results.</p>\n"
     )

@@ -68,7 +68,7 @@ def test_a_checkpoint_without_head(capsys, checkpoint, tmp_path):
     assert out.splitlines()[-1].startswith("dolg_efficientnet_lite0, no head: ")
     assert not (tmp_path / "m" / "head.safetensors").exists()
     named = ["--class-names", tmp_path / "names.txt"]
-    code, _, err = run(capsys, tmp_path / "c.pth", "dolg_efficientnet_lite0", tmp_path / "m", *named)
+    code, _, err = run(capsys, tmp_path / "c.pth", "dolg_efficientnet_lite0", tmp_path / "n", *named)
     assert code == 2
     assert "the checkpoint has no head, so there are no classes to name" in err
 

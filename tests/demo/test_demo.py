@@ -22,7 +22,8 @@ def test_demo_prints_each_step_and_writes_the_picture(capsys, tmp_path):
         assert picture.width > 900
     assert [p.name for p in tmp_path.iterdir()] == ["demo.png"]
 
-    for step, row in zip(run_steps(rendered_split(5, 8, progress=False), progress=False), printed):
+    _, steps = run_steps(rendered_split(5, 8, progress=False), progress=False)
+    for step, row in zip(steps, printed, strict=True):
         assert row[:3] == [step.name, f"{step.mean_average_precision:.3f}", f"{step.gap:.3f}"]
         assert step.mean_average_precision > 0.4  # by chance about 0.3
         assert step.gap > 0.4
