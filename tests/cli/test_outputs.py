@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ class TestRefused:
 
     def test_what_is_read_through_links(self, capsys, files, command, overwrite):
         name = READ[command][0]
-        os.symlink(files / name, "soft")
+        Path("soft").symlink_to(files / name)
         os.link(name, "hard")
         for link in ("soft", "hard"):
             line = refused(capsys, files, *WRITERS[command], link, *overwrite)
@@ -116,7 +117,7 @@ def test_the_same_again_needs_overwrite(capsys, files, command):
 
 
 def test_two_outputs_need_two_names(capsys, files):
-    os.symlink(files / "not_there_yet", "link")
+    Path("link").symlink_to(files / "not_there_yet")
     for out, report in (("x", "x"), ("x", "photos/../x"), ("link", "not_there_yet")):
         line = refused(capsys, files, *WRITERS["search --report"], report, "--out", out)
         assert "--out and --report are both" in line
@@ -207,6 +208,6 @@ def test_a_full_or_read_only_disk_is_known_before_the_work(files):
             assert done.returncode == 2
             assert done.stderr.startswith("landmarkzoo: error: cannot write disk/x.st")
             assert done.stderr.count("\n") == 1
-            assert os.listdir("disk") == ["filler"]
+            assert [path.name for path in Path("disk").iterdir()] == ["filler"]
     finally:
         subprocess.run(["umount", "disk"], check=True)
