@@ -70,7 +70,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path):
 def many_photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
-    for n in range(120):
+    for n in range(60):
         Image.fromarray(random.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(folder / f"{n:03}.png")
     return folder
 
@@ -83,13 +83,12 @@ def embed_until(photos, out, done, *options):
     process = subprocess.Popen(command, stderr=theirs, start_new_session=True)
     os.close(theirs)
     shown = b""
-    while not [n for n in re.findall(rb"(\d+)/120", shown) if int(n) >= done]:
+    while not [n for n in re.findall(rb"(\d+)/60", shown) if int(n) >= done]:
         shown += os.read(ours, 4096)
     return process, ours
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("number", STOPPED)
+@pytest.mark.parametrize(("number", "workers"), [*((number, 0) for number in STOPPED), (signal.SIGINT, 2)])
 def test_during_work(many_photos, tmp_path, number, workers):
     out = tmp_path / "x.st"
     process, terminal = embed_until(many_photos, out, 5, "--workers", str(workers))
@@ -109,7 +108,7 @@ def test_during_work(many_photos, tmp_path, number, workers):
     assert not out.exists()
     process, terminal = embed_until(many_photos, out, 5)  # which the part of the first run counts for
     assert process.wait() == 0
-    assert int(re.findall(r"(\d+)/120", rest_of(terminal))[-1]) == 120
+    assert int(re.findall(r"(\d+)/60", rest_of(terminal))[-1]) == 60
     model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, neck="none")
     transform = lz.create_transform(model, image_size=96)
     expected = lz.embed(model, many_photos, transform=transform, batch_size=1, progress=False)
