@@ -26,6 +26,7 @@ class EmbeddingJob:
         provenance: dict[str, str],
         out: str | Path | None,
         *,
+        transform: object,
         precision: Precision,
         on_error: OnError,
     ) -> None:
@@ -35,7 +36,7 @@ class EmbeddingJob:
         self.provenance = provenance
         self.parts: FinishedParts | None = None
         if out is not None:
-            job = job_fingerprint(source, precision, source.boxes)
+            job = job_fingerprint(source, transform, precision, source.boxes)
             self.parts = FinishedParts(out, job, provenance, keep_skipped=self.skip)
         self.ids: list[str] = []
         self.skipped: list[tuple[str, str]] = []

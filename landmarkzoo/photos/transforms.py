@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from landmarkzoo.models import ModelCfg
+from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos.decoding import jpeg_round_trip
 
 
@@ -100,7 +101,8 @@ class RandomJpeg(nn.Module):
 
 
 def _cfg_of(model_or_cfg: nn.Module | ModelCfg) -> ModelCfg:
-    cfg = getattr(model_or_cfg, "cfg", model_or_cfg)
+    inner = unwrapped(model_or_cfg) if isinstance(model_or_cfg, nn.Module) else model_or_cfg
+    cfg = getattr(inner, "cfg", inner)
     if not isinstance(cfg, ModelCfg):
         raise TypeError(
             "create_transform takes a landmarkzoo model or a ModelCfg, got "
