@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import unit
+from landmarkzoo.retrieval.comparability import COMPARED, common_provenance
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.ranking import Ranking
 
@@ -98,10 +99,14 @@ def _check_photos(members: Sequence[Vectors]) -> None:
 
 
 def _provenance(families: Sequence[Sequence[Vectors]]) -> dict[str, str]:
-    """Model and weights of an ensemble, so that ensembles of different weights are not compared."""
+    """Provenance of an ensemble, so that ensembles of members that differ in anything are not compared."""
     known = [[m.provenance for m in family if isinstance(m, Descriptors)] for family in families]
-    if not all("weights" in p for family in known for p in family):
-        return {}
-    weights = ";".join(",".join(p["weights"] for p in family) for family in known)
-    names = " + ".join(dict.fromkeys(p.get("model", "?") for family in known for p in family))
-    return {"model": f"ensemble of {names}", "weights": hashlib.sha256(weights.encode()).hexdigest()[:12]}
+    members = [p for family in known for p in family]
+    common = common_provenance(members)
+    rest = {key: value for key, value in common.items() if key not in (*COMPARED, "model")}
+    if not all("weights" in p for p in members):
+        return rest
+    what = repr([[[p.get(key) for key in COMPARED] for p in family] for family in known])
+    names = " + ".join(dict.fromkeys(p.get("model", "?") for p in members))
+    weights = hashlib.sha256(what.encode()).hexdigest()[:12]
+    return {"model": f"ensemble of {names}", "weights": weights, **rest}

@@ -108,9 +108,9 @@ class Whitening:
         vectors = unit((unit(x) - self.mean) @ self.projection.T).astype(np.float32)
         if not isinstance(descriptors, Descriptors):
             return vectors
-        provenance = dict(descriptors.provenance)
-        if "weights" in provenance:
-            provenance["weights"] += f"+whitening:{self._fingerprint()}"
+        before = descriptors.provenance.get("whitening")
+        whitening = self._fingerprint() if before is None else f"{before} + {self._fingerprint()}"
+        provenance = {**descriptors.provenance, "whitening": whitening}
         return Descriptors(descriptors.ids, vectors, descriptors.skipped, provenance)
 
     def save(self, path: str | Path) -> None:

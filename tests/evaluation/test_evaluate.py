@@ -122,8 +122,9 @@ def test_photos_without_descriptor(folder):
     with pytest.raises(ValueError, match=r"the first is 'arch/1\.png' \(skipped: cannot be decoded\)"):
         lz.evaluate(skipped, folder)
     with pytest.raises(ValueError, match=r"the photo 'arch/1\.png' has more than one descriptor"):
-        lz.evaluate(lz.Descriptors.concat([d, d[:1]]), folder)
-    twice_but_not_asked_for = lz.Descriptors.concat([d, *[random_descriptors(["other"])] * 2])
+        lz.evaluate(d[[0, *range(len(d))]], folder)
+    more = random_descriptors([*d.ids, "other"])
+    twice_but_not_asked_for = more[[*range(len(more)), -1]]
     lz.evaluate(twice_but_not_asked_for, folder)
 
 

@@ -1,5 +1,7 @@
 import json
 import sys
+import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +50,20 @@ def test_rows_by_id(descriptors):
     assert twice["b"].ids == ["b"]
     with pytest.raises(ValueError, match="the id 'a' stands at more than one row"):
         twice["a"]
+
+
+def test_both_forms_of_a_name_are_one_id():
+    composed, decomposed = (unicodedata.normalize(form, "Münster.jpg") for form in ("NFC", "NFD"))
+    d = lz.Descriptors(["a", decomposed], np.eye(2))
+    assert composed in d
+    assert d[composed].ids == [decomposed]
+    assert d[[composed, "a"]].ids == [decomposed, "a"]
+    both = lz.Descriptors([decomposed, composed], np.eye(2))
+    assert both[composed].vectors.tolist() == [[0, 1]]
+    assert both[decomposed].vectors.tolist() == [[1, 0]]
+    twice = lz.Descriptors([decomposed, decomposed], np.eye(2))
+    with pytest.raises(ValueError, match="more than one row"):
+        twice[composed]
 
 
 def test_rows_of_every_kind(descriptors):
@@ -136,10 +152,13 @@ def test_many_long_ids_do_not_meet_the_limit_of_the_header(tmp_path):
 
 
 def test_concat(descriptors):
-    both = lz.Descriptors.concat([descriptors, descriptors[:2]])
+    more = lz.Descriptors(["x", "y"], np.ones((2, 4)), [("z", "no photo")], descriptors.provenance)
+    both = lz.Descriptors.concat([descriptors, more])
     assert len(both) == 7
-    assert both.ids[5:] == descriptors.ids[:2]
-    assert both.skipped == descriptors.skipped
+    assert both.ids == [*descriptors.ids, "x", "y"]
+    assert np.array_equal(both.vectors, np.concatenate([descriptors.vectors, more.vectors]))
+    assert both.skipped == [*descriptors.skipped, ("z", "no photo")]
+    assert both.provenance == descriptors.provenance
     other = lz.Descriptors(["z"], np.ones((1, 4)), provenance={"model": "n", "weights": "w2"})
     with pytest.raises(ValueError, match="embed both with one model"):
         lz.Descriptors.concat([descriptors, other])
@@ -147,6 +166,74 @@ def test_concat(descriptors):
         lz.Descriptors.concat([descriptors, lz.Descriptors(["z"], np.ones((1, 3)))])
     with pytest.raises(ValueError, match="at least one"):
         lz.Descriptors.concat([])
+
+
+def test_concat_refuses_one_photo_twice(descriptors):
+    with pytest.raises(ValueError, match=r"different photos, but 'b/ü 塔\.jpg' is there more than once"):
+        lz.Descriptors.concat([descriptors[2:], descriptors[1:2], descriptors[1:2]])
+    drawn = lz.Descriptors(["a", "a"], np.ones((2, 4)))  # one may draw with replacement, but not join that
+    with pytest.raises(ValueError, match="'a' is there more than once"):
+        lz.Descriptors.concat([drawn])
+
+
+def in_memory(ids, skipped=()):
+    return lz.Descriptors(ids, np.ones((len(ids), 4)), list(skipped), {"ids": "running numbers"})
+
+
+def test_concat_numbers_images_in_memory_on():
+    d = lz.Descriptors.concat([in_memory([0, 1, 2]), in_memory([0, 2], [(1, "broken")]), in_memory([0])])
+    assert d.ids == ["0", "1", "2", "3", "5", "6"]
+    assert d.skipped == [("4", "broken")]
+    assert d.provenance == {"ids": "running numbers"}
+    assert lz.Descriptors.concat(list(d)).ids == d.ids
+    assert lz.Descriptors.concat([in_memory([2, 3]), in_memory([0, 1])]).ids == ["2", "3", "0", "1"]
+    named = lz.Descriptors(["a", "b"], np.ones((2, 4)))
+    mixed = lz.Descriptors.concat([in_memory([0, 1]), named, in_memory([0])])
+    assert mixed.ids == ["0", "1", "a", "b", "2"]
+    with pytest.raises(ValueError, match="running numbers of images in memory"):
+        lz.search(mixed, mixed[:], exclude_same_id=True)
+    own = lz.Descriptors(["x", "y"], np.ones((2, 4)), provenance=in_memory([0]).provenance)
+    assert lz.Descriptors.concat([in_memory([0]), own]).ids == ["0", "x", "y"]
+
+
+def test_concat_compares_each_part_with_all_others():
+    old = lz.Descriptors(["a"], np.ones((1, 4)), provenance={"weights": "w"})
+    small, large = (
+        lz.Descriptors([size], np.ones((1, 4)), provenance={"weights": "w", "transform": size})
+        for size in ("96", "224")
+    )
+    with pytest.raises(ValueError, match="one part was embedded with 96, another part with 224"):
+        lz.Descriptors.concat([old, small, large])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"a.jpg", None, 1.0, True, torch.tensor(1), np.float32(1), np.array([1]), ("a",), np.bytes_("a")],
+    ids=repr,
+)
+def test_ids_are_strings_or_whole_numbers(odd):
+    with pytest.raises(TypeError, match=r"id must be a string or a whole number, got .* at row 1") as error:
+        lz.Descriptors(["a", odd], np.eye(2))
+    assert "\n" not in str(error.value)
+    with pytest.raises(TypeError, match="at row 1"):
+        lz.Ranking([[0]], [[1.0]], None, ["a", odd])
+    with pytest.raises(TypeError, match="at row 0"):
+        lz.Descriptors(["a"], np.eye(1), [(odd, "broken")])
+
+
+def test_ids_of_every_good_kind():
+    ids = ["a", np.str_("b"), 3, np.int64(4), np.uint8(5), Path("c/d.jpg")]
+    assert lz.Descriptors(ids, np.eye(6)).ids == ["a", "b", "3", "4", "5", str(Path("c/d.jpg"))]
+    assert all(type(id_) is str for id_ in lz.Descriptors(ids, np.eye(6)).ids)
+    assert lz.Descriptors(np.arange(2), np.eye(2)).ids == ["0", "1"]
+    assert lz.Descriptors((c for c in "ab"), np.eye(2)).ids == ["a", "b"]
+    mine = ["a"]
+    d = lz.Descriptors(mine, np.eye(1))
+    mine.append("b")
+    assert d.ids == ["a"]
+    for one in ("ab", b"ab"):
+        with pytest.raises(TypeError, match="ids are a list of strings, got one"):
+            lz.Descriptors(one, np.eye(2))
 
 
 def test_wrong_input():

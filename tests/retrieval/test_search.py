@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -180,13 +181,45 @@ def test_arrays_tensors_and_descriptors():
 
 
 def test_exclude_same_id():
-    d = lz.Descriptors(["a", "b", "a", "c"], [[1, 0], [0.9, 0.1], [1, 0], [0, 1]])
-    r = lz.search(d, d, k=3, exclude_same_id=True)
-    assert r.ids.tolist() == [["b", "c", ""], ["a", "a", "c"], ["b", "c", ""], ["b", "a", "a"]]
-    assert r.indices[0].tolist() == [1, 3, -1]
-    assert r.scores[0, 2] == -np.inf
+    d = lz.Descriptors(["a", "b", "c", "d"], [[1, 0], [0.9, 0.1], [1, 0], [0, 1]])
+    r = lz.search(d, d, k=4, exclude_same_id=True)
+    assert r.ids.tolist() == [
+        ["c", "b", "d", ""],
+        ["a", "c", "d", ""],
+        ["a", "b", "d", ""],
+        ["b", "a", "c", ""],
+    ]
+    assert r.indices[0].tolist() == [2, 1, 3, -1]
+    assert r.scores[0, 3] == -np.inf
+    others = lz.Descriptors(["b", "x"], [[1, 0], [1, 0]])
+    assert lz.search(others, d, k=2, exclude_same_id=True).ids.tolist() == [["a", "c"], ["a", "c"]]
     with pytest.raises(ValueError, match="pass Descriptors on both sides"):
         lz.search(d.vectors, d.vectors, exclude_same_id=True)
+
+
+def test_exclude_same_id_knows_both_forms_of_a_name():
+    composed, decomposed = (unicodedata.normalize(form, "Münster_1.jpg") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    index = lz.Descriptors([decomposed, "b"], np.eye(2))
+    query = lz.Descriptors([composed], [[1, 0]])
+    assert lz.search(query, index, k=1, exclude_same_id=True).ids.tolist() == [["b"]]
+    both = lz.Descriptors([composed, decomposed], np.eye(2))  # two files on Linux
+    assert lz.search(query, both, k=1, exclude_same_id=True).ids.tolist() == [[decomposed]]
+
+
+def test_exclude_same_id_goes_by_ids_that_name_photos():
+    d = lz.Descriptors(["a", "b"], np.eye(2))
+    twice = lz.Descriptors(["b", "a", "a"], np.eye(2)[[0, 1, 1]])
+    for queries, index, side in ((twice, d, "queries"), (d, twice, "index"), (twice, twice, "queries")):
+        with pytest.raises(ValueError, match=f"{side} has 'a' more than once"):
+            lz.search(queries, index, exclude_same_id=True)
+    in_memory = lz.Descriptors(["0", "1"], np.eye(2), provenance={"ids": "running numbers"})
+    others = lz.Descriptors(["0", "1"], np.eye(2), provenance={"ids": "running numbers"})
+    for queries, index in ((in_memory, others), (in_memory, d), (d, in_memory)):
+        with pytest.raises(ValueError, match="running numbers of images in memory: give them ids"):
+            lz.search(queries, index, exclude_same_id=True)
+    within = lz.search(in_memory, in_memory, k=1, exclude_same_id=True)  # its numbers are its own
+    assert within.indices.tolist() == [[1], [0]]
 
 
 def test_wrong_input():

@@ -88,16 +88,6 @@ def test_saved_and_loaded(photos, tmp_path):
         lz.Whitening.load(tmp_path / "w.safetensors")
 
 
-def test_whitened_and_other_descriptors_are_not_compared(photos):
-    x, _ = photos
-    d = lz.Descriptors([str(i) for i in range(300)], x, provenance={"model": "m", "weights": "1"})
-    white = lz.Whitening.fit(d).apply(d)
-    assert white.ids == d.ids
-    with pytest.raises(ValueError, match="embed both with one model"):
-        lz.search(white, d)
-    lz.search(white, white)
-
-
 def test_wrong_input():
     for arguments, message in (
         ({"descriptors": np.eye(3), "dim": 4}, "dim must be at most 3"),
