@@ -97,7 +97,7 @@ def _explanation(error: Exception, where: str, repo: str, revision: str | None) 
         return ConnectionError(f"{where}: {hub} does not answer as a Hub does: check HF_ENDPOINT and proxies")
     if isinstance(error, (_TRANSPORT_ERROR, ConnectionError, TimeoutError)) or _CLOSED in str(error):
         return ConnectionError(
-            f"{where}: no connection to {hub} ({type(error).__name__}: {error}): check the network and try "
+            f"{where}: no connection to {hub} ({type(error).__name__}: {' '.join(str(error).split())}): check the network and try "
             f"again; {_CACHED}"
         )
     return None

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.bounded_building import TooLargeError, largest_argument, no_larger_than, tensors_in
 from landmarkzoo._utils.registering import arguments_of, check_registered
 from landmarkzoo.losses.base_head import Head, registered_head
 
@@ -199,11 +200,16 @@ def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.
     takes = set(arguments_of(head_class)) - head_class.not_saved
     arguments |= {name: tensors.pop(name) for name in takes & set(tensors)}  # one number a class
     try:
-        head = head_class.build(arguments, process_group=group, dtype=weight[:0].dtype)
-    except (TypeError, ValueError, RuntimeError) as error:
-        other_code = isinstance(error, TypeError)
-        hint = ". Is it of a newer landmarkzoo, or of another version of your class?" if other_code else ""
-        raise ValueError(f"cannot build the {head_class.__name__} of {path}: {error}{hint}") from error
+        with no_larger_than(tensors_in(path)):
+            head = head_class.build(arguments, process_group=group, dtype=weight[:0].dtype)
+    except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+        hint = ""
+        if isinstance(error, TypeError):
+            hint = ". Is it of a newer landmarkzoo, or of another version of your class?"
+        elif isinstance(error, TooLargeError):
+            hint = f". Its largest argument is {largest_argument(arguments)}"
+        cause = str(error).partition("\n")[0]
+        raise ValueError(f"cannot build the {head_class.__name__} of {path}: {cause}{hint}") from error
     right = [head.num_classes * head.sub_centers, head.embedding_dim]
     if list(weight.get_shape()) != right:
         raise ValueError(f"{path} is damaged: its weight has shape {weight.get_shape()}, not {right}")
