@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from landmarkzoo.datasets import restricted_pickle
-from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, is_file_name
 from landmarkzoo.photos import PhotoError
 
 # Boxes were drawn by hand, so they may pass the border by a few pixels. If one passes it by more, the photo
@@ -167,6 +167,9 @@ def _names(names: Any, what: str) -> list[str]:
     if len(set(names)) != len(names):
         twice = next(name for row, name in enumerate(names) if name in names[:row])
         raise ValueError(f"{what}: {twice} occurs twice")
+    outside = next((name for name in names if not is_file_name(name)), None)
+    if outside is not None:
+        raise ValueError(f"{what}: {outside!r} is not the name of a file in jpg/")
     return list(names)
 
 

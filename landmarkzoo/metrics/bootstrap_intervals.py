@@ -99,6 +99,9 @@ def _as_statistic(values: Values | Statistic, n: int | None) -> tuple[Statistic,
     if array.ndim != 1:
         raise ValueError(f"values must have shape (Q,), one a query, got {array.shape}")
     defined: FloatValues = array[~np.isnan(array)]
+    if np.isinf(defined).any():
+        row = int(np.isinf(array).argmax())
+        raise ValueError(f"the value of query {row} is {array[row]}: values must be finite, or NaN")
     if len(defined) == 0:
         raise ValueError(f"none of {len(array)} queries has a value: there is nothing to draw from")
     return lambda rows: float(defined[rows].mean()), len(defined)

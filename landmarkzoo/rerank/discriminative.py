@@ -132,10 +132,12 @@ def hard_discriminative(
     of_query, of_index = _votes(query, index, train, train_labels, neighbors, index_votes, device)
     indices, scores = plain.indices.copy(), plain.scores.copy()
     with_label = _by_label(of_index)
+    width = indices.shape[1]
     for row, label in enumerate(of_query.labels.tolist()):
         if label == -1:
             continue
-        same = with_label.get(label, np.empty(0, np.int64))
+        # The most confident ones are enough: at most `width` are inserted, and as many were retrieved before.
+        same = with_label.get(label, np.empty(0, np.int64))[: 2 * width]
         sure = same[of_index.confidence[same] + of_query.confidence[row] > threshold]
         indices[row], scores[row] = _reorder(plain.indices[row], plain.scores[row], label, of_index, sure)
     return Ranking(indices, scores, plain.query_ids, plain.index_ids)

@@ -25,7 +25,7 @@ from landmarkzoo.datasets.gldv2.solutions import (
     read_recognition_solution,
     read_retrieval_solution,
 )
-from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform, is_file_name
 
 Split = Literal["clean", "x", "full", "index", "test"]
 _RECOGNITION, _RETRIEVAL = "recognition_solution_v2.1.csv", "retrieval_solution_v2.1.csv"
@@ -193,10 +193,10 @@ class GLDv2(PhotoFiles):
         """File of a photo, there or not.
 
         Raises:
-            ValueError: If its id is too short or has a slash, so that no file can have its name.
+            ValueError: If its id is too short or has a slash, so that its file could not be in the folder.
         """
         id_ = self.ids[position]
-        if len(id_) < 3 or "/" in id_ or "\\" in id_:
+        if len(id_) < 3 or not is_file_name(id_):
             raise ValueError(
                 f"{id_!r} is not an image id of GLDv2: these have 3 characters or more and no slashes"
             )
