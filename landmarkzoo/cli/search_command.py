@@ -10,6 +10,7 @@ from landmarkzoo.cli.outputs import PAGE, RANKING, check_outputs
 from landmarkzoo.cli.photo_labels import folders_among, label_names
 from landmarkzoo.cli.printing import show_ranking
 from landmarkzoo.cli.shared_options import add_shared_options, refuse_without, shows_progress
+from landmarkzoo.cli.stderr_lines import printable, say
 
 if TYPE_CHECKING:
     from landmarkzoo.retrieval import Ranking
@@ -91,6 +92,11 @@ def _check(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str], index: list[str]) -> None:
     from landmarkzoo.reports import write_ranking_page
 
+    query_photos = Path(arguments.query_photos or arguments.photos)
+    index_photos = Path(arguments.photos or arguments.query_photos)
+    shown = [query_photos / id_ for id_ in queries]
+    shown += [index_photos / id_ for id_ in dict.fromkeys(ranking.ids.ravel().tolist()) if id_]
+    _warn_of_missing(shown)
     labels = None
     if arguments.labels is not None:
         labels = (label_names(queries, arguments.labels), label_names(index, arguments.labels))
@@ -100,9 +106,22 @@ def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str],
     write_ranking_page(
         arguments.report,
         ranking,
-        Path(arguments.query_photos or arguments.photos),
-        Path(arguments.photos or arguments.query_photos),
+        query_photos,
+        index_photos,
         labels=labels,
         title=f"{Path(arguments.queries).name} in {Path(arguments.index).name}",
     )
     print(f"report: {arguments.report}")
+
+
+def _warn_of_missing(photos: list[Path]) -> None:
+    """Say how many photos of the report are not there, or raise if that is true of all."""
+    missing = [photo for photo in photos if not photo.is_file()]
+    if not missing:
+        return
+    count = f"{len(missing)} of {len(photos)} photos are not there, the first is {printable(str(missing[0]))}"
+    if len(missing) == len(photos):
+        raise FileNotFoundError(
+            f"--report: {count}: are --photos and --query-photos the folders they lie in?"
+        )
+    say(f"landmarkzoo: warning: --report: {count}")
