@@ -96,7 +96,8 @@ class TestRefused:
     def test_no_folder_or_device(self, capsys, files, command, overwrite):
         assert "there is no folder no" in refused(capsys, files, *WRITERS[command], "no/where", *overwrite)
         assert "it is a folder" in refused(capsys, files, *WRITERS[command], "photos/place0", *overwrite)
-        assert "a device or a pipe" in refused(capsys, files, *WRITERS[command], os.devnull, *overwrite)
+        os.mkfifo("pipe")
+        assert "a device or a pipe" in refused(capsys, files, *WRITERS[command], "pipe", *overwrite)
 
 
 @pytest.mark.parametrize("command", WRITERS)
