@@ -62,12 +62,13 @@ class Figures(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.open, self.figures, self.tags = [], [], set()
+        self.open, self.figures, self.tags, self.all, self.text = [], [], set(), [], ""
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
         self.tags.add(tag)
+        self.all.append((tag, attributes))
         if tag == "figure":
             self.figures.append({"class": attributes["class"], "alt": None, "text": ""})
         if tag == "img":
@@ -82,6 +83,7 @@ class Figures(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        self.text += "" if "style" in self.open else data
         if "figure" in self.open:
             self.figures[-1]["text"] += data
         if "h1" in self.open:
@@ -118,6 +120,19 @@ def test_names_and_errors_are_text_and_never_tags(tmp_path):
         assert name in figure["text"]
         assert "<s>" in figure["text"]
     assert "<i>" in parsed.figures[0]["text"]
+
+
+def test_a_name_cannot_leave_an_attribute(tmp_path):
+    name = "a' onerror='x\" onload=\"y.png"
+    Image.new("RGB", (8, 8)).save(tmp_path / name)
+    path = tmp_path / "page.html"
+    ranking = lz.Ranking([[0]], [[0.5]], [name], [name])
+    write_ranking_page(path, ranking, tmp_path, tmp_path, title="</title><script>")
+    parsed = Figures(path)
+    assert [figure["alt"] for figure in parsed.figures] == [name, name]
+    assert "script" not in parsed.tags
+    assert all(set(attributes) <= {"alt", "src"} for tag, attributes in parsed.all if tag == "img")
+    assert all(set(attributes) <= {"href"} for tag, attributes in parsed.all if tag == "a")
 
 
 def test_ids_are_needed(tmp_path):
