@@ -25,9 +25,9 @@ def search(
 ) -> Ranking:
     """Best ``k`` index images of each query by cosine, exactly.
 
-    Vectors need not be normalised. Products are computed in blocks: beside the result about 150 MB are
-    needed, whatever Q, N, k and the number of copies. Scores are computed in float64, so the result does not
-    depend on blocks, devices, or the precision that torch is told to use.
+    Vectors need not be normalised. Products are computed in blocks, so memory beside the result does not grow
+    with Q x N, k or copies of images, and scores in float64, so the result does not depend on blocks, devices
+    or the precision that torch is told to use.
 
     Args:
         queries: Descriptors or an array (Q, D), numpy or torch.
