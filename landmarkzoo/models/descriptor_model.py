@@ -133,7 +133,11 @@ class DescriptorModel(HubMixin, ABC):
                 "lz.create_transform(model), or let lz.embed do it"
             )
         self.size_rule.check(images)
-        if not torch.compiler.is_compiling() and not torch.is_autocast_enabled(images.device.type):
+        kind = images.device.type
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(
+            kind
+        )  # "meta" has none
+        if not autocast and not torch.compiler.is_compiling():
             self._check_dtype(images.dtype)
 
     def _check_dtype(self, dtype: torch.dtype) -> None:

@@ -55,6 +55,11 @@ def test_autocast_takes_images_of_other_types(model):
         assert model(IMAGES.bfloat16()).shape == (2, 8)
 
 
+def test_shapes_can_be_asked_of_a_model_without_weights():
+    model = lz.create_model("efficientnet_lite0_gem", device="meta").eval()
+    assert model(IMAGES.to("meta")).shape == (2, 512)
+
+
 @pytest.mark.parametrize("name", ["coat_tiny", "crossvit_tiny_240", "efficientvim_m1"])
 def test_backbones_that_give_no_map_are_refused_when_they_are_built(name):
     for _ in range(2):  # no model is remembered as one that gives a map
