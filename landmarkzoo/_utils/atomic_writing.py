@@ -9,7 +9,7 @@ import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ def write_together(
     Args:
         folder: Where to; created if it does not exist, and removed again if the files cannot be written.
         writers: Name of each file, and what writes it to the path that it is given.
-        remove: Names of files that are removed, as they do not belong to these.
+        remove: Names of files that are removed first, so that they never stand beside new ones.
 
     Raises:
         OSError: If the folder cannot be created, or a file cannot be written.
@@ -68,13 +68,13 @@ def write_together(
     """
     folder = Path(folder).absolute()  # the process may change its directory meanwhile
     with made_folder(folder), ExitStack() as until_all_are_there:
-        files = []
+        files: dict[str, _NewFile] = {}
         for name, write in writers.items():
-            file = until_all_are_there.enter_context(_new_file(folder / name))
-            write(file.temporary)
-            file.flush()
-            files.append(file)
-        _rename(files, [folder / name for name in remove])
+            files[name] = until_all_are_there.enter_context(_new_file(folder / name))
+            write(files[name].temporary)
+            files[name].flush()
+        # A link to a file that comes anew stays; only what it points to goes.
+        _rename(files.values(), [files[name].target if name in files else folder / name for name in remove])
 
 
 def check_writable(path: str | Path, needs: int = 0) -> None:
@@ -99,10 +99,10 @@ def check_writable(path: str | Path, needs: int = 0) -> None:
     with _new_file(path) as file:
         file.temporary.write_bytes(bytes(4096))
         file.flush()
-        disk = shutil.disk_usage(file.target.parent)
+    disk = shutil.disk_usage(file.target.parent)
     if disk.total and disk.free < needs:
-        need, free = (f"{size / 1e9:.2f} GB" for size in (needs, disk.free))
-        raise cannot_write(path, errno.ENOSPC, f"it needs {need}, and {free} are free on this disk")
+        reason = f"it needs {needs:,} bytes, and {disk.free:,} are free on this disk"
+        raise cannot_write(path, errno.ENOSPC, reason)
 
 
 def cannot_write(path: str | Path, number: int | None, reason: str) -> OSError:
@@ -171,6 +171,8 @@ def _new_file(path: str | Path) -> Iterator[_NewFile]:
         temporary = target.with_name(f".landmarkzoo-{secrets.token_hex(8)}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         old = target if target.exists() else temporary
+        if old is target and not os.access(target, os.W_OK):
+            raise cannot_write(path, errno.EACCES, "it is a file that may not be written")
         yield _NewFile(temporary, target, stat.S_IMODE(old.stat().st_mode))
     except SafetensorError as error:
         number = re.search(r"\(os error (\d+)\)", str(error))
@@ -200,13 +202,10 @@ def _checked_target(path: str | Path) -> Path:
         raise cannot_write(path, errno.EISDIR, "it is a folder")
     if not stat.S_ISREG(mode):  # renaming would replace the device
         raise cannot_write(path, errno.EINVAL, "it is a device or a pipe, not a file")
-    if not os.access(target, os.W_OK):
-        raise cannot_write(path, errno.EACCES, "it is a file that may not be written")
     return target
 
 
-def _rename(files: Iterable[_NewFile], remove: Iterable[Path] = ()) -> None:
-    files = list(files)
+def _rename(files: Collection[_NewFile], remove: Iterable[Path] = ()) -> None:
     with _RENAMING:
         for stale in remove:
             stale.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from landmarkzoo._utils.atomic_writing import check_writable
 from landmarkzoo._utils.checks import FloatArray
-from landmarkzoo._utils.single_writer import single_writer
+from landmarkzoo._utils.file_locks import single_writer
 from landmarkzoo.embedding.inference import Precision
 from landmarkzoo.embedding.resuming import FinishedParts, job_fingerprint
 from landmarkzoo.photos import PhotoSource

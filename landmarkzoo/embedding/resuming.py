@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from landmarkzoo._utils.atomic_writing import made_folder
-from landmarkzoo._utils.single_writer import beside
+from landmarkzoo._utils.file_locks import beside
 from landmarkzoo.photos import PhotoSource
 from landmarkzoo.retrieval import Descriptors
 
@@ -34,15 +34,21 @@ def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
         path = source.file(position)
         if path is None:
             return None
-        state = path.stat() if path.exists() else None
-        file = (id_, str(path.absolute()), state and state.st_size, state and state.st_mtime_ns)
-        digest.update(repr(file).encode())
+        digest.update(repr((id_, str(path.absolute()), _state(path))).encode())
     if not isinstance(source.items, Sequence):  # a data set
         try:
             digest.update(pickle.dumps(source.items, protocol=4))
         except Exception:  # whatever its parts raise
             return None
     return digest.hexdigest()[:16]
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        state = path.stat()
+    except (OSError, ValueError):  # missing, in a closed folder, no possible name: said when it is read
+        return None
+    return state.st_size, state.st_mtime_ns
 
 
 class FinishedParts:

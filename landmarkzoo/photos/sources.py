@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from typing import IO, Any, Literal, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.photos.crops import Box, crop
 from landmarkzoo.photos.dataset_items import file_of, ids_of, is_named, item_of
-from landmarkzoo.photos.decoding import PhotoError, from_array, open_photo, photo_errors, to_rgb
+from landmarkzoo.photos.decoding import bytes_of, from_array, is_url, open_photo, to_rgb
 from landmarkzoo.photos.listing import PHOTO_SUFFIXES, photo_files
+from landmarkzoo.photos.photo_error import DECODING_ERRORS, PhotoError, blame, photo_errors, reason_of
 
 
 class MapStyle(Protocol):
@@ -29,7 +30,8 @@ class MapStyle(Protocol):
 
 
 Photos: TypeAlias = (
-    "str | Path | Image.Image | np.ndarray | Tensor | Dataset[Any] | MapStyle | Iterable[Any] | PhotoSource"
+    "str | Path | bytes | IO[bytes] | Image.Image | np.ndarray | Tensor | Dataset[Any] | MapStyle | "
+    "Iterable[Any] | PhotoSource"
 )
 
 
@@ -77,23 +79,37 @@ class PhotoSource:
         Raises:
             PhotoError: If the photo cannot be read.
             TypeError: If the item is not a photo.
+
+            Whatever else a data set raises, such as in a transform of its own, with a note that names the
+            photo.
         """
         try:
-            return self._cropped(self._load(self.items[position]), position)
+            return self._cropped(self._load(self._item(position)), position)
         except PhotoError as error:
             raise PhotoError(self.ids[position], error.reason) from error
-        except OSError as error:  # of a data set that decodes by itself
-            raise PhotoError(self.ids[position], f"{error} ({type(error).__name__})") from error
 
     def is_transformed(self) -> bool:
         """Whether the photos are float tensors, ready for the model: as the first that can be read is."""
         for position in islice(range(len(self)), 32):  # not all of a million that are missing
             try:
-                item = _image_of(self.items[position])
-            except (OSError, PhotoError):
+                item = self._item(position)
+            except PhotoError:
                 continue
             return isinstance(item, Tensor) and item.is_floating_point()
         return False
+
+    def _item(self, position: int) -> Any:
+        try:
+            item = self.items[position]
+        except PhotoError:
+            raise
+        except DECODING_ERRORS as error:  # of a data set that decodes by itself
+            raise PhotoError(self.ids[position], reason_of(error)) from error
+        except Exception as error:  # such as of its transform: no fault of the photo
+            note = f"The data set failed on the photo {self.ids[position]}."
+            blame(error, f"{note} If that cannot be read, let it raise landmarkzoo.PhotoError.")
+            raise
+        return _image_of(item)
 
     def _path(self, item: str | Path) -> Path:
         return user_path(item) if self.root is None else self.root / item
@@ -110,9 +126,10 @@ class PhotoSource:
             raise PhotoError(self.ids[position], str(error)) from error
 
     def _load(self, item: Any) -> Image.Image | Tensor:
-        item = _image_of(item)
         if isinstance(item, (str, Path)):
             return open_photo(self._path(item))
+        if _is_content(item):
+            return open_photo(item)
         if isinstance(item, Image.Image):
             with photo_errors("in memory"):
                 return to_rgb(item)
@@ -123,15 +140,15 @@ class PhotoSource:
         if isinstance(item, Tensor) and item.ndim == 3:  # torch images are (C, H, W)
             return from_array(item.permute(1, 2, 0).cpu().numpy())
         raise TypeError(
-            "a photo must be a path, a PIL image, a uint8 array (H, W, 3), a uint8 tensor (3, H, W), or "
-            f"a float tensor (3, H, W) that is transformed already, got {type(item).__name__}"
+            "a photo must be a path, bytes, a PIL image, a uint8 array (H, W, 3), a uint8 tensor (3, H, W), "
+            f"or a float tensor (3, H, W) that is transformed already, got {type(item).__name__}"
         )
 
 
 def _image_of(item: Any) -> Any:
     """The photo in an item of a data set: of ``(image, label)`` or ``{"image": ..., "label": ...}``."""
     if isinstance(item, (tuple, list)):
-        return item[0]
+        return item[0] if item else item
     if not isinstance(item, Mapping):
         return item
     if "image" not in item:
@@ -142,25 +159,39 @@ def _image_of(item: Any) -> Any:
     return item["image"]
 
 
-def photo_source(photos: Photos) -> PhotoSource:
+def _is_content(item: object) -> bool:
+    """Whether it is the content of a file: bytes, or an open file."""
+    is_file = callable(getattr(item, "read", None)) and not hasattr(item, "__getitem__")
+    return is_file or isinstance(item, (bytes, bytearray, memoryview))
+
+
+def photo_source(photos: Photos, *, on_error: Literal["raise", "skip"] = "raise") -> PhotoSource:
     """Photos of any kind as a ``PhotoSource``.
 
     Args:
         photos: One of
 
-            - a folder, searched through all levels in sorted order, hidden files left out; or a file;
+            - a folder, searched through all levels in sorted order, see ``photo_files``; or a file;
             - a list of paths, PIL images or uint8 arrays (H, W, 3); or one of these alone;
+            - bytes of a file, or a file open in binary mode, which is read at once and stays open, where it
+              was; or a list of these;
             - a uint8 array (N, H, W, 3) or tensor (N, 3, H, W);
             - a float tensor (N, 3, H, W) that is transformed already;
             - a map-style data set, of PyTorch or of Hugging Face, whose items are any of these, or
               ``(image, label)``, or ``{"image": ..., "label": ...}``. Its ids are its attribute ``ids``, or
-              else running numbers. One with a method ``photo``, as those of landmarkzoo, is read by it: its
-              own transform is not applied.
+              else the paths in its ``samples``, or running numbers. One with a method ``photo``, as those of
+              landmarkzoo, is read by it: its own transform is not applied.
             - a ``Subset`` or ``ConcatDataset`` of ``torch.utils.data``: ids and photos are those of its data
               sets.
 
+            An iterator is read to its end before the first photo is embedded: let it give paths, or make it
+            a data set.
+        on_error: ``"skip"``: a folder below that may not be listed takes the place of its photos, and cannot
+            be read.
+
     Raises:
         FileNotFoundError: If a folder or file does not exist.
+        PermissionError: If a folder may not be listed.
         TypeError: If ``photos`` is something else.
         ValueError: If there are no photos.
 
@@ -174,9 +205,9 @@ def photo_source(photos: Photos) -> PhotoSource:
     if isinstance(photos, PhotoSource):
         return photos
     if isinstance(photos, (str, Path)):
-        return _path_source(photos)
-    if isinstance(photos, Image.Image):
-        photos = [photos]
+        return _path_source(photos, on_error)
+    if isinstance(photos, Image.Image) or _is_content(photos):
+        return _list_source([photos])
     if isinstance(photos, np.ndarray) and photos.dtype.kind in "UO":
         return photo_source(photos.tolist())  # of paths, such as a column of a table
     if isinstance(photos, (np.ndarray, Tensor)):
@@ -192,6 +223,11 @@ def photo_source(photos: Photos) -> PhotoSource:
         raise TypeError("an IterableDataset has no order to rely on: pass a map-style Dataset")
     if isinstance(photos, Mapping):  # also the DatasetDict of Hugging Face, with its splits
         raise TypeError(f"photos must not be a dict: pass one of its values, by one of {list(photos)}")
+    if not isinstance(photos, Dataset) and hasattr(photos, "columns"):
+        raise TypeError(
+            "photos must not be a table: pass its column of paths, table[name], one of "
+            f"{list(photos.columns)}"
+        )
     if _is_dataset(photos):
         return _dataset_source(photos)
     if not isinstance(photos, Iterable):
@@ -199,7 +235,11 @@ def photo_source(photos: Photos) -> PhotoSource:
             "photos must be a folder, paths, PIL images, uint8 arrays or a data set, got "
             f"{type(photos).__name__}"
         )
-    items = photos if isinstance(photos, Sequence) else list(photos)
+    return _list_source(photos)
+
+
+def _list_source(photos: Iterable[Any]) -> PhotoSource:
+    items = list(photos)
     if len(items) == 0:
         raise ValueError("there are no photos: the list is empty")
     if any(isinstance(item, list) for item in items):
@@ -209,14 +249,22 @@ def photo_source(photos: Photos) -> PhotoSource:
     if all(paths):
         return PhotoSource([str(item) for item in items], items)
     if any(paths):
-        raise TypeError("a list of photos must hold paths only, or images in memory only")
+        other = paths.index(False)
+        raise TypeError(
+            "a list of photos must hold paths only, or images in memory only: at position "
+            f"{other} there is {type(items[other]).__name__}, at {paths.index(True)} a path"
+        )
+    # An open file may be closed, moved, or shared between worker processes before its turn.
+    items = [bytes_of(item) if _is_content(item) else item for item in items]
     return PhotoSource(_numbers(len(items)), items, named=False)
 
 
-def _path_source(path: str | Path) -> PhotoSource:
+def _path_source(path: str | Path, on_error: Literal["raise", "skip"]) -> PhotoSource:
     if user_path(path).is_file():
         return PhotoSource([str(path)], [path])
-    files = photo_files(path)
+    if not user_path(path).exists() and is_url(path):
+        raise ValueError(f"photos are read from folders and files, and {path} is a URL: download it first")
+    files = photo_files(path, on_error=on_error)
     if not files:
         raise ValueError(f"no photos in {path}: looked for {', '.join(sorted(PHOTO_SUFFIXES))}")
     return PhotoSource(files, files, user_path(path))

@@ -81,7 +81,7 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], 
                     f"{metadata.get('format')!r}, {_format_of(kind)!r} is needed. Write the file again."
                 )
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: bfloat16 and 8-bit floats
         raise ValueError(f"{path} is not a {kind} file, or it is damaged: {error}") from error
 
 

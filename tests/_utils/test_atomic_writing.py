@@ -4,13 +4,13 @@ import errno
 import os
 import stat
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from quick_process import command
 from safetensors.numpy import save_file
 
 from landmarkzoo._utils.atomic_writing import (
@@ -38,19 +38,6 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 64 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["mount", "-o", "remount,rw", folder], check=False, capture_output=True)
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def test_many_threads_write_one_file(tmp_path):
     texts = [str(i) * 10_000 for i in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -65,9 +52,7 @@ def test_many_processes_write_one_file(tmp_path):
         "for _ in range(50):\n"
         "    with atomic_write(sys.argv[1]) as t: t.write_text(sys.argv[2] * 10_000)\n"
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "x"), letter]) for letter in "ab"
-    ]
+    processes = [subprocess.Popen(command(code, tmp_path / "x", letter)) for letter in "ab"]
     assert [process.wait() for process in processes] == [0, 0]
     assert set((tmp_path / "x").read_text()) in ({"a"}, {"b"})
     assert names(tmp_path) == ["x"]
@@ -161,7 +146,7 @@ def test_a_full_disk(small_disk, writer):
     assert caught.value.errno == errno.ENOSPC
     assert (small_disk / "x").read_text() == "old"
     assert names(small_disk) == ["x"]
-    with pytest.raises(OSError, match=r"/x: it needs 0\.20 GB, and 0\.00 GB are free"):
+    with pytest.raises(OSError, match=r"/x: it needs 200,000,000 bytes, and 61,440 are free"):
         check_writable(small_disk / "x", needs=200_000_000)
     check_writable(small_disk / "x", needs=20_000)
     (small_disk / "big").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096))
@@ -183,17 +168,18 @@ def test_a_disk_that_is_read_only(small_disk):
 
 LIMITED = """
 import resource, sys
-sys.path[:0] = {path!r}
-from test_atomic_writing import save
+import numpy as np
+from safetensors.numpy import save_file
+from landmarkzoo._utils.atomic_writing import atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-try: save(sys.argv[1])
+try:
+    with atomic_write(sys.argv[1]) as temporary: save_file({"x": np.zeros(20_000)}, str(temporary))
 except OSError as error: print(type(error).__name__, error.errno, error)
 """
 
 
 def test_a_limit_on_the_size_of_files(tmp_path):
-    code = LIMITED.format(path=[str(Path(__file__).parent)])
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x"], capture_output=True, text=True)
+    done = subprocess.run(command(LIMITED, tmp_path / "x"), capture_output=True, text=True)
     assert done.stdout == f"OSError {errno.EFBIG} cannot write {tmp_path / 'x'}: File too large\n"
     assert names(tmp_path) == []
 
@@ -222,7 +208,7 @@ def test_no_rights(tmp_path):
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "open" / "protected").write_text("old")
     paths = [tmp_path / "x", tmp_path / "closed" / "x", tmp_path / "open" / "protected"]
-    done = subprocess.run([sys.executable, "-c", NOBODY, *paths], capture_output=True, text=True)
+    done = subprocess.run(command(NOBODY, *paths), capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert lines[:3] == lines[3:] != []
     assert lines[0] == f"PermissionError cannot write {paths[0]}: Permission denied"

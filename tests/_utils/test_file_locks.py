@@ -4,18 +4,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from quick_process import command
 
-from landmarkzoo._utils.single_writer import beside, single_writer
+from landmarkzoo._utils.file_locks import beside, single_writer
 
 HOLDER = """
 import os, sys
 from pathlib import Path
-from landmarkzoo._utils.single_writer import single_writer
+from landmarkzoo._utils.file_locks import single_writer
 with single_writer(Path(sys.argv[1])):
     if "fork" in sys.argv and os.fork() == 0:
         print("child", flush=True)
@@ -29,7 +29,7 @@ with single_writer(Path(sys.argv[1])):
 COUNTER = """
 import sys
 from pathlib import Path
-from landmarkzoo._utils.single_writer import single_writer
+from landmarkzoo._utils.file_locks import single_writer
 path, counter = Path(sys.argv[1]), Path(sys.argv[2])
 for _ in range(100):
     while True:
@@ -48,8 +48,8 @@ def holder(tmp_path):
     processes = []
 
     def start(*options):
-        command = [sys.executable, "-c", HOLDER, tmp_path / "x", *options]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        python = command(HOLDER, tmp_path / "x", *options)
+        process = subprocess.Popen(python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         assert process.stdout.readline() in ("held\n", "child\n")
         return process
@@ -126,8 +126,7 @@ def test_the_lock_file_vanishes_without_a_race(tmp_path):
     """Each of four processes takes the lock, adds one, and removes the lock file, again and again."""
     counter = tmp_path / "counter"
     counter.write_text("0")
-    command = [sys.executable, "-c", COUNTER, tmp_path / "x", counter]
-    processes = [subprocess.Popen(command) for _ in range(4)]
+    processes = [subprocess.Popen(command(COUNTER, tmp_path / "x", counter)) for _ in range(4)]
     assert [process.wait() for process in processes] == [0] * 4
     assert counter.read_text() == "400"
     assert [path.name for path in tmp_path.iterdir()] == ["counter"]

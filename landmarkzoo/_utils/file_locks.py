@@ -1,4 +1,4 @@
-"""One writer of a file at a time, over threads, processes and hosts."""
+"""Locks on files: one writer at a time, over threads, processes and hosts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from landmarkzoo._utils.atomic_writing import cannot_write
 
 _logger = logging.getLogger(__name__)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
+_TAKEN = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 _held: set[int] = set()  # file descriptors
 
 
@@ -45,10 +46,11 @@ def single_writer(path: Path) -> Iterator[None]:
     descriptor = _acquire(lock, path)
     _held.add(descriptor)
     try:
-        since = datetime.now().astimezone().isoformat(" ", "seconds")
-        holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
-        os.truncate(descriptor, 0)
-        os.write(descriptor, json.dumps(holder).encode())
+        with suppress(OSError):  # only for the message
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
+            os.truncate(descriptor, 0)
+            os.write(descriptor, json.dumps(holder).encode())
         yield
     finally:
         if _is_at(descriptor, lock):
@@ -78,10 +80,13 @@ def _acquire(lock: Path, path: Path) -> int:
         try:
             _lock(descriptor)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno in _NO_LOCKS:
+                _logger.warning("%s: no locks on this file system; see to it that one job writes it", path)
+            else:
                 os.close(descriptor)
+                if error.errno not in _TAKEN:
+                    raise cannot_write(lock, error.errno, str(error.strerror)) from error
                 raise cannot_write(path, errno.EBUSY, _busy(lock)) from error
-            _logger.warning("%s: no locks on this file system; see to it that one job writes it", path)
         if _is_at(descriptor, lock):
             return descriptor
         os.close(descriptor)  # its last holder removed it meanwhile, and it would keep nobody out
