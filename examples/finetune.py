@@ -326,7 +326,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(128 + number)
 
     try:
-        with checkpoints.folder_for(options.out), checkpoints.signals(stop):
+        with checkpoints.signals(stop), checkpoints.folder_for(options.out):
             run(options, recipe, data, train, test)
     except SystemExit:
         print(f"\n{said_when_stopped(options.out)}", file=sys.stderr)

@@ -247,19 +247,14 @@ def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.
 
 
 def _slice_of_weight(file: Any, arguments: Mapping[str, Any], path: Path) -> tuple[Any, torch.dtype]:
-    """The centers, not read yet, and their dtype; checked before a head of that size is built."""
+    """The centers, not read yet, and their dtype."""
     if "weight" not in file.keys():  # noqa: SIM118 - safetensors has no __contains__
         raise ValueError(f"{path} is damaged: it has no weight, the centers of the classes")
     weight = file.get_slice("weight")
     shape = list(weight.get_shape())
-    if len(shape) != 2 or arguments.get("embedding_dim", shape[1]) != shape[1]:
+    if len(shape) != 2:
         dim = arguments.get("embedding_dim", "D")
         raise ValueError(f"{path} is damaged: its weight has shape {shape}, not [centers, {dim}]")
-    classes = arguments.get("num_classes")
-    if isinstance(classes, int) and classes > shape[0]:  # so that nothing much larger than the file is built
-        raise ValueError(
-            f"{path} is damaged: its weight has shape {shape}, not [{classes}, {shape[1]}] or a multiple"
-        )
     dtype = weight[:0].dtype
     if not dtype.is_floating_point:
         raise ValueError(f"{path} is damaged: its weight is {dtype}, not floating point")
