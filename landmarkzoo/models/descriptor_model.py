@@ -136,7 +136,7 @@ class DescriptorModel(HubMixin, ABC):
         kind = images.device.type
         autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(
             kind
-        )  # "meta" has none
+        )  # not of meta
         if not autocast and not torch.compiler.is_compiling():
             self._check_dtype(images.dtype)
 
