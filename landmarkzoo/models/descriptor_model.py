@@ -134,9 +134,7 @@ class DescriptorModel(HubMixin, ABC):
             )
         self.size_rule.check(images)
         kind = images.device.type
-        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(
-            kind
-        )  # "meta" has none
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)  # not of meta
         if not autocast and not torch.compiler.is_compiling():
             self._check_dtype(images.dtype)
 

@@ -16,7 +16,7 @@ from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.photos import PhotoError, open_photo
 from landmarkzoo.reports.photo_folder import PhotoFolder, link
-from landmarkzoo.reports.ranking_summary import Labels, first_is_right, summary
+from landmarkzoo.reports.ranking_summary import Labels, summary
 from landmarkzoo.retrieval import Ranking
 
 _SIDE, _QUALITY = 200, 80  # of the photos in the page
@@ -35,8 +35,8 @@ figure.wrong img { border-color: var(--wrong); }
 figcaption { font-size: 12px; overflow-wrap: anywhere; }
 figure a { color: inherit; }
 ul.summary { padding-left: 1.2rem; }
-main:target section:not(.first-wrong), main:target .all-are-shown { display: none; }
-main:not(:target) .wrong-are-shown { display: none; }
+main:target section:not(:has(figure.query + figure.wrong)) { display: none; }
+main:target .all-are-shown, main:not(:target) .wrong-are-shown { display: none; }
 .right .mark { color: var(--right); } .wrong .mark { color: var(--wrong); }
 """
 
@@ -158,11 +158,7 @@ class _Page:
 
     def section(self, row: int) -> str:
         """A query and its results."""
-        return f'<section class="{self._kind(row)}">{"".join(self._figures(row))}</section>'
-
-    def _kind(self, row: int) -> str:
-        right = first_is_right(self.ranking, self.labels, row)
-        return {True: "first-right", False: "first-wrong", None: ""}[right]
+        return f"<section>{''.join(self._figures(row))}</section>"
 
     def _figures(self, row: int) -> Iterator[str]:
         ranking = self.ranking

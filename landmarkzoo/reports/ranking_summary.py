@@ -40,7 +40,7 @@ def summary(ranking: Ranking, labels: Labels | None) -> list[str]:
             f"labels must be of the {count} queries and of the {photos} photos of the index, got "
             f"{len(labels[0])} and {len(labels[1])}"
         )
-    first = [right for row in range(count) if (right := first_is_right(ranking, labels, row)) is not None]
+    first = [right for row in range(count) if (right := _first_is_right(ranking, labels, row)) is not None]
     if not first:
         return [*lines, "no query with a landmark"]
     share = 100 * sum(first) / len(first)
@@ -56,7 +56,7 @@ def summary(ranking: Ranking, labels: Labels | None) -> list[str]:
     return lines
 
 
-def first_is_right(ranking: Ranking, labels: Labels | None, row: int) -> bool | None:
+def _first_is_right(ranking: Ranking, labels: Labels | None, row: int) -> bool | None:
     """Whether the first result shows the landmark of the query; ``None`` for a query without one."""
     if labels is None or labels[0][row] is None:
         return None

@@ -204,6 +204,7 @@ class TestReport:
         assert unmarked[0] == 0
         assert 'class="right"' not in page.read_text(encoding="utf-8")
 
+    @pytest.mark.filterwarnings("ignore:1 of 8 photos were not found")
     def test_missing_photos_and_options(self, capsys, album):
         page = album / "report.html"
         files = [album / "query.safetensors", album / "index.safetensors"]

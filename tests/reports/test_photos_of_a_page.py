@@ -119,11 +119,10 @@ def test_a_summary_stands_on_top_and_wrong_ones_can_be_seen_alone(place):
     assert page.heading == "3 queries in 2 photos"
     assert "1 of 2 queries with a landmark: the first result is right (50%)" in page.text
     assert "mAP@2 0.750" in page.text  # (1 + 1/2) / 2
-    kinds = [attributes["class"] for tag, attributes in page.all if tag == "section"]
-    assert kinds == ["first-right", "first-wrong", ""]
+    assert [figure["class"] for figure in page.figures[1::3]] == ["right", "wrong", ""]
     assert ("main", {"id": "wrong"}) in page.all
     assert ("a", {"href": "#wrong"}) in page.all
-    assert "main:target section:not(.first-wrong)" in path.read_text()
+    assert "main:target section:not(:has(figure.query + figure.wrong)) { display: none; }" in path.read_text()
     write_ranking_page(path, ranking, "photos", "photos")
     assert "#wrong" not in [attributes.get("href") for _, attributes in Figures(path).all]
     with pytest.raises(ValueError, match="labels must be of the 3 queries and of the 2 photos"):
