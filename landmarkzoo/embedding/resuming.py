@@ -9,11 +9,14 @@ import pickle
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from landmarkzoo._utils.atomic_writing import made_folder
 from landmarkzoo._utils.file_locks import beside
 from landmarkzoo.photos import PhotoSource
+from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 from landmarkzoo.retrieval import Descriptors
 
 _logger = logging.getLogger(__name__)
@@ -36,11 +39,20 @@ def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
             return None
         digest.update(repr((id_, str(path.absolute()), _state(path))).encode())
     if not isinstance(source.items, Sequence):  # a data set
+        content = BytesIO()
         try:
-            digest.update(pickle.dumps(source.items, protocol=4))
+            _ContentPickler(content, protocol=4).dump(source.items)
         except Exception:  # whatever its parts raise
             return None
+        digest.update(content.getvalue())
     return digest.hexdigest()[:16]
+
+
+class _ContentPickler(pickle.Pickler):
+    """Leaves Pillow's settings out: a photo that was too large is allowed, and the job goes on."""
+
+    def reducer_override(self, value: object) -> Any:
+        return (SettingsForWorkers, ()) if isinstance(value, SettingsForWorkers) else NotImplemented
 
 
 def _state(path: Path) -> tuple[int, int] | None:

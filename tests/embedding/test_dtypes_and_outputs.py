@@ -161,3 +161,23 @@ def test_too_little_memory_says_how_many_photos_were_too_many(model, photos):
     message = r"no memory on cpu for batch_size=5: use a smaller one\. CUDA out of memory"
     with pytest.raises(torch.OutOfMemoryError, match=message):
         lz.embed(Giving(full), photos, transform=transform, batch_size=5, progress=False)
+
+
+class Flattened(nn.Module):
+    """It calls `view`, which needs images in the usual layout, and counts its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def forward(self, images):
+        self.calls.append(images.stride())
+        return images.view(len(images), -1)
+
+
+def test_a_model_that_needs_the_usual_layout_in_memory():
+    model = Flattened()
+    images = torch.randn(3, 3, 4, 5)
+    expected = nn.functional.normalize(images.flatten(1))
+    torch.testing.assert_close(torch.from_numpy(lz.embed(model, images, progress=False).vectors), expected)
+    assert model.calls[-1] == images.stride()
