@@ -9,9 +9,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from functools import partial
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, MethodType
 from typing import Any
-from weakref import ref
 
 import torch
 from torch import nn
@@ -19,7 +18,6 @@ from torch import nn
 from landmarkzoo.models.wrappers import unwrapped
 
 _PLAIN = frozenset({bool, int, float, str, bytes, type(None), torch.Size, torch.dtype})
-_NOT_SEARCHED = (torch.Tensor, type, ModuleType)  # they hold no module, or all there is
 # What a forward pass does not call.
 _UNUSED = frozenset(
     {
@@ -101,7 +99,7 @@ def _attributes(module: nn.Module, copies: Mapping[int, Any]) -> dict[str, Any]:
         try:
             state[name] = _mapped(value, copies)
         except _HoldsModulesError:
-            raise _NotCopiedError(name, "holds modules inside a function or an object") from None
+            raise _NotCopiedError(name, "is a function that holds modules") from None
     if forward is not None and state["forward"] is forward:
         raise _NotCopiedError("forward", "was set from outside of its class")
     for registered in ("_parameters", "_buffers"):  # what a forward pass sets is set in the copy only
@@ -130,41 +128,14 @@ def _mapped(value: Any, copies: Mapping[int, Any]) -> Any:
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, MethodType) and id(value.__self__) in copies:
         return MethodType(value.__func__, copies[id(value.__self__)])
-    if isinstance(value, ref) and id(value()) in copies:
-        return ref(copies[id(value())])
-    if _holds_modules(value, copies):
+    if any(id(getattr(held, "__self__", held)) in copies for held in _held(value)):
         raise _HoldsModulesError
     return value
 
 
-def _holds_modules(value: Any, copies: Mapping[int, Any]) -> bool:
-    """Whether a module of the model is somewhere inside a function or an object, at any depth."""
-    seen: set[int] = set()
-    left = [value]
-    while left:
-        inner = left.pop()
-        if id(inner) in copies:
-            return True
-        if type(inner) not in _PLAIN and not isinstance(inner, _NOT_SEARCHED) and id(inner) not in seen:
-            seen.add(id(inner))
-            left += _inside(inner)
-    return False
-
-
-def _inside(value: Any) -> list[Any]:
-    """What an object holds: its attributes or items; and for a function also what it carries along."""
-    if isinstance(value, Mapping):
-        return list(value.values())
-    if isinstance(value, (list, tuple, set)):
-        return list(value)
-    held = list(getattr(value, "__dict__", {}).values())
-    if isinstance(value, MethodType):
-        held.append(value.__self__)
-    elif isinstance(value, partial):
-        held += [value.func, *value.args, *value.keywords.values()]
-    elif isinstance(value, FunctionType):
-        held += value.__defaults__ or ()
-        held += (value.__kwdefaults__ or {}).values()
-        cells = value.__closure__ or ()
-        held += (cell.cell_contents for cell in cells if cell != CellType())  # an empty one has no contents
-    return held
+def _held(function: Any) -> list[Any]:
+    """What a function carries along: arguments of a ``partial``, names of the function around it."""
+    if isinstance(function, partial):
+        return [function.func, *function.args, *function.keywords.values()]
+    cells = (function.__closure__ or ()) if isinstance(function, FunctionType) else ()
+    return [cell.cell_contents for cell in cells if cell != CellType()]  # an empty one has no contents

@@ -1,5 +1,4 @@
 import types
-import weakref
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,7 +26,6 @@ class Knotty(nn.Module):
         self.listed = [self.first[1], {"drop": (self.first[2], 1)}]
         self.pair = Pair("norm", self.first[1])
         self.bound = self.first[2].forward
-        self.weak = weakref.ref(self.first[2])
         object.__setattr__(self, "hidden", self.first)
         object.__setattr__(self.first, "parent", self)  # a circle
         self.teacher = [nn.Dropout(0.5)]  # not a part of the model: eval() does not reach it either
@@ -37,7 +35,7 @@ class Knotty(nn.Module):
     def forward(self, images):
         x = self.hidden[0](images) + self.tied(images)
         x = self.listed[1]["drop"][0](self.pair.module(x))
-        x = self.weak()(self.bound(x))
+        x = self.bound(x)
         self.seen.append(len(x))
         return self.rnn(x.flatten(2).mT)[0][:, -1]
 
@@ -54,7 +52,6 @@ def test_every_way_of_holding_a_module_leads_to_its_copy():
     torch.testing.assert_close(ours, model.eval()(images), rtol=0, atol=0)
     assert twin.pair.module is twin.listed[0] is twin.first[1] is twin.hidden[1]
     assert twin.first.parent is twin
-    assert twin.weak() is twin.first[2]
     assert twin.teacher is model.teacher
 
 
@@ -124,35 +121,6 @@ def with_hook():
     return model
 
 
-class Half:
-    """A plain object around a module."""
-
-    def __init__(self, inner):
-        self.parts = {"inner": [inner]}
-
-    def __call__(self, images):
-        return self.parts["inner"][0](images) / 2
-
-
-def with_object():
-    model = Scaled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
-    model.half = Half(model.inner)
-    model.forward = types.MethodType(lambda self, images: self.half(images).mean((2, 3)), model)
-    return model
-
-
-def with_method_of_an_object():
-    model = with_object()
-    model.half = model.half.__call__
-    return model
-
-
-def with_default_argument():
-    model = Scaled(nn.Conv2d(3, 4, 3))
-    model.scale = lambda images, inner=model.inner: inner(images)
-    return model
-
-
 def with_script():
     return Scaled(torch.jit.trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8)))
 
@@ -167,12 +135,9 @@ def test_a_method_set_from_outside_is_bound_to_the_copy():
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (with_lambda, "forward of inner holds modules inside a function or an object"),
-        (with_partial, "scale of the model holds modules inside a function or an object"),
-        (with_hook, "_forward_hooks of inner holds modules inside a function or an object"),
-        (with_object, "half of the model holds modules inside a function or an object"),
-        (with_method_of_an_object, "half of the model holds modules inside a function or an object"),
-        (with_default_argument, "scale of the model holds modules inside a function or an object"),
+        (with_lambda, "forward of inner is a function that holds modules"),
+        (with_partial, "scale of the model is a function that holds modules"),
+        (with_hook, "_forward_hooks of inner is a function that holds modules"),
         (with_script, "is compiled by TorchScript"),
     ],
 )
