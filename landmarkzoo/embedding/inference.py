@@ -14,12 +14,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from landmarkzoo._utils.checks import as_device
 from landmarkzoo.embedding.eval_copies import eval_copy
+from landmarkzoo.embedding.held_by_functions import keeps_something
 from landmarkzoo.models.wrappers import unwrapped
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-# Hooks leave what they see somewhere: with two threads at once, it would be from either.
-_HOOKS = threading.RLock()
+# Hooks and the like leave what they see somewhere: with two threads at once, it would be from either.
+_SHARED_STATE = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Inference:
             TypeError: If it does not give a tensor of floating point numbers.
             ValueError: If its shape is another one, or the weights are of types that do not fit each other.
         """
-        lock = _HOOKS if self.one_at_a_time else nullcontext()
+        lock = _SHARED_STATE if self.one_at_a_time else nullcontext()
         try:
             images = images.to(self.device, self.dtype)
             with lock, torch.inference_mode(), self._autocast():
@@ -113,6 +114,11 @@ def inference_with(
     modules = list(model.modules())
     tensors: list[Tensor] = [p for m in modules for p in m._parameters.values() if p is not None]
     tensors += [b for m in modules for b in m._buffers.values() if b is not None]
+    if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
+        raise ValueError(
+            "the model has lazy layers, whose weights have no shape yet: call it once, model(images), and "
+            "load weights"
+        )
     if any(tensor.is_meta for tensor in tensors):
         raise ValueError(
             "the model is on the meta device, so it has no weights: create it without device='meta', or "
@@ -125,7 +131,7 @@ def inference_with(
     dtype, autocast = _types(own, precision, where)
     moved = device is not None and any(tensor.device != where for tensor in tensors)
     changes = [repr(str(where))] * moved + [str(dtype)] * (dtype != own)  # what `to` is called with
-    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in modules)
+    shared = any(keeps_something(m) for m in modules)
     parts = [m for m in modules if unwrapped(m) is m]
     evaluates = not any(m.training for m in parts)
     # A copy would lose what torch.compile made, and the GPUs of DataParallel.
@@ -141,7 +147,7 @@ def inference_with(
                     "the model cannot be run in eval mode beside other threads without changing it, as "
                     f"{error}. Call {' and '.join(calls)} first"
                 ) from error
-    return Inference(model, where, dtype, autocast, one_at_a_time=hooked)
+    return Inference(model, where, dtype, autocast, one_at_a_time=shared)
 
 
 def check_module(model: object) -> None:
