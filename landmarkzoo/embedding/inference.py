@@ -91,8 +91,9 @@ def inference_with(
 ) -> Inference:
     """Make a model ready to embed, and leave it as it is: any number of threads may do so, or train.
 
-    What runs is an eval copy that shares the weights; for another device or type, one that has its own. Only
-    what is compiled or cannot be copied runs itself, if it is in eval mode. Nobody may switch it meanwhile.
+    What runs is an eval copy that shares the weights; for another device or type, one that has its own. A
+    model that is compiled or cannot be copied runs itself, if it is in eval mode; its mode must not change
+    meanwhile.
 
     Args:
         model: Any module.

@@ -26,7 +26,7 @@ _VERSION = 1  # of what lies in the folder
 def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
     """What makes two embedding jobs the same: every file in order, with its size and time, and the options.
 
-    Of a data set all that it consists of counts as well: it may crop its photos.
+    A data set counts with all its attributes, as it may crop its photos; Pillow's settings do not count.
 
     Returns:
         16 hexadecimal digits. ``None`` for photos that are not files, and for data sets that cannot be

@@ -36,7 +36,7 @@ def ids_of(dataset: Any) -> list[str]:
     """Ids of a data set.
 
     Its attribute ``ids``; or the paths in its ``samples`` or ``imgs``; or the ids of the data sets in a
-    Subset or ConcatDataset; or running numbers, in a ConcatDataset those of the whole.
+    Subset or ConcatDataset; or running numbers.
     """
     if hasattr(dataset, "ids"):
         return [str(id_) for id_ in dataset.ids]
@@ -44,12 +44,7 @@ def ids_of(dataset: Any) -> list[str]:
         ids = ids_of(dataset.dataset)
         return [ids[row] for row in dataset.indices]
     if isinstance(dataset, ConcatDataset) and _has_ids(dataset):
-        starts = [0, *dataset.cumulative_sizes]
-        return [
-            id_
-            for start, part in zip(starts, dataset.datasets)
-            for id_ in (ids_of(part) if _has_ids(part) else map(str, range(start, start + len(part))))
-        ]
+        return [id_ for part in dataset.datasets for id_ in ids_of(part)]
     samples = _samples(dataset)
     if samples is not None:
         return [str(sample[0]) for sample in samples]

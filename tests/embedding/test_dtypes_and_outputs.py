@@ -164,20 +164,14 @@ def test_too_little_memory_says_how_many_photos_were_too_many(model, photos):
 
 
 class Flattened(nn.Module):
-    """It calls `view`, which needs images in the usual layout, and counts its calls."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
+    """It calls `view`, which needs images in the usual layout in memory."""
 
     def forward(self, images):
-        self.calls.append(images.stride())
         return images.view(len(images), -1)
 
 
 def test_a_model_that_needs_the_usual_layout_in_memory():
-    model = Flattened()
     images = torch.randn(3, 3, 4, 5)
     expected = nn.functional.normalize(images.flatten(1))
-    torch.testing.assert_close(torch.from_numpy(lz.embed(model, images, progress=False).vectors), expected)
-    assert model.calls[-1] == images.stride()
+    ours = lz.embed(Flattened(), images, progress=False).vectors
+    torch.testing.assert_close(torch.from_numpy(ours), expected)

@@ -77,13 +77,6 @@ def test_one_part_without_names_makes_the_whole_unnamed(landmarks):
     assert photo_source(ConcatDataset([named, numbered])).named
 
 
-def test_parts_without_names_are_numbered_through(landmarks):
-    named = lz.datasets.ImageFolder(landmarks)
-    whole = ConcatDataset([Numbered(), named, Subset(Numbered(), [2, 1])])
-    assert photo_source(whole).ids == ["0", "1", "2", *named.ids, "7", "8"]
-    assert photo_source(ConcatDataset([Numbered(), Numbered()])).ids == list("012345")
-
-
 def test_a_derived_subset_may_do_anything_so_its_files_are_not_known(landmarks):
     class Turned(Subset):
         pass
