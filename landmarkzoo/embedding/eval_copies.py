@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from landmarkzoo.embedding.held_by_functions import (
+from landmarkzoo.embedding.held_objects import (
     CONTAINERS,
     PLAIN,
     REGISTRIES,
@@ -126,22 +126,22 @@ def _mapped(value: Any, copies: dict[int, Any]) -> Any:
         return MethodType(value.__func__, copies[id(value.__self__)])
     if type(value) is weakref.ref:
         return weakref.ref(copies[id(value())]) if id(value()) in copies else value
-    if not isinstance(value, CONTAINERS):
-        return value
-    twin = copy.copy(value) if type(value) in _COPIED else value
+    return _mapped_container(value, copies) if isinstance(value, CONTAINERS) else value
+
+
+def _mapped_container(value: Any, copies: dict[int, Any]) -> Any:
+    twin: Any = copy.copy(value) if type(value) in _COPIED else value
     copies[id(value)] = twin  # at once: it may hold itself, and others may hold it
     if isinstance(value, dict):
         changed = {key: new for key, old in list(value.items()) if (new := _mapped(old, copies)) is not old}
-        if changed and twin is value:
-            twin = copy.copy(value)
-        if changed:
-            twin.update(changed)
+        twin = copy.copy(value) if changed and twin is value else twin
+        twin.update(changed)
     else:
         olds = list(value)
         items = [_mapped(item, copies) for item in olds]
         if all(new is old for new, old in zip(items, olds)):
             return twin
-        if isinstance(value, (list, deque)) and type(value) in _COPIED:
+        if type(value) in (list, deque):
             twin.clear()
             twin.extend(items)
         else:

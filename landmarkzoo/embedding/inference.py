@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from landmarkzoo._utils.checks import as_device
 from landmarkzoo.embedding.eval_copies import eval_copy
-from landmarkzoo.embedding.held_by_functions import keeps_something
+from landmarkzoo.embedding.held_objects import keeps_something
 from landmarkzoo.models.wrappers import unwrapped
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]

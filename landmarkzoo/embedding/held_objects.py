@@ -45,7 +45,7 @@ def held_by_functions(value: Any) -> Iterator[Any]:
     are not, as they lead everywhere.
 
     Examples:
-        >>> from landmarkzoo.embedding.held_by_functions import held_by_functions
+        >>> from landmarkzoo.embedding.held_objects import held_by_functions
         >>> list(held_by_functions([lambda x, factor=2: factor * x, 5]))
         [2]
     """
@@ -108,7 +108,7 @@ def _has_attributes(item: Any) -> bool:
         return False
     if isinstance(item, (*CONTAINERS, FunctionType, MethodType, partial, weakref.ref)):
         return False
-    frozen = is_dataclass(item) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    frozen = is_dataclass(item) and kind.__dataclass_params__.frozen
     return bool(getattr(item, "__dict__", None)) and not frozen
 
 
