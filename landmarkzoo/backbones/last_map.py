@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from landmarkzoo.backbones.image_sizes import ImageSizeRule, timm_input
 from landmarkzoo.backbones.imagenet_weights import check_timm_args, create_timm_model
@@ -29,18 +31,19 @@ def create_backbone(
 
     Raises:
         TypeError: If the name is not a string.
-        ValueError: If timm has no such model, or the model does not take an argument.
+        ValueError: If timm has no such model, the model does not take an argument, or it gives neither one
+            map nor the tokens of a grid.
         WeightsNotFoundError: If weights are asked for and cannot be found.
     """
     args = {"num_classes": 0, **check_timm_args(args)}
     if _takes_one_size(name):
         try:  # transformers that resample their position embedding then take any image size
             dynamic = {"dynamic_img_size": True, **args}
-            return _cut_head(create_timm_model(name, pretrained=pretrained, **dynamic))
+            return _checked(name, args, create_timm_model(name, pretrained=pretrained, **dynamic))
         except ValueError as error:
             if "dynamic_img_size" not in str(error):
                 raise
-    return _cut_head(create_timm_model(name, pretrained=pretrained, **args))
+    return _checked(name, args, create_timm_model(name, pretrained=pretrained, **args))
 
 
 def check_backbone(backbone: nn.Module) -> nn.Module:
@@ -83,7 +86,9 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     """Last feature map (B, C, H, W) of a backbone: timm's ``forward_features``, after any final norm.
 
     Raises:
-        ValueError: If the backbone returns neither a map of its ``num_features`` nor the tokens of a grid.
+        TypeError: If a module that timm did not make gives a map that is not floating-point.
+        ValueError: If the backbone returns neither a map of its ``num_features`` nor the tokens of a grid; or
+            a module that timm did not make gives maps of another batch, or maps that may be NHWC.
     """
     extract = getattr(backbone, "forward_features", backbone)
     return _as_map(backbone, extract(images), images)
@@ -95,7 +100,8 @@ def _as_map(backbone: nn.Module, features: object, images: Tensor) -> Tensor:
     if isinstance(features, Tensor) and features.ndim == 4:
         features = to_nchw(backbone, features)
     elif isinstance(features, Tensor) and features.ndim == 3:
-        patches = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
+        prefix = getattr(backbone, "num_prefix_tokens", int(has_class_token(backbone)))  # VOLO has none
+        patches = features[:, prefix:]
         height, width = _token_grid(patches.shape[1], images.shape[-2], images.shape[-1])
         features = patches.transpose(1, 2).reshape(patches.shape[0], -1, height, width)  # (B, N, C) -> NCHW
     else:
@@ -109,7 +115,25 @@ def _as_map(backbone: nn.Module, features: object, images: Tensor) -> Tensor:
             f"{type(backbone).__name__} gives a map {tuple(features.shape)} for images "
             f"{tuple(images.shape)}, but its num_features is {channels}: it must give (B, {channels}, H, W)"
         )
-    return features
+    return features if getattr(backbone, "pretrained_cfg", None) else _own_map(backbone, features, images)
+
+
+def _own_map(backbone: nn.Module, features: Tensor, images: Tensor) -> Tensor:
+    """The map of a module that timm did not make, in the dtype of the images; checked."""
+    kind, shape = type(backbone).__name__, tuple(features.shape)
+    if not features.is_floating_point():
+        raise TypeError(f"{kind} gives a map of {features.dtype}: a floating-point one is needed")
+    if features.shape[0] != images.shape[0] or 0 in features.shape[2:]:
+        raise ValueError(
+            f"{kind} gives a map {shape} for images {tuple(images.shape)}: it must give one map an image, "
+            " (B, C, H, W), H and W at least 1"
+        )
+    if features.shape[3] == features.shape[1] and not hasattr(backbone, "output_fmt"):
+        raise ValueError(
+            f"the map {shape} of {kind} may be (B, C, H, W) or (B, H, W, C), as W and C are equal: say which "
+            "by the attribute output_fmt = 'NCHW' or 'NHWC' of the backbone"
+        )
+    return features.to(images.dtype)
 
 
 def class_token(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -193,6 +217,49 @@ def level_and_feature_map(backbone: nn.Module, images: Tensor, index: int) -> tu
         images, indices=[index], output_fmt="NCHW", stop_early=False
     )
     return levels[0], _as_map(backbone, last, images)
+
+
+_PROBED: set[str] = set()  # names and arguments of backbones that give maps
+
+
+def _checked(name: str, args: Mapping[str, Any], backbone: nn.Module) -> nn.Module:
+    """A new backbone without its head; refused now, not at the first photo, if it gives no map."""
+    backbone = _cut_head(backbone)
+    key = f"{name} {sorted(args.items())}"
+    if key in _PROBED:
+        return backbone
+    named = (
+        *backbone.named_parameters(remove_duplicate=False),
+        *backbone.named_buffers(remove_duplicate=False),
+    )
+    tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
+    size = timm_input(name, args)["input_size"]
+    try:  # shapes only, on the meta device
+        with torch.no_grad(), torch.device("meta"):
+            parts = {f"backbone.{name}": tensor for name, tensor in tensors.items()}
+            images = torch.empty(1, *size)
+            features = functional_call(_Features(backbone).eval(), parts, images, tie_weights=False)
+    except Exception:  # a model that computes with real numbers: its first photo tells
+        return backbone
+    finally:
+        backbone.train()
+    try:
+        _as_map(backbone, features, images)
+    except ValueError as error:
+        raise ValueError(f"timm's {name!r} cannot be a backbone: {error}") from error
+    _PROBED.add(key)
+    return backbone
+
+
+class _Features(nn.Module):
+    """``forward_features`` as the forward of a module."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Any:
+        return getattr(self.backbone, "forward_features", self.backbone)(images)
 
 
 def _cut_head(backbone: nn.Module) -> nn.Module:

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from landmarkzoo.hub.convert import read_checkpoint
-from landmarkzoo.models import convert_state_dict
+from landmarkzoo.cli.outputs import check_model_folder
+from landmarkzoo.cli.shared_options import add_shared_options
 
 
 def add_parser(commands: Any) -> None:
@@ -22,14 +22,17 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("checkpoint", help="a file of torch.save, or safetensors; code in it is never run")
     parser.add_argument("model", help="the registered model that it is a checkpoint of")
-    parser.add_argument("out_dir", help="folder to write; made if it is not there")
+    parser.add_argument(
+        "out_dir", nargs="?", metavar="OUT_DIR", help="folder to write; made if it is not there"
+    )
+    parser.add_argument("--out", metavar="DIR", help="the same, as the option that other commands have")
     parser.add_argument(
         "--class-names",
         metavar="FILE",
         help="names of the head's classes in their order: a JSON list (.json), or one a line",
     )
     parser.add_argument(
-        "--sub-centers", type=int, default=3, help="centers a class of the head, default: %(default)s"
+        "--sub-centers", type=int, metavar="N", help="centers a class of the head, default: 3"
     )
     parser.add_argument(
         "--set",
@@ -39,6 +42,7 @@ def add_parser(commands: Any) -> None:
         help="an argument of the architecture in place of the registered one, such as stem_stride=1 or "
         "dilations=3,6,9; can be repeated",
     )
+    add_shared_options(parser, "--overwrite")
     parser.set_defaults(run=run)
 
 
@@ -49,22 +53,37 @@ def run(arguments: argparse.Namespace) -> None:
         ValueError: If an option has a wrong value, or the checkpoint does not fit the model.
         OSError: If a file cannot be read or the folder cannot be written.
     """
-    if Path(arguments.out_dir).is_file():
-        raise FileExistsError(f"cannot write the folder {arguments.out_dir}: it is a file")
+    from landmarkzoo.hub.convert import read_checkpoint
+    from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE
+    from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
+    from landmarkzoo.models import convert_state_dict
+
+    if (arguments.out is None) == (arguments.out_dir is None):
+        raise ValueError("give the folder to write once: OUT_DIR or --out DIR")
+    out_dir = arguments.out_dir if arguments.out is None else arguments.out
+    check_model_folder(
+        Path(out_dir),
+        (CONFIG_FILE, WEIGHTS_FILE, HEAD_FILE, CLASSES_FILE),
+        inputs=[path for path in (arguments.checkpoint, arguments.class_names) if path is not None],
+        overwrite=arguments.overwrite,
+    )
     overrides = dict(_override(setting) for setting in arguments.set)
     class_names = None if arguments.class_names is None else _class_names(Path(arguments.class_names))
     state_dict = read_checkpoint(arguments.checkpoint)
+    sub_centers = 3 if arguments.sub_centers is None else arguments.sub_centers
     try:
         model, head, report = convert_state_dict(
-            state_dict, arguments.model, sub_centers=arguments.sub_centers, **overrides
+            state_dict, arguments.model, sub_centers=sub_centers, **overrides
         )
     except TypeError as error:
         raise ValueError(f"--set: an argument, or the type of its value, is wrong: {error}") from error
     if class_names is not None and head is None:
         raise ValueError("--class-names: the checkpoint has no head, so there are no classes to name")
-    model.save_pretrained(arguments.out_dir, head=head, class_names=class_names)
+    if arguments.sub_centers is not None and head is None:
+        raise ValueError("--sub-centers: the checkpoint has no head")
+    model.save_pretrained(out_dir, head=head, class_names=class_names)
     print(report)
-    print(f"{arguments.model}{' and its head' if head is not None else ', no head'}: {arguments.out_dir}")
+    print(f"{arguments.model}{' and its head' if head is not None else ', no head'}: {out_dir}")
 
 
 def _override(setting: str) -> tuple[str, Any]:

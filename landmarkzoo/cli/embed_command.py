@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from landmarkzoo.cli.shared_options import add_shared_options
-from landmarkzoo.embedding import embed, whiten_neck
-from landmarkzoo.hub import is_saved
-from landmarkzoo.models import DescriptorModel, create_model
-from landmarkzoo.models.registry import get_model_cfg
-from landmarkzoo.photos import create_transform
+from landmarkzoo.cli.outputs import DESCRIPTORS, check_outputs
+from landmarkzoo.cli.shared_options import add_shared_options, refuse_without, shows_progress
+from landmarkzoo.cli.stderr_lines import printable, say
+
+if TYPE_CHECKING:
+    from landmarkzoo.models import DescriptorModel
+    from landmarkzoo.retrieval import Descriptors
+
+_MODEL, _SHRINKAGE = "efficientnet_lite0_gem", 0.01
+
+# A key of the provenance: how the command made the model, as JSON, for --like.
+_COMMAND = "command"
+_WHITENING = ("whiten", "shrinkage", "batch_size")  # rounding differs with the batch size, and so do weights
 
 
 def add_parser(commands: Any) -> None:
@@ -28,10 +37,16 @@ def add_parser(commands: Any) -> None:
         "--out", metavar="FILE", required=True, help="descriptors file to write (.safetensors)"
     )
     parser.add_argument(
+        "--like",
+        metavar="INDEX",
+        help="embed as the photos of this descriptors file were: the model, the image size and all else that "
+        "changes descriptors are those of the file",
+    )
+    parser.add_argument(
         "--model",
-        default="efficientnet_lite0_gem",
         metavar="NAME",
-        help="a name of 'landmarkzoo models', local-dir:PATH or hf-hub:ORG/REPO; default: %(default)s",
+        help=f"a name of 'landmarkzoo models', local-dir:PATH or hf-hub:ORG/REPO; default: {_MODEL}, or that "
+        "of --like",
     )
     parser.add_argument(
         "--whiten",
@@ -40,51 +55,137 @@ def add_parser(commands: Any) -> None:
         "those that are searched. Give the same folder for index and queries. Without this option the pooled "
         "features are the descriptors",
     )
-    parser.add_argument(
-        "--shrinkage", type=float, default=0.01, metavar="X", help="of --whiten, default: %(default)s"
-    )
+    parser.add_argument("--shrinkage", type=float, metavar="X", help=f"of --whiten, default: {_SHRINKAGE}")
     parser.add_argument("--image-size", type=int, metavar="PX", help="in pixels, default: that of the model")
-    add_shared_options(parser, "--batch-size", "--workers", "--device")
     parser.add_argument(
-        "--precision", default="auto", help="auto, float32, bfloat16 or float16; default: %(default)s"
+        "--scales",
+        type=_numbers,
+        metavar="X,...",
+        help="average the descriptors of the photo in several sizes, such as 0.7071,1,1.4142",
     )
+    parser.add_argument("--flip", action="store_true", help="average also with those of the mirrored photo")
+    add_shared_options(parser, "--batch-size", "--workers", "--device")
+    parser.add_argument("--precision", help="auto, float32, bfloat16 or float16; default: auto")
     parser.add_argument(
         "--skip-errors", action="store_true", help="leave out photos that cannot be read, and list them"
     )
-    add_shared_options(parser, "--quiet")
+    add_shared_options(parser, "--overwrite", "--quiet")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Embed the photos and write the file."""
-    if not Path(arguments.out).parent.is_dir() or Path(arguments.out).is_dir():
-        raise FileNotFoundError(
-            f"cannot write {arguments.out}: its folder does not exist, or it is a folder itself"
-        )
-    if not Path(arguments.photos).exists():
-        raise FileNotFoundError(f"no such folder or photo: {arguments.photos}")
-    model = _model(arguments)
+    """Embed the photos and write the file.
+
+    Raises:
+        ValueError: If an option is wrong, or would be ignored.
+    """
+    from landmarkzoo.embedding import embed
+    from landmarkzoo.photos import create_transform
+    from landmarkzoo.retrieval import Descriptors
+
+    _check(arguments)
+    like = None if arguments.like is None else Descriptors.load(arguments.like)
+    if like is not None:
+        _take_from(like, arguments)
+    model = _model(arguments, like)
+    options: dict[str, Any] = {"like": like}
+    if like is None:
+        options = {
+            "transform": create_transform(model, image_size=arguments.image_size),
+            "scales": arguments.scales or (1.0,),
+            "flip": arguments.flip,
+            "precision": arguments.precision or "auto",
+        }
     descriptors = embed(
         model,
         arguments.photos,
-        transform=create_transform(model, image_size=arguments.image_size),
+        **options,
         batch_size=arguments.batch_size,
         num_workers=arguments.workers,
         device=arguments.device,
-        precision=arguments.precision,
-        progress=not arguments.quiet,
+        progress=shows_progress(arguments),
         on_error="skip" if arguments.skip_errors else "raise",
         out=arguments.out,
     )
+    provenance = {**descriptors.provenance, _COMMAND: json.dumps(_made_by(arguments))}
+    replace(descriptors, provenance=provenance).save(arguments.out)
     for photo, reason in descriptors.skipped:
-        print(f"skipped {photo}: {reason}", file=sys.stderr)
+        say(f"skipped {printable(photo)}: {printable(reason)}")
     print(
         f"{len(descriptors)} photos, {descriptors.vectors.shape[1]} dimensions, "
-        f"{len(descriptors.skipped)} skipped: {arguments.out}"
+        f"{len(descriptors.skipped)} skipped: {printable(arguments.out)}"
     )
 
 
-def _model(arguments: argparse.Namespace) -> DescriptorModel:
+def _made_by(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What makes the same model again, in any folder."""
+    prefix, colon, path = arguments.model.partition(":")
+    is_folder = colon and prefix == "local-dir"
+    model = f"{prefix}:{Path(path).expanduser().absolute()}" if is_folder else arguments.model
+    if arguments.whiten is None:
+        return {"model": model}
+    whiten = str(Path(arguments.whiten).absolute())
+    return {"model": model, **{key: getattr(arguments, key) for key in _WHITENING}, "whiten": whiten}
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"numbers with commas between them are wanted, got {text!r}"
+        ) from None
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    refuse_without("--whiten", arguments, "--shrinkage")
+    if arguments.like is not None:
+        for name in ("image_size", "scales", "flip", "precision"):
+            if getattr(arguments, name) not in (None, False):
+                option = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{option} is that of the index with --like: leave one of the two out")
+    if not Path(arguments.photos).exists():
+        raise FileNotFoundError(f"no such folder or photo: {arguments.photos}")
+    check_outputs(
+        {"--out": (arguments.out, DESCRIPTORS)},
+        inputs=[arguments.photos, arguments.whiten, arguments.like],
+        overwrite=arguments.overwrite,
+    )
+
+
+def _take_from(like: Descriptors, arguments: argparse.Namespace) -> None:
+    """Model and whitening of an index, where the command line does not give them."""
+    from landmarkzoo.hub import is_saved
+    from landmarkzoo.models import is_model
+
+    if arguments.model is not None:
+        return
+    try:
+        command = json.loads(like.provenance.get(_COMMAND, "{}"))
+        model = command.get("model") or like.provenance.get("model")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{arguments.like}: its provenance is damaged: give --model as well") from error
+    if not isinstance(model, str) or not (is_saved(model) or is_model(model)):
+        raise ValueError(f"{arguments.like} does not say which model made it: give --model as well")
+    arguments.model = model
+    if arguments.whiten is None and "whiten" in command:
+        for key in _WHITENING:
+            setattr(arguments, key, command.get(key))
+        if not Path(str(arguments.whiten)).is_dir():
+            raise FileNotFoundError(
+                f"the neck was whitened on the photos of {arguments.whiten}, and there is no such folder: "
+                "give --whiten DIR"
+            )
+
+
+def _model(arguments: argparse.Namespace, like: Descriptors | None) -> DescriptorModel:
+    from landmarkzoo.embedding import whiten_neck
+    from landmarkzoo.hub import is_saved
+    from landmarkzoo.models import create_model
+    from landmarkzoo.models.registry import get_model_cfg
+    from landmarkzoo.photos import create_transform
+
+    arguments.model = arguments.model or _MODEL
     cfg = None if is_saved(arguments.model) else get_model_cfg(arguments.model)
     if cfg is None or cfg.weights is not None:
         if arguments.whiten is not None:
@@ -98,15 +199,23 @@ def _model(arguments: argparse.Namespace) -> DescriptorModel:
         )
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")
+    arguments.shrinkage = _SHRINKAGE if arguments.shrinkage is None else arguments.shrinkage
     model = create_model(arguments.model, pretrained_backbone=True)
     return whiten_neck(
         model,
         arguments.whiten,
-        transform=create_transform(model, image_size=arguments.image_size),
+        transform=create_transform(model, image_size=_size_of(like) or arguments.image_size),
         shrinkage=arguments.shrinkage,
         device=arguments.device,
         on_error="skip" if arguments.skip_errors else "raise",
         batch_size=arguments.batch_size,
         num_workers=arguments.workers,
-        progress=not arguments.quiet,
+        progress=shows_progress(arguments),
     )
+
+
+def _size_of(like: Descriptors | None) -> tuple[int, int] | None:
+    """Image size (height, width) that an index was embedded with, where it says so."""
+    size = "" if like is None else like.provenance.get("image_size", "")
+    found = re.fullmatch(r"(\d+) x (\d+)", size)
+    return (int(found[1]), int(found[2])) if found else None

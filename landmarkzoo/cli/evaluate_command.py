@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from landmarkzoo.datasets import GLDv2, ImageFolder, RevisitedOxford, RevisitedParis
-from landmarkzoo.evaluation import evaluate
-from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.cli.outputs import SCORES, check_outputs
+from landmarkzoo.cli.shared_options import add_shared_options
+from landmarkzoo.cli.stderr_lines import printable
 
-# Data sets by their name on the command line, and how each is made from its folder.
-_DATASETS: dict[str, Callable[[str], Any]] = {
-    "folder": ImageFolder,
-    "gldv2-retrieval": lambda root: GLDv2(root, "index"),
-    "gldv2-recognition": lambda root: GLDv2(root, "test"),
-    "oxford": RevisitedOxford,
-    "paris": RevisitedParis,
+# Data sets by their name on the command line: the class of `landmarkzoo.datasets`, and its arguments behind
+# the folder.
+_DATASETS: dict[str, tuple[str, ...]] = {
+    "folder": ("ImageFolder",),
+    "gldv2-retrieval": ("GLDv2", "index"),
+    "gldv2-recognition": ("GLDv2", "test"),
+    "oxford": ("RevisitedOxford",),
+    "paris": ("RevisitedParis",),
 }
 
 
@@ -43,14 +42,25 @@ def add_parser(commands: Any) -> None:
         "--out", metavar="FILE", help="JSON file to write: scores, intervals and the values of each query"
     )
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="list the N worst queries")
+    add_shared_options(parser, "--overwrite", "--quiet")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print the scores and write the JSON file."""
-    if arguments.out is not None and not Path(arguments.out).parent.is_dir():
-        raise FileNotFoundError(f"cannot write {arguments.out}: its folder does not exist")
-    dataset = _DATASETS[arguments.dataset](arguments.root)
+    from landmarkzoo import datasets
+    from landmarkzoo.evaluation import evaluate
+    from landmarkzoo.retrieval import Descriptors
+
+    if arguments.worst < 0:
+        raise ValueError(f"--worst must be 0 or more, got {arguments.worst}")
+    check_outputs(
+        {"--out": (arguments.out, SCORES)},
+        inputs=[arguments.root, *arguments.descriptors],
+        overwrite=arguments.overwrite,
+    )
+    kind, *options = _DATASETS[arguments.dataset]
+    dataset: Any = getattr(datasets, kind)(arguments.root, *options)
     descriptors = Descriptors.concat([Descriptors.load(path) for path in arguments.descriptors])
     result = evaluate(descriptors, dataset)
     print(result)
@@ -58,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         metric = result.metrics[0]
         print(f"\nLowest {metric}:")
         for id_, value in result.worst(metric, arguments.worst):
-            print(f"{value:.3f}  {id_}")
+            print(f"{value:.3f}  {printable(id_)}")
     if arguments.out is not None:
         result.to_json(arguments.out)
         print(f"\nall values: {arguments.out}")

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from landmarkzoo.cli.outputs import GLDV2_CLASSES, GLDV2_LIST, check_outputs
 from landmarkzoo.cli.printing import print_table
-from landmarkzoo.cli.shared_options import add_shared_options
-from landmarkzoo.datasets import build_gldv2_lists
+from landmarkzoo.cli.shared_options import add_shared_options, shows_progress
 
 
 def add_parser(commands: Any) -> None:
@@ -21,16 +21,26 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("root", help="folder of Google Landmarks v2")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
-    add_shared_options(parser, "--quiet")
+    add_shared_options(parser, "--overwrite", "--quiet")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Build the lists, write them and print their sizes."""
+    from landmarkzoo.datasets import build_gldv2_lists
+
     out = Path(arguments.out)
     if not out.is_dir():
         raise FileNotFoundError(f"cannot write to {out}: the folder does not exist")
-    lists = build_gldv2_lists(arguments.root, progress=not arguments.quiet)
+    kinds = {"gldv2c.csv": GLDV2_LIST, "gldv2x.csv": GLDV2_LIST, "gldv2_classes.csv": GLDV2_CLASSES}
+    root = Path(arguments.root)
+    inputs = [root / below / name for below in ("", "metadata") for name in ("train.csv", "train_clean.csv")]
+    check_outputs(
+        {name: (out / name, kind) for name, kind in kinds.items()},
+        inputs=inputs,
+        overwrite=arguments.overwrite,
+    )
+    lists = build_gldv2_lists(arguments.root, progress=shows_progress(arguments))
     lists.save(out)
     classes = f"{len(lists.landmark_ids):,}"
     rows = [

@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from landmarkzoo.cli.printing import print_table
-from landmarkzoo.models.registry import get_model_cfg, list_models
 
 
 def add_parser(commands: Any) -> None:
@@ -25,6 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         ValueError: If the filter fits none of them.
     """
+    from landmarkzoo.models.registry import get_model_cfg, list_models
+
     names = list_models(arguments.filter, pretrained=arguments.pretrained)
     if not names and arguments.pretrained:
         raise ValueError(

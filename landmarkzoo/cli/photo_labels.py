@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from landmarkzoo.datasets.csv_files import csv_error, csv_rows
+from landmarkzoo._utils.unicode_names import ByName, nfc
 
 
 def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
-    """Name of the landmark of each photo; ``None`` for no landmark.
+    """Name of the landmark of each photo, in its composed Unicode form; ``None`` for no landmark.
 
     Args:
         ids: Ids of the photos.
@@ -30,20 +30,27 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
                 f"{len(loose)} photos are not in a folder that names their landmark, the first is "
                 f"{loose[0]}: use one folder per landmark, or give a CSV file with columns id,label"
             )
-        return [id_.split("/", 1)[0] for id_ in ids]
+        return [nfc(id_.split("/", 1)[0]) for id_ in ids]
+    from landmarkzoo.datasets.csv_files import csv_error, csv_rows
+
     file, names = Path(path), dict[str, str | None]()
     for line, (id_, label) in csv_rows(file, ("id", "label")):
         if id_ in names:
             raise csv_error(file, line, f"the id {id_!r} is there twice")
-        names[id_] = label or None
-    missing = [id_ for id_ in ids if id_ not in names]
+        names[id_] = nfc(label) or None
+    labels = ByName(names)
+    missing = [id_ for id_ in ids if id_ not in labels]
     if missing:
         raise ValueError(f"{path} has no label for {len(missing)} photos, the first is {missing[0]!r}")
-    return [names[id_] for id_ in ids]
+    return [labels[id_] for id_ in ids]
 
 
 def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
     """The folder of each photo that is one of the known landmarks, at any level of its path.
+
+    Args:
+        ids: Ids of the photos.
+        known: Names of landmarks in their composed Unicode form.
 
     Raises:
         ValueError: If a photo is not in such a folder.
@@ -54,7 +61,7 @@ def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:
     """
     names: list[str | None] = []
     for id_ in ids:
-        found = [part for part in id_.split("/")[:-1] if part in known]
+        found = [part for part in map(nfc, id_.split("/")[:-1]) if part in known]
         if not found:
             raise ValueError(
                 f"the query {id_!r} is not in a folder of a landmark of the index: give --labels, a CSV "

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from landmarkzoo.retrieval import Ranking
+from landmarkzoo.cli.stderr_lines import printable, say
 
-_SHOWN = 10  # how many queries are printed; the file gets all
+if TYPE_CHECKING:
+    from landmarkzoo.retrieval import Ranking
+
+_QUERIES, _ROWS = 10, 30  # that are printed at most; the file gets all
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows below a header, the columns aligned."""
-    lines = [list(header), *[list(row) for row in rows]]
+    lines = [list(header), *[[printable(cell) for cell in row] for row in rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for number, line in enumerate(lines):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
@@ -20,7 +24,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def show_ranking(ranking: Ranking, out: str | None, score: str) -> None:
-    """Print the results of the first queries, and write all to a CSV file.
+    """Print the first results of the first queries, and write all to a CSV file.
 
     Args:
         ranking: A ranking with ids.
@@ -29,16 +33,38 @@ def show_ranking(ranking: Ranking, out: str | None, score: str) -> None:
     """
     if out is not None:
         ranking.to_csv(out)
-    names, queries = ranking.ids, ranking.query_ids
-    assert queries is not None
-    rows = [
-        [queries[q], str(rank + 1), names[q, rank], f"{ranking.scores[q, rank]:.4f}"]
-        for q in range(min(len(queries), _SHOWN))
-        for rank in range(ranking.indices.shape[1])
-        if ranking.indices[q, rank] >= 0
-    ]
+    found = (ranking.indices >= 0).sum(axis=1)
+    queries = min(len(found), _QUERIES)
+    most = int(found.max(initial=0))
+    depth = min(most, max(1, _ROWS // max(queries, 1)))
+    rows = []
+    for one in ranking[:queries]:
+        names, scores = one.ids[0, :depth].tolist(), one.scores[0, :depth].tolist()
+        query = one.query_ids[0] if one.query_ids else ""
+        rows += [
+            [query, str(rank), name, f"{s:.4f}"]
+            for rank, (name, s) in enumerate(zip(names, scores), 1)
+            if name
+        ]
     print_table(["query", "rank", "id", score], rows)
-    if len(queries) > _SHOWN:
-        print(f"... {len(queries) - _SHOWN} more queries" + ("" if out else ": use --out"))
+    if len(found) > queries or most > depth:
+        queries_left = f"{len(found) - queries} more queries" if len(found) > queries else ""
+        results_left = f"{most - depth} more results of each query" if most > depth else ""
+        left = ", ".join(part for part in (results_left, queries_left) if part)
+        print(f"... {left}" + ("" if out else ": --out FILE writes all"))
     if out is not None:
-        print(f"{len(queries)} queries, {ranking.indices.shape[1]} results each: {out}")
+        each = f"{most} results each" if (found == most).all() else f"up to {most} results each"
+        print(f"{len(found)} queries, {each}: {printable(out)}")
+
+
+def warn_of_few(option: str, number: int | None, what: str, there: int) -> None:
+    """Say on stderr if an option asks for more photos than there are.
+
+    Args:
+        option: Such as ``"--neighbors"``.
+        number: What it asks for, if it is given.
+        what: What the photos are, such as ``"train"``.
+        there: How many there are.
+    """
+    if number is not None and number > there:
+        say(f"landmarkzoo: warning: {option} {number}: there are {there} {what} photos, and all are taken")

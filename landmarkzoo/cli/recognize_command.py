@@ -6,11 +6,10 @@ import argparse
 import math
 from typing import Any
 
+from landmarkzoo.cli.outputs import ANSWERS, check_outputs
 from landmarkzoo.cli.photo_labels import label_names
-from landmarkzoo.cli.printing import print_table
+from landmarkzoo.cli.printing import print_table, warn_of_few
 from landmarkzoo.cli.shared_options import add_shared_options
-from landmarkzoo.recognition import recognize
-from landmarkzoo.retrieval import Descriptors
 
 _SHOWN = 20  # photos that are printed; all are written to --out
 
@@ -40,7 +39,7 @@ def add_parser(commands: Any) -> None:
         "--threshold", type=float, metavar="X", help="photos of a lower score get no landmark"
     )
     parser.add_argument("--out", metavar="FILE", help="CSV file to write: id,label,score,support1,...")
-    add_shared_options(parser, "--device")
+    add_shared_options(parser, "--device", "--overwrite", "--quiet")
     parser.set_defaults(run=run)
 
 
@@ -50,10 +49,19 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         ValueError: If the threshold is NaN.
     """
+    from landmarkzoo.recognition import recognize
+    from landmarkzoo.retrieval import Descriptors
+
     if arguments.threshold is not None and math.isnan(arguments.threshold):
         raise ValueError("--threshold must be a number, got nan")
+    check_outputs(
+        {"--out": (arguments.out, ANSWERS)},
+        inputs=[arguments.queries, arguments.train, arguments.labels, arguments.non_landmark],
+        overwrite=arguments.overwrite,
+    )
     queries, train = Descriptors.load(arguments.queries), Descriptors.load(arguments.train)
     labels = label_names(train.ids, arguments.labels)
+    warn_of_few("--neighbors", arguments.neighbors, "train", len(train))
     others = None if arguments.non_landmark is None else Descriptors.load(arguments.non_landmark)
     found = recognize(
         queries,

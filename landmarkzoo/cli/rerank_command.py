@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from landmarkzoo import rerank
+from landmarkzoo.cli.outputs import RANKING, check_outputs
 from landmarkzoo.cli.photo_labels import label_names
-from landmarkzoo.cli.printing import show_ranking
-from landmarkzoo.cli.shared_options import add_shared_options
-from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.cli.printing import show_ranking, warn_of_few
+from landmarkzoo.cli.shared_options import add_shared_options, shows_progress
 
-
-def _query_expansion(
-    queries: Descriptors, index: Descriptors, *, k: int, device: str | None, neighbors: int | None = None
-) -> Ranking:
-    expanded = rerank.alpha_query_expansion(queries, index, device=device, **_not_none(k=neighbors))
-    return search(expanded, index, k, device=device)
-
-
-def _augmentation(
-    queries: Descriptors, index: Descriptors, *, k: int, device: str | None, neighbors: int | None = None
-) -> Ranking:
-    augmented = rerank.database_augmentation(index, device=device, **_not_none(k=neighbors))
-    return search(queries, augmented, k, device=device)
-
-
-def _k_reciprocal(
-    queries: Descriptors, index: Descriptors, *, k: int, device: str | None, neighbors: int | None = None
-) -> Ranking:
-    return rerank.k_reciprocal(queries, index, k=k, device=device, **_not_none(k1=neighbors))
+if TYPE_CHECKING:
+    from landmarkzoo.retrieval import Ranking
 
 
 class _Method(NamedTuple):
     """A re-ranker of the command.
 
     Attributes:
-        rank: Called as ``rank(queries, index, k=, device=)``; with ``neighbors=`` if the option is given, and
-            with the train descriptors and their labels behind the index if it needs them.
+        rank: Called as ``rank(queries, index, k=, device=, progress=)``; with ``neighbors=`` if the option is
+            given, and with the train descriptors and their labels behind the index if it needs them.
         needs_train: It needs labelled photos.
     """
 
@@ -47,13 +28,59 @@ class _Method(NamedTuple):
     needs_train: bool = False
 
 
+def _soft(*photos: Any, progress: bool, **options: Any) -> Ranking:
+    from landmarkzoo.rerank import soft_discriminative
+
+    return soft_discriminative(*photos, **options)
+
+
+def _hard(*photos: Any, progress: bool, **options: Any) -> Ranking:
+    from landmarkzoo.rerank import hard_discriminative
+
+    return hard_discriminative(*photos, **options)
+
+
+def _query_expansion(
+    queries: Any, index: Any, *, k: int, device: str | None, progress: bool, neighbors: int | None = None
+) -> Ranking:
+    from landmarkzoo.rerank import alpha_query_expansion
+    from landmarkzoo.retrieval import search
+
+    expanded = alpha_query_expansion(queries, index, device=device, **_not_none(k=neighbors))
+    return search(expanded, index, k, device=device, progress=progress)
+
+
+def _augmentation(
+    queries: Any, index: Any, *, k: int, device: str | None, progress: bool, neighbors: int | None = None
+) -> Ranking:
+    from landmarkzoo.rerank import database_augmentation
+    from landmarkzoo.retrieval import search
+
+    augmented = database_augmentation(index, device=device, **_not_none(k=neighbors))
+    return search(queries, augmented, k, device=device, progress=progress)
+
+
+def _k_reciprocal(
+    queries: Any, index: Any, *, k: int, device: str | None, progress: bool, neighbors: int | None = None
+) -> Ranking:
+    from landmarkzoo.rerank import k_reciprocal
+
+    return k_reciprocal(queries, index, k=k, device=device, **_not_none(k1=neighbors))
+
+
+def _diffusion(*photos: Any, **options: Any) -> Ranking:
+    from landmarkzoo.rerank import diffusion
+
+    return diffusion(*photos, **options)
+
+
 METHODS = {
-    "soft": _Method(rerank.soft_discriminative, needs_train=True),
-    "hard": _Method(rerank.hard_discriminative, needs_train=True),
+    "soft": _Method(_soft, needs_train=True),
+    "hard": _Method(_hard, needs_train=True),
     "query-expansion": _Method(_query_expansion),
     "augmentation": _Method(_augmentation),
     "k-reciprocal": _Method(_k_reciprocal),
-    "diffusion": _Method(partial(rerank.diffusion, progress=True)),
+    "diffusion": _Method(_diffusion),
 }
 
 
@@ -82,7 +109,7 @@ def add_parser(commands: Any) -> None:
         help="photos that vote, expand a query or are linked; default: that of the method",
     )
     parser.add_argument("--out", metavar="FILE", help="CSV file to write: query,rank,id,score")
-    add_shared_options(parser, "--device")
+    add_shared_options(parser, "--device", "--overwrite", "--quiet")
     parser.set_defaults(run=run)
 
 
@@ -92,18 +119,32 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         ValueError: If ``--train`` is missing where it is needed, or given where it is not.
     """
+    from landmarkzoo.retrieval import Descriptors
+
     method = METHODS[arguments.method]
     if method.needs_train and arguments.train is None:
         raise ValueError(f"--method {arguments.method} needs --train, photos whose landmarks are known")
     if not method.needs_train and (arguments.train is not None or arguments.labels is not None):
         takers = " and ".join(name for name, method in METHODS.items() if method.needs_train)
         raise ValueError(f"--train and --labels are for {takers}, not for {arguments.method}")
+    check_outputs(
+        {"--out": (arguments.out, RANKING)},
+        inputs=[arguments.queries, arguments.index, arguments.train, arguments.labels],
+        overwrite=arguments.overwrite,
+    )
     queries, index = Descriptors.load(arguments.queries), Descriptors.load(arguments.index)
     labelled: tuple[Any, ...] = ()
     if method.needs_train:
         train = Descriptors.load(arguments.train)
         labelled = (train, label_names(train.ids, arguments.labels))
-    options = {"k": arguments.k, "device": arguments.device, **_not_none(neighbors=arguments.neighbors)}
+    voters = ("train", len(labelled[0])) if labelled else ("index", len(index))
+    warn_of_few("--neighbors", arguments.neighbors, *voters)
+    options = {
+        "k": arguments.k,
+        "device": arguments.device,
+        "progress": shows_progress(arguments),
+        **_not_none(neighbors=arguments.neighbors),
+    }
     show_ranking(method.rank(queries, index, *labelled, **options), arguments.out, "score")
 
 

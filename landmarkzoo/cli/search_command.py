@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from landmarkzoo.cli.outputs import PAGE, RANKING, check_outputs
 from landmarkzoo.cli.photo_labels import folders_among, label_names
 from landmarkzoo.cli.printing import show_ranking
-from landmarkzoo.cli.shared_options import add_shared_options
-from landmarkzoo.reports import write_ranking_page
-from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.cli.shared_options import add_shared_options, refuse_without, shows_progress
+
+if TYPE_CHECKING:
+    from landmarkzoo.retrieval import Ranking
 
 
 def add_parser(commands: Any) -> None:
@@ -38,11 +40,19 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--labels", metavar="FILE", help="mark them by a CSV file with columns id,label instead"
     )
+    add_shared_options(parser, "--overwrite", "--quiet")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Search, print the results of the first queries, and write the files."""
+    """Search, print the results of the first queries, and write the files.
+
+    Raises:
+        ValueError: If an option is given that would be ignored.
+    """
+    from landmarkzoo.retrieval import Descriptors, search
+
+    _check(arguments)
     queries, index = Descriptors.load(arguments.queries), Descriptors.load(arguments.index)
     ranking = search(
         queries,
@@ -50,22 +60,39 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.k,
         exclude_same_id=Path(arguments.queries).samefile(arguments.index),
         device=arguments.device,
-        progress=True,
+        progress=shows_progress(arguments),
     )
     if arguments.report is not None:
         _report(arguments, ranking, queries.ids, index.ids)
     show_ranking(ranking, arguments.out, "cosine")
 
 
-def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str], index: list[str]) -> None:
-    photos = arguments.photos or arguments.query_photos
-    if photos is None:
+def _check(arguments: argparse.Namespace) -> None:
+    refuse_without("--report", arguments, "--photos", "--query-photos", "--folder-labels", "--labels")
+    if arguments.labels is not None and arguments.folder_labels:
+        raise ValueError("--labels and --folder-labels are two ways to say the same: give one")
+    photos = [arguments.photos or arguments.query_photos, arguments.query_photos or arguments.photos]
+    check_outputs(
+        {"--out": (arguments.out, RANKING), "--report": (arguments.report, PAGE)},
+        inputs=[arguments.queries, arguments.index, arguments.labels, *photos],
+        overwrite=arguments.overwrite,
+    )
+    if arguments.report is None:
+        return
+    if photos[0] is None:
         raise ValueError(
             "--report needs the photos: --photos DIR, and --query-photos DIR if the queries are elsewhere"
         )
-    for folder in (photos, arguments.query_photos or photos):
+    for folder in photos:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"--report: no such folder of photos: {folder}")
+
+
+def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str], index: list[str]) -> None:
+    from landmarkzoo.reports import write_ranking_page
+
+    query_photos = Path(arguments.query_photos or arguments.photos)
+    index_photos = Path(arguments.photos or arguments.query_photos)
     labels = None
     if arguments.labels is not None:
         labels = (label_names(queries, arguments.labels), label_names(index, arguments.labels))
@@ -75,9 +102,8 @@ def _report(arguments: argparse.Namespace, ranking: Ranking, queries: list[str],
     write_ranking_page(
         arguments.report,
         ranking,
-        Path(arguments.query_photos or photos),
-        Path(photos),
+        query_photos,
+        index_photos,
         labels=labels,
-        title=f"{Path(arguments.queries).name} in {Path(arguments.index).name}",
     )
     print(f"report: {arguments.report}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -25,7 +26,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "processes that read photos, default: %(default)s (the main process reads them)",
     },
     "--device": {"help": "where to compute, such as cuda; default: cpu"},
-    "--quiet": {"action": "store_true", "help": "no progress bars"},
+    "--overwrite": {
+        "action": "store_true",
+        "help": "replace the file that an earlier run of landmarkzoo wrote; no other file is ever replaced",
+    },
+    "--quiet": {
+        "action": "store_true",
+        "help": "no progress bars; there are none either where stderr is not a terminal",
+    },
 }
 
 
@@ -38,3 +46,30 @@ def add_shared_options(parser: argparse.ArgumentParser, *names: str) -> None:
     """
     for name in names:
         parser.add_argument(name, **_OPTIONS[name])
+
+
+def shows_progress(arguments: argparse.Namespace) -> bool:
+    """Whether a command with ``--quiet`` draws progress bars: not into a file or a pipe."""
+    return not arguments.quiet and sys.stderr is not None and sys.stderr.isatty()
+
+
+def refuse_without(needed: str, arguments: argparse.Namespace, *options: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        needed: The option that they need, such as ``"--report"``.
+        arguments: All arguments.
+        options: These options, such as ``"--labels"``.
+
+    Raises:
+        ValueError: If ``needed`` is not given and one of them is.
+    """
+    if _given(arguments, needed):
+        return
+    for option in options:
+        if _given(arguments, option):
+            raise ValueError(f"{option} is for {needed}, which is not given")
+
+
+def _given(arguments: argparse.Namespace, option: str) -> bool:
+    return getattr(arguments, option.removeprefix("--").replace("-", "_")) not in (None, False)

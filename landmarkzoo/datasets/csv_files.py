@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
-
-# The csv module refuses cells above 131,072 characters; a landmark's list of 16-character ids reaches that
-# with 7,710 images, and the largest clean landmark of GLDv2 has 6,272.
-_LONGEST_CELL = 2**30
 
 _LARGEST = 2**63 - 1
 
@@ -42,26 +39,44 @@ def csv_rows(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such CSV file: {path}")
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # never lowered: others may rely on it
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        line = 1
-        try:
-            header = next(reader, [])
-            places = _places(path, header, columns)
-            line = reader.line_num + 1
-            for row in tqdm(reader, desc=path.name, unit=" rows", unit_scale=True, disable=not progress):
-                if len(row) == len(header):
-                    yield line, [row[place] for place in places]
-                elif row:
-                    raise csv_error(path, line, f"{len(row)} cells, but the header has {len(header)} columns")
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise csv_error(path, line, f"not CSV: {error}") from error
-        except UnicodeDecodeError as error:  # text is decoded in blocks, so the line is not known exactly
-            raise csv_error(
-                path, line, f"at or after this line the file is not UTF-8: {error.reason}"
-            ) from error
+        rows = _rows(path, file)
+        _, header = next(rows, (1, []))
+        places = _places(path, header, columns)
+        for line, row in tqdm(rows, desc=path.name, unit=" rows", unit_scale=True, disable=not progress):
+            if len(row) == len(header):
+                yield line, [row[place] for place in places]
+            elif row:
+                raise csv_error(path, line, f"{len(row)} cells, but the header has {len(header)} columns")
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of each row, the header among them.
+
+    The csv module refuses cells above 131,072 characters, which a list of 7,710 ids reaches, and its limit
+    can only be raised for the whole process. But lines without quotes are all cut at their commas, so the
+    module is needed for the others only.
+    """
+    pushed: list[str] = []  # a line that is read, for the csv module
+    lines = iter(lambda: pushed.pop() if pushed else file.readline(), "")
+    reader = csv.reader(lines, strict=True)  # takes as many lines as a row has
+    line = 1
+    try:
+        while text := file.readline():
+            if '"' not in text:
+                bare = text.rstrip("\r\n")
+                yield line, bare.split(",") if bare else []
+                line += 1
+                continue
+            pushed.append(text)
+            before = reader.line_num
+            yield line, next(reader)
+            line += reader.line_num - before
+    except csv.Error as error:
+        more = ": csv.field_size_limit(10**9) allows longer ones" if "field limit" in str(error) else ""
+        raise csv_error(path, line, f"not CSV: {error}{more}") from error
+    except UnicodeDecodeError as error:  # text is decoded in blocks, so the line is not known exactly
+        raise csv_error(path, line, f"at or after this line the file is not UTF-8: {error.reason}") from error
 
 
 def csv_header(path: str | Path) -> list[str]:
@@ -79,6 +94,17 @@ def csv_header(path: str | Path) -> list[str]:
             return next(csv.reader(file, strict=True), [])
         except (csv.Error, UnicodeDecodeError) as error:
             raise csv_error(path, 1, f"not CSV in UTF-8: {error}") from error
+
+
+def separator_hint(header: Sequence[str]) -> str:
+    """What to do about a header that is separated by something else than commas; mostly empty.
+
+    Examples:
+        >>> separator_hint(["path;label"]), separator_hint(["path", "label"])
+        ("; its cells are separated by ';': save it with commas", '')
+    """
+    found = next((mark for mark in (";", "\t", "|") if len(header) == 1 and mark in header[0]), None)
+    return "" if found is None else f"; its cells are separated by {found!r}: save it with commas"
 
 
 def csv_error(path: str | Path, line: int, what: str) -> ValueError:
@@ -103,7 +129,8 @@ def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[i
     missing = [column for column in columns if column not in header]
     if missing:
         has = f"the columns are {', '.join(header)}" if header else "the file is empty"
-        raise csv_error(path, 1, f"{has}; {', '.join(columns)} are needed, missing: {', '.join(missing)}")
+        needed = f"{', '.join(columns)} are needed, missing: {', '.join(missing)}"
+        raise csv_error(path, 1, f"{has}; {needed}{separator_hint(header)}")
     twice = [column for column in columns if header.count(column) > 1]
     if twice:
         raise csv_error(path, 1, f"the column {twice[0]} occurs {header.count(twice[0])} times in the header")

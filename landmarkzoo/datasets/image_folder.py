@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
 from landmarkzoo.photos import photo_files
 
@@ -50,7 +51,7 @@ class ImageFolder(PhotoFiles):
         target_transform: TargetTransform = None,
     ) -> None:
         super().__init__(transform, target_transform)
-        self.root = Path(root)
+        self.root = user_path(root)
         self.ids = photo_files(root)
         if not self.ids:
             raise ValueError(f"no photos in {root}: one folder a landmark is needed, with its photos in it")

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.datasets import restricted_pickle
-from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, is_file_name
 from landmarkzoo.photos import PhotoError
 
 # Boxes were drawn by hand, so they may pass the border by a few pixels. If one passes it by more, the photo
@@ -78,7 +79,8 @@ class _Revisited:
     _name: ClassVar[str]
 
     def __init__(self, root: str | Path, transform: PhotoTransform = None) -> None:
-        tried = [Path(root) / f"gnd_{self._name}.pkl", Path(root) / self._name / f"gnd_{self._name}.pkl"]
+        folder = user_path(root)
+        tried = [folder / f"gnd_{self._name}.pkl", folder / self._name / f"gnd_{self._name}.pkl"]
         path = next((path for path in tried if path.is_file()), None)
         if path is None:
             raise FileNotFoundError(
@@ -167,6 +169,9 @@ def _names(names: Any, what: str) -> list[str]:
     if len(set(names)) != len(names):
         twice = next(name for row, name in enumerate(names) if name in names[:row])
         raise ValueError(f"{what}: {twice} occurs twice")
+    outside = next((name for name in names if not is_file_name(name)), None)
+    if outside is not None:
+        raise ValueError(f"{what}: {outside!r} is not the name of a file in jpg/")
     return list(names)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from landmarkzoo.photos import open_photo
+from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 PhotoTransform: TypeAlias = "Callable[[Image.Image], Any] | None"
 TargetTransform: TypeAlias = "Callable[[int], Any] | None"
@@ -54,8 +57,12 @@ class PhotoDataset(Dataset[tuple[Any, Any]], ABC):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_settings": SettingsForWorkers()}  # for the workers of a DataLoader
+
     def __getitem__(self, position: int) -> tuple[Any, Any]:
         """A photo and its label, transformed; raises what ``photo`` raises."""
+        position = as_position(position, len(self))
         image, label = self.photo(position), int(self.targets[position])
         return (
             image if self.transform is None else self.transform(image),
@@ -94,9 +101,10 @@ class PhotoFiles(PhotoDataset):
             FileNotFoundError: If its file is missing.
             IndexError: If there is no such position.
             PhotoError: If the file cannot be decoded.
+            TypeError: If the position is not an integer.
         """
-        path = self.path(position)
-        if not path.is_file():
+        path = self.path(as_position(position, len(self)))
+        if not _is_there(path):
             raise FileNotFoundError(
                 f"the photo {self.ids[position]} is missing: there is no file {path}; missing() lists all "
                 "that are"
@@ -104,5 +112,55 @@ class PhotoFiles(PhotoDataset):
         return open_photo(path)
 
     def missing(self) -> list[str]:
-        """Ids of the photos whose files are not there, in order."""
-        return [id_ for position, id_ in enumerate(self.ids) if not self.path(position).is_file()]
+        """Ids of the photos whose files are not there, in order.
+
+        Raises:
+            PermissionError: If a folder must not be opened, so that nobody knows.
+        """
+        return [id_ for position, id_ in enumerate(self.ids) if not _is_there(self.path(position))]
+
+
+def as_position(position: object, length: int) -> int:
+    """Where a photo stands, counted from 0; a negative position counts from the end.
+
+    Raises:
+        IndexError: If there is no such position.
+        TypeError: If it is not an integer.
+
+    Examples:
+        >>> as_position(-1, 3), as_position(np.int64(2), 3)
+        (2, 2)
+    """
+    try:
+        row = operator.index(None if isinstance(position, (bool, np.bool_)) else position)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise TypeError(
+            f"a photo is chosen by its position, an integer, got {position!r}: some photos are "
+            "torch.utils.data.Subset(dataset, positions)"
+        ) from error
+    if not -length <= row < length:
+        raise IndexError(f"there is no photo {row}, the data set has {length}")
+    return row % length
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name from a list of photos is that of a file in its folder, and does not lead elsewhere.
+
+    Examples:
+        >>> is_file_name("all_souls_000013"), is_file_name("../../etc/passwd"), is_file_name("/etc/passwd")
+        (True, False, False)
+    """
+    return name not in ("", ".", "..") and not any(mark in name for mark in "/\\\0")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno,
+            "its folder must not be opened, so nobody knows whether the photo is there",
+            str(path),
+        ) from error
+    except (OSError, ValueError):  # nothing there, or nothing can have that name
+        return False

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.checks import check_count
 from landmarkzoo.datasets.csv_files import csv_error, csv_rows, whole_number
 
 
@@ -136,8 +137,7 @@ def write_retrieval_submission(
         >>> lz.datasets.read_retrieval_submission(path)
         {'0a1c': ['77ab', 'fe01'], '0a1d': []}
     """
-    if k < 1:
-        raise ValueError(f"k must be a positive integer, got {k}")
+    k = check_count(k, "k")
     if isinstance(results, Mapping):
         alone = [query for query, found in results.items() if isinstance(found, str)]
         if alone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class DemoSplit:
         train: Rows of the photos that vote.
         index: Rows of the photos that are searched.
         query: Rows of the photos that are looked up.
+        skipped: Id and reason of the photos that could not be read; none of the rows above are theirs.
     """
 
     photos: Sequence[tuple[Any, Any]] | Dataset[tuple[Any, Any]]
@@ -34,6 +35,25 @@ class DemoSplit:
     train: NDArray[np.int64]
     index: NDArray[np.int64]
     query: NDArray[np.int64]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def without(self, unread: NDArray[np.bool_], skipped: list[tuple[str, str]]) -> DemoSplit:
+        """The same without photos that could not be read.
+
+        Args:
+            unread: Whether each photo (N,) could not be read.
+            skipped: Id and reason of these.
+
+        Raises:
+            ValueError: If nothing is left of the train, the index or the query photos.
+        """
+        left = {name: getattr(self, name) for name in ("train", "index", "query")}
+        left = {name: rows[~unread[rows]] for name, rows in left.items()}
+        for name, rows in left.items():
+            if len(rows) == 0:
+                first, reason = skipped[0]
+                raise ValueError(f"none of the {name} photos could be read; the first, {first}: {reason}")
+        return replace(self, skipped=skipped, **left)
 
 
 def rendered_split(
@@ -67,5 +87,5 @@ def folder_split(root: str) -> DemoSplit:
         parts["train"] += rows[2 * quarter :]
     if not parts["query"]:
         raise ValueError(f"{root}: no landmark has 3 photos, one each for query, index and train")
-    rows_of = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in parts.items()}
-    return DemoSplit(data, data.targets, data.classes, **rows_of)
+    train, index, query = (np.array(sorted(parts[name]), np.int64) for name in ("train", "index", "query"))
+    return DemoSplit(data, data.targets, data.classes, train, index, query)

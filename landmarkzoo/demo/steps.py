@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from torch import nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from landmarkzoo.demo.demo_split import DemoSplit
-from landmarkzoo.embedding import embed, whiten_neck
+from landmarkzoo.embedding import embed
 from landmarkzoo.metrics import gap, mean_average_precision
-from landmarkzoo.models import create_model
+from landmarkzoo.models import create_model, get_model_cfg
+from landmarkzoo.photos.dataset_items import ids_of
 from landmarkzoo.reports import RankedPhotos
 from landmarkzoo.rerank import soft_discriminative, vote
-from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval import Descriptors, Ranking, Whitening, search
 
 MODEL = "efficientnet_lite0_gem"
 
@@ -44,41 +44,63 @@ class Step:
     seconds: float
 
 
-def run_steps(split: DemoSplit, *, progress: bool = True, num_workers: int = 0) -> list[Step]:
+def run_steps(
+    split: DemoSplit, *, progress: bool = True, num_workers: int = 0, skip_errors: bool = False
+) -> tuple[DemoSplit, list[Step]]:
     """Search with frozen features, then with a whitened neck, then re-rank.
+
+    The photos go through the backbone once: a neck that `whiten_neck` has whitened is the whitening of the
+    pooled features, which are there already.
 
     Args:
         split: Labelled photos.
         progress: Show progress bars on stderr.
         num_workers: Processes that read photos.
+        skip_errors: Leave out photos that cannot be read.
+
+    Returns:
+        The split without these, and the steps.
 
     Raises:
+        PhotoError: If a photo cannot be read and is not to be left out.
         WeightsNotFoundError: If the ImageNet weights cannot be found.
     """
-    steps = []
-
-    def embedded(model: nn.Module) -> Descriptors:
-        return embed(model, split.photos, num_workers=num_workers, progress=progress)
-
     start = time.perf_counter()
-    frozen = embedded(create_model(MODEL, pretrained_backbone=True, neck="none"))
+    model = create_model(MODEL, pretrained_backbone=True, neck="none")
+    frozen = embed(
+        model,
+        split.photos,
+        num_workers=num_workers,
+        progress=progress,
+        on_error="skip" if skip_errors else "raise",
+    )
+    if frozen.skipped:
+        frozen, split = _without_skipped(frozen, split)
     ranking = search(frozen[split.query], frozen[split.index])
     name = f"ImageNet lite0, GeM ({frozen.vectors.shape[1]}-d)"
-    steps.append(_step(name, split, frozen, ranking, start))
+    steps = [_step(name, split, frozen, ranking, start)]
 
     start = time.perf_counter()
-    model = create_model(MODEL, pretrained_backbone=True)
-    train_photos = Subset(cast("Dataset[Any]", split.photos), split.train.tolist())
-    whiten_neck(model, train_photos, shrinkage=SHRINKAGE, num_workers=num_workers, progress=progress)
-    whitened = embedded(model)
+    dim = get_model_cfg(MODEL).embedding_dim
+    spanned = min(dim, len(split.train) - 1)  # the other dimensions of the neck would be zero
+    whitening = Whitening.fit(frozen[split.train], spanned, shrinkage=SHRINKAGE)
+    whitened = cast(Descriptors, whitening.apply(frozen))
     query, index, train = (whitened[rows] for rows in (split.query, split.index, split.train))
-    name = f"+ whitened neck ({model.embedding_dim}-d)"
-    steps.append(_step(name, split, whitened, search(query, index), start))
+    steps.append(_step(f"+ whitened neck ({dim}-d)", split, whitened, search(query, index), start))
 
     start = time.perf_counter()
     ranking = soft_discriminative(query, index, train, split.targets[split.train])
     steps.append(_step("+ soft discriminative re-ranking", split, whitened, ranking, start))
-    return steps
+    return split, steps
+
+
+def _without_skipped(frozen: Descriptors, split: DemoSplit) -> tuple[Descriptors, DemoSplit]:
+    """Descriptors with a row for each photo again, zeros where there is none, and a split without these."""
+    ids = ids_of(split.photos)
+    unread = np.array([id_ not in frozen for id_ in ids])
+    vectors = np.zeros((len(ids), frozen.vectors.shape[1]), np.float32)
+    vectors[~unread] = frozen.vectors
+    return Descriptors(ids, vectors, provenance=frozen.provenance), split.without(unread, frozen.skipped)
 
 
 def picture_rows(split: DemoSplit, ranking: Ranking, *, rows: int = 8, top: int = 5) -> list[RankedPhotos]:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from landmarkzoo._utils.checks import check_count
+from landmarkzoo.embedding.alike import check_alike, options_like
 from landmarkzoo.embedding.embedding_job import EmbeddingJob
-from landmarkzoo.embedding.inference import Precision, evaluating
+from landmarkzoo.embedding.inference import Precision, inference_with
 from landmarkzoo.embedding.provenance import provenance_of
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.photos import PhotoSource, photo_source
@@ -36,13 +37,18 @@ def embed(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     boxes: Sequence[Sequence[float] | None] | None = None,
+    like: Descriptors | None = None,
 ) -> Descriptors:
     """Embed photos: one L2-normalised descriptor each, in the order of the photos.
 
-    The model runs in eval mode and gets its mode back. Memory holds the descriptors and a few batches.
+    The model computes in eval mode, and is left as it is: nothing about it is switched, moved or converted,
+    so any number of threads may embed with it at once, whatever mode it is in. Memory holds the descriptors
+    and a few batches.
 
     Args:
-        model: A landmarkzoo model, or any module (B, 3, H, W) -> (B, D) together with a ``transform``.
+        model: A landmarkzoo model, or any module (B, 3, H, W) -> (B, D) together with a ``transform``; also
+            inside ``torch.compile``, ``DataParallel`` or ``DistributedDataParallel``. A compiled model in
+            training mode runs without being compiled: call ``model.eval()`` for its speed.
         photos: A folder (all levels), paths, PIL images, uint8 arrays (H, W, 3), a map-style data set whose
             items are these, ``(image, label)`` or ``{"image": ...}``. Float tensors, (N, 3, H, W) or items
             (3, H, W) of a data set, are taken as transformed already. Data sets of landmarkzoo are read by
@@ -51,45 +57,70 @@ def embed(
             tensors.
         batch_size: Photos a forward pass.
         num_workers: Processes that read photos; 0: this process reads them.
-        device: Where the model runs; where it is if ``None``. It is moved back afterwards.
-        precision: ``"auto"`` is float16 on CUDA and float32 elsewhere.
+        device: Where to run; where the model is if ``None``. Elsewhere a copy of the model runs.
+        precision: ``"auto"`` is that of the weights, except for float32 on CUDA, where it is float16. Others
+            are those of a float32 model, ``"bfloat16"`` and ``"float16"`` by autocast: weights of another
+            type are converted in a copy, so that ``"float32"`` means float32 for a bfloat16 model too.
         progress: Show a progress bar with photos/s on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
-        out: Save to this file. If the photos are files, a killed job that is started again goes on where it
-            was; a transform of your own then needs the same ``repr`` in both runs.
-        scales: Sizes of the transformed image, whose descriptors of length 1 are averaged.
+        out: Save to this file. It is tried first; a file that does not hold descriptors is never replaced.
+            If the photos are files, also those of a data set, a killed job that is started again goes on
+            where it was; a transform of your own then needs the same ``repr`` in both runs.
+        scales: Sizes of the transformed image, whose descriptors of length 1 are averaged; for a
+            transformer in multiples of its patches. One call with ``scales=(s,)`` for each scale gives the
+            descriptors of the scales apart.
         flip: Average also with the descriptors of the mirrored images.
         boxes: Crop each photo before anything else: (x1, y1, x2, y2) in pixels, or ``None`` for all of it.
+        like: Descriptors of an index that these are to be compared with: the image size, scales, flip and
+            precision are theirs. The model must be theirs as well.
 
     Returns:
         Descriptors. Their ids are paths relative to the folder, paths as given, the ``ids`` of a data set (a
         ``Subset`` or ``ConcatDataset`` has those of its data sets), or running numbers for images in memory.
 
     Raises:
+        OSError: If ``out`` cannot be written: no room, no rights, a file of another kind, another job that
+            writes it.
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
-        TypeError: If ``photos`` is something else, the model needs a ``transform`` and has none, or there is
-            a ``transform`` for float tensors.
-        ValueError: If no photo can be read, an option is wrong, or the model gives NaN.
+        TypeError: If ``photos`` is something else, the model needs a ``transform`` and has none, there is a
+            ``transform`` for float tensors, or the model gives something else than a tensor.
+        ValueError: If no photo can be read, an id is given twice, an option is wrong, the model gives NaN or
+            other shapes, has no weights, or would have to be copied and cannot; or if ``like`` comes from
+            another model or transform.
 
     Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem")
         >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
         (2, 512)
     """
-    source, views = _cropped_source(photos, boxes), TestTimeAugmentation(scales, flip)
+    source = _cropped(photo_source(photos, on_error=on_error), boxes)
+    views = TestTimeAugmentation(scales, flip)
+    if like is not None:
+        transform, views, precision = options_like(
+            like, model, source, transform=transform, views=views, precision=precision
+        )
+    run = inference_with(model, device, precision)
     transform = transform_for(source, model, transform)
-    origin = {**provenance_of(model, transform), **views.provenance}
-    if transform is None:
-        origin["transform"] = "already transformed"
-    job = EmbeddingJob(source, origin, out, precision=precision, on_error=on_error)
+    origin = provenance_of(model, source, transform, views=views, precision=run.precision)
+    if like is not None:
+        check_alike(origin, like.provenance)
+    job = EmbeddingJob(source, origin, out, transform=transform, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
-    with job, job.bar(progress) as bar, evaluating(model, device) as where:
-        for batch in photo_batches(source, transform, start=job.seen, **options):
-            job.add(batch, views.embed(model, batch.images, where, precision))
-            bar.update(len(batch))
-    return job.finish()
+    with job:  # it holds the file
+        with job.bar(progress) as bar:
+            for batch in photo_batches(source, transform, start=job.seen, **options):
+                job.add(batch, views.embed(run, batch.images))
+                bar.update(len(batch))
+        return job.finish()
 
 
-def _cropped_source(photos: Photos, boxes: Sequence[Sequence[float] | None] | None) -> PhotoSource:
-    source = photo_source(photos)
+def _cropped(source: PhotoSource, boxes: Sequence[Sequence[float] | None] | None) -> PhotoSource:
+    if len(set(source.ids)) < len(source):
+        first: dict[str, int] = {}
+        for position, id_ in enumerate(source.ids):
+            if first.setdefault(id_, position) != position:
+                raise ValueError(
+                    f"two photos have the id {id_!r}, at {first[id_]} and {position}: an id stands for one "
+                    "photo. list(dict.fromkeys(paths)) leaves out what is given twice"
+                )
     return source if boxes is None else replace(source, boxes=check_boxes(boxes, len(source)))

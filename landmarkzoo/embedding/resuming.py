@@ -2,97 +2,107 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import logging
+import pickle
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from landmarkzoo._utils.atomic_writing import made_folder
+from landmarkzoo._utils.file_locks import beside
 from landmarkzoo.photos import PhotoSource
 from landmarkzoo.retrieval import Descriptors
 
-PART_SIZE = 1024  # photos; what a killed job repeats at most
+_logger = logging.getLogger(__name__)
+_VERSION = 1  # of what lies in the folder
 
 
 def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
     """What makes two embedding jobs the same: every file in order, with its size and time, and the options.
 
-    ``None`` for photos that are not files: what a data set or an image in memory holds is not known before
-    it is read, so such a job cannot be told from another one and starts anew.
+    Of a data set all that it consists of counts as well: it may crop its photos.
+
+    Returns:
+        16 hexadecimal digits. ``None`` for photos that are not files, and for data sets that cannot be
+        pickled: what these hold is not known before it is read, so such a job starts anew.
     """
-    if not isinstance(source.items, Iterable) or not all(isinstance(i, (str, Path)) for i in source.items):
+    digest = hashlib.sha256(repr((_VERSION, options)).encode())
+    for position, id_ in enumerate(source.ids):
+        path = source.file(position)
+        if path is None:
+            return None
+        digest.update(repr((id_, str(path.absolute()), _state(path))).encode())
+    if not isinstance(source.items, Sequence):  # a data set
+        try:
+            digest.update(pickle.dumps(source.items, protocol=4))
+        except Exception:  # whatever its parts raise
+            return None
+    return digest.hexdigest()[:16]
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        state = path.stat()
+    except (OSError, ValueError):  # missing, in a closed folder, no possible name: said when it is read
         return None
-    digest = hashlib.sha256(repr(options).encode())
-    for id_, item in zip(source.ids, source.items):
-        path = Path(item) if source.root is None else source.root / item
-        state = path.stat() if path.exists() else None
-        file = (id_, str(path.resolve()), state and state.st_size, state and state.st_mtime_ns)
-        digest.update(repr(file).encode())
-    return digest.hexdigest()
+    return state.st_size, state.st_mtime_ns
 
 
 class FinishedParts:
-    """Files ``<out>.parts/00000.safetensors``, ..., each with the next photos of one job.
+    """Finished parts of one job, in the folder ``<out>.<job>.parts``.
 
-    Parts of another job under the same name are discarded.
+    The name of a part is the position of its first photo. Two jobs never share a folder, so none touches the
+    parts of another one.
 
     Args:
-        out: Where the whole result goes in the end; its folder must exist.
-        job: What ``job_fingerprint`` gives; with ``None`` no parts are kept.
+        out: Where the whole result goes in the end, without symbolic links.
+        job: What ``job_fingerprint`` gives.
         provenance: Provenance of the descriptors.
         keep_skipped: Whether to reuse parts with skipped photos.
-
-    Raises:
-        FileNotFoundError: If the folder of ``out`` does not exist.
-        IsADirectoryError: If ``out`` is a folder.
     """
 
-    def __init__(
-        self, out: str | Path, job: str | None, provenance: dict[str, str], *, keep_skipped: bool
-    ) -> None:
-        self.out = Path(out)
-        if not self.out.parent.is_dir():
-            raise FileNotFoundError(f"cannot write {out}: no such folder {self.out.parent}")
-        if self.out.is_dir():
-            raise IsADirectoryError(f"cannot write {out}: it is a folder")
-        self.folder = self.out.with_name(self.out.name + ".parts")
-        self.job = job
-        self.provenance = {**provenance, "job": str(job)}
+    def __init__(self, out: Path, job: str, provenance: dict[str, str], *, keep_skipped: bool) -> None:
+        self.folder = beside(out, f".{job}.parts")
+        self.provenance = {**provenance, "job": job}
         self.keep_skipped = keep_skipped
-        self.count = 0
+        pattern = glob.escape(self.folder.name[: -len(f"{job}.parts")]) + "[0-9a-f]" * len(job) + ".parts"
+        for other in sorted(set(out.parent.glob(pattern)) - {self.folder}):
+            _logger.warning(
+                "%s holds the parts of an interrupted job with other photos or options; delete the folder "
+                "unless that job is to go on",
+                other,
+            )
 
-    def load(self) -> list[Descriptors]:
-        """Finished parts of this job, in order; what does not belong to it is deleted."""
-        done: list[Descriptors] = []
-        for path in sorted(self.folder.glob("*.safetensors")):
-            part = self._read(path) if path == self._path(len(done)) else None
-            if part is None:
-                path.unlink()
-                continue
-            done.append(part)
-        self.count = len(done)
-        return done
+    def load(self) -> Iterator[Descriptors]:
+        """Parts in order, up to the first one that is missing or damaged."""
+        position = 0
+        while (part := self._read(position)) is not None:
+            yield part
+            position += len(part.ids) + len(part.skipped)
 
-    def add(self, part: Descriptors) -> None:
-        """Write the next part."""
-        if self.job is None:
-            return
-        self.folder.mkdir(exist_ok=True)
-        replace(part, provenance=self.provenance).save(self._path(self.count))
-        self.count += 1
+    def add(self, position: int, part: Descriptors) -> None:
+        """Write a part.
 
-    def finish(self, whole: Descriptors) -> None:
-        """Write the whole and remove the parts."""
-        whole.save(self.out)
+        Raises:
+            OSError: If it cannot be written.
+        """
+        with made_folder(self.folder, parents=False):
+            replace(part, provenance=self.provenance).save(self._path(position))
+
+    def remove(self) -> None:
+        """Remove all parts of this job."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:05d}.safetensors"
+    def _path(self, position: int) -> Path:
+        return self.folder / f"{position:09d}.safetensors"
 
-    def _read(self, path: Path) -> Descriptors | None:
+    def _read(self, position: int) -> Descriptors | None:
         try:
-            part = Descriptors.load(path)
-        except (ValueError, OSError):  # damaged: embedded again
+            part = Descriptors.load(self._path(position))
+        except (ValueError, OSError):
             return None
-        same_job = self.job is not None and part.provenance == self.provenance
-        return part if same_job and (self.keep_skipped or not part.skipped) else None
+        usable = part.provenance == self.provenance and (self.keep_skipped or not part.skipped)
+        return part if usable and len(part.ids) + len(part.skipped) > 0 else None

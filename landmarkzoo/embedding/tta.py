@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landmarkzoo.embedding.inference import Precision, forward, weights_dtype
+from landmarkzoo.backbones.image_sizes import ImageSizeRule
+from landmarkzoo.embedding.inference import Inference
+from landmarkzoo.models.wrappers import unwrapped
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,54 @@ class TestTimeAugmentation:
         """What travels with descriptors: nothing for the photo as it is."""
         return {} if self == TestTimeAugmentation() else {"views": f"scales {self.scales}, flip {self.flip}"}
 
-    def embed(
-        self, model: nn.Module, images: Tensor | None, device: torch.device, precision: Precision
-    ) -> Tensor | None:
+    @staticmethod
+    def from_provenance(provenance: Mapping[str, str]) -> TestTimeAugmentation:
+        """The views that some descriptors were made with.
+
+        Raises:
+            ValueError: If ``views`` is not what ``provenance`` writes.
+
+        Examples:
+            >>> from landmarkzoo.embedding.tta import TestTimeAugmentation
+            >>> TestTimeAugmentation.from_provenance(TestTimeAugmentation((1, 2), flip=True).provenance)
+            TestTimeAugmentation(scales=(1.0, 2.0), flip=True)
+        """
+        if "views" not in provenance:
+            return TestTimeAugmentation()
+        found = re.fullmatch(r"scales (\(.*\)), flip (True|False)", provenance["views"])
+        if found is None:
+            raise ValueError(f"views {provenance['views']!r} are not known here")
+        return TestTimeAugmentation(ast.literal_eval(found[1]), found[2] == "True")
+
+    def embed(self, run: Inference, images: Tensor | None) -> Tensor | None:
         """Descriptors of length 1, the mean of those of all views: (B, 3, H, W) -> (B, D), on the CPU.
 
         ``None`` for ``None``, a batch in which no photo could be read.
         """
         if images is None:
             return None
-        vectors, dtype = [], weights_dtype(model)
+        vectors, rule = [], _size_rule(run.model)
         for scale in self.scales:
-            view = images if scale == 1 else _resized(images, scale)
+            view = images if scale == 1 else _resized(images, scale, rule)
             for seen in (view, view.flip(3)) if self.flip else (view,):
-                vectors.append(F.normalize(forward(model, seen, device, precision, dtype), dim=1))
+                vectors.append(F.normalize(run(seen), dim=1))
         return vectors[0] if len(vectors) == 1 else F.normalize(torch.stack(vectors).mean(dim=0), dim=1)
 
 
-def _resized(images: Tensor, scale: float) -> Tensor:
-    height, width = (max(1, round(side * scale)) for side in images.shape[2:])
+def _size_rule(model: nn.Module) -> ImageSizeRule:
+    rule = getattr(unwrapped(model), "size_rule", None)
+    return rule if isinstance(rule, ImageSizeRule) else ImageSizeRule()
+
+
+def _resized(images: Tensor, scale: float, rule: ImageSizeRule) -> Tensor:
+    """Images at a scale; to multiples of the patch for a transformer that needs them."""
+    step = rule.multiple
+    height, width = (max(step, round(side * scale / step) * step) for side in images.shape[2:])
+    try:
+        rule.check_size(height, width)
+    except ValueError as error:
+        raise ValueError(
+            f"scale {scale:g} does not fit: {error}. Leave scales out (flip=True works), or choose a model "
+            "with a convolutional backbone"
+        ) from error
     return F.interpolate(images, (height, width), mode="bicubic", antialias=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import threading
+import warnings
+from typing import TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -12,17 +14,23 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from landmarkzoo._utils.checks import check_count
-from landmarkzoo.embedding.inference import evaluating, forward
+from landmarkzoo.embedding.inference import inference_with
 from landmarkzoo.models import DescriptorModel
 from landmarkzoo.models.rebuilding import normalize_pooled_features
+from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import photo_source
 from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transform_for
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval.whitening import pca_whitening
 
+Model = TypeVar("Model", bound=nn.Module)
+
+# Of two threads that whiten one model, one writes all of its neck, and then the other.
+_WRITING = threading.Lock()
+
 
 def whiten_neck(
-    model: DescriptorModel,
+    model: Model,
     images: Photos,
     *,
     shrinkage: float = 1e-2,
@@ -32,32 +40,35 @@ def whiten_neck(
     device: str | torch.device | None = None,
     progress: bool = True,
     on_error: OnError = "raise",
-) -> DescriptorModel:
+) -> Model:
     """Turn the neck into the PCA whitening of the pooled features of some photos. No labels needed.
 
     The pooled features are L2-normalised, here and from now on in the model (``normalize_pooled`` in its
     cfg). The Linear layer becomes ``(V / sqrt(e + shrinkage * e_max))^T (x - mean)``, where e are the largest
     eigenvalues of the features' covariance and V their eigenvectors. BatchNorm and activation become the
-    identity. Directions that the photos do not span get rows of zeros. Returns the model; training can go on
-    from there.
+    identity. Directions that the photos do not span get rows of zeros, with a warning. Returns the model;
+    training can go on from there. Features are computed in float32, in eval mode; the model is left in its
+    mode and place. Its weights change at the end: do not search meanwhile with an older index.
 
     Args:
-        model: A model with a Linear neck; changed in place.
+        model: A model with a Linear neck, also inside ``torch.compile``, ``DataParallel`` or
+            ``DistributedDataParallel``; changed in place.
         images: A thousand photos or more, as ``landmarkzoo.embed`` takes them; not those that are
             searched.
-        shrinkage: Added to the eigenvalues, relative to the largest one; more of it damps weak directions.
+        shrinkage: Added to the eigenvalues, relative to the largest one, from 0 to 1; more of it damps weak
+            directions.
         transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
         batch_size: Photos a forward pass.
         num_workers: Processes that read photos; 0: this process reads them.
-        device: Where the model runs meanwhile; where it is if ``None``.
+        device: Where to run; where the model is if ``None``. Elsewhere a copy of the model runs.
         progress: Show a progress bar on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out.
 
     Raises:
         PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
         TypeError: If ``model`` is not a model of landmarkzoo.
-        ValueError: If the neck has no Linear layer or an activation that cannot be the identity, or there are
-            fewer than 2 different photos.
+        ValueError: If the neck has no Linear layer or an activation that cannot be the identity, there are
+            fewer than 2 different photos, or the features of a photo are not finite.
 
     Examples:
         >>> model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
@@ -65,43 +76,70 @@ def whiten_neck(
         >>> model.cfg.args["normalize_pooled"]
         True
     """
-    _check(model, shrinkage, on_error)
-    source = photo_source(images)
+    inner = _checked(model, shrinkage, on_error)
+    source = photo_source(images, on_error=on_error)
     transform = transform_for(source, model, transform)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
+    run = inference_with(model, device, "auto" if inner.dtype == torch.float64 else "float32")
+    running = cast("DescriptorModel", unwrapped(run.model))
     moments = _Moments()
 
     def pooled_features(images: Tensor) -> Tensor:
-        model.check_images(images)  # which only `forward` of a model does by itself
-        return model.forward_pooled(images)
+        running.check_images(images)  # which only `forward` of a model does by itself
+        return running.forward_pooled(images)
 
-    bar = tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress)
-    with bar, evaluating(model, device) as where:
+    with tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress) as bar:
         for batch in photo_batches(source, transform, **options):
             if batch.errors and on_error == "raise":
                 raise batch.errors[0]
             if batch.images is not None:
-                pooled = forward(pooled_features, batch.images, where, "float32", model.dtype)
-                moments.add(F.normalize(pooled, dim=1).double().numpy())
+                pooled = F.normalize(run(batch.images, pooled_features), dim=1)
+                _check_finite(pooled, [source.ids[position] for position in batch.positions])
+                moments.add(pooled.double().numpy())
             bar.update(len(batch))
     mean, covariance = moments.mean_and_covariance()
-    weight = pca_whitening(covariance, min(model.embedding_dim, moments.rank()), shrinkage)
-    _set_affine(model.neck, weight, -weight @ mean)
-    normalize_pooled_features(model)
+    weight = pca_whitening(covariance, min(inner.embedding_dim, moments.rank()), shrinkage)
+    rank = int(weight.any(axis=1).sum())
+    if rank < inner.embedding_dim:
+        warnings.warn(
+            f"whitening from {moments.count} photos fills {rank} of the {inner.embedding_dim} dimensions, "
+            "the others are zero: use more photos, best a thousand or more, or create the model with "
+            f"embedding_dim={rank}",
+            UserWarning,
+            stacklevel=2,
+        )
+    with _WRITING, torch.inference_mode(False), torch.no_grad():
+        normalize_pooled_features(inner)
+        _set_affine(inner.neck, weight, -weight @ mean)
     return model
 
 
-def _check(model: DescriptorModel, shrinkage: float, on_error: OnError) -> None:
-    if not isinstance(model, DescriptorModel):
-        raise TypeError(f"whiten_neck takes a landmarkzoo model, got {type(model).__name__}")
-    if model.neck.kind == "none":
+def _checked(model: nn.Module, shrinkage: float, on_error: OnError) -> DescriptorModel:
+    inner = unwrapped(model) if isinstance(model, nn.Module) else model
+    if not isinstance(inner, DescriptorModel):
+        raise TypeError(f"whiten_neck takes a landmarkzoo model, got {type(inner).__name__}")
+    if inner.neck.kind == "none":
         raise ValueError("the neck 'none' has no Linear layer to whiten: create the model with 'fc-bn'")
-    if model.neck.kind == "fc-silu":
+    if inner.neck.kind == "fc-silu":
         raise ValueError("the SiLU of the neck 'fc-silu' cannot be the identity: use 'fc-bn'")
-    if not 0 <= shrinkage < float("inf"):
-        raise ValueError(f"shrinkage must not be negative, got {shrinkage}")
+    if any(p.dtype == torch.bfloat16 for p in inner.neck.parameters()):
+        raise ValueError(
+            "bfloat16 is too coarse for a whitened neck, whose results would be noise: call model.float() "
+            "first; lz.embed(model, photos, precision='bfloat16') is fast as well"
+        )
+    if not 0 <= shrinkage <= 1:
+        raise ValueError(
+            f"shrinkage must be from 0 to 1, a fraction of the largest eigenvalue, got {shrinkage}"
+        )
     if on_error not in get_args(OnError):
         raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
+    return inner
+
+
+def _check_finite(vectors: Tensor, ids: list[str]) -> None:
+    bad = torch.nonzero(~torch.isfinite(vectors).all(dim=1))
+    if len(bad):
+        raise ValueError(f"the model gives NaN or infinite values for the photo {ids[int(bad[0])]}")
 
 
 class _Moments:
@@ -128,7 +166,6 @@ class _Moments:
         return self.count - 1
 
 
-@torch.no_grad()
 def _set_affine(neck: nn.Module, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
     """Make a neck the map ``x -> weight x + bias``: its other layers become the identity."""
     for layer in neck.children():

@@ -6,11 +6,14 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import unit
+from landmarkzoo._utils.checks import FloatArray, unit
+from landmarkzoo._utils.unicode_names import nfc
+from landmarkzoo.retrieval.comparability import COMPARED, common_provenance
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.ranking import Ranking
+
+_BLOCK_VALUES = 2**20  # float64 values in flight: 8 MiB for each member
 
 _DOLG_AND_HYBRIDS = {
     "dolg": ("dolg_efficientnet_b5", "dolg_efficientnet_b6", "dolg_efficientnet_b7"),
@@ -66,19 +69,26 @@ def concat_families(families: Sequence[Sequence[Vectors]]) -> Vectors:
     if not members or not all(len(family) for family in families):
         raise ValueError("concat_families needs at least one family, and each of them at least one model")
     _check_photos(members)
-    vectors = unit(np.concatenate([_mean(family) for family in families], axis=1)).astype(np.float32)
+    arrays = [_arrays(family) for family in families]
+    size = sum(family[0].shape[1] for family in arrays)
+    vectors = np.empty((len(members[0]), size), dtype=np.float32)
+    step = max(1, _BLOCK_VALUES // size)
+    for start in range(0, len(vectors), step):
+        block = slice(start, start + step)
+        means = [np.mean([unit(array[block]) for array in family], axis=0) for family in arrays]
+        vectors[block] = unit(np.concatenate(means, axis=1))
     first = members[0]
     if not isinstance(first, Descriptors):
         return vectors
     return Descriptors(first.ids, vectors, provenance=_provenance(families))
 
 
-def _mean(family: Sequence[Vectors]) -> NDArray[np.float64]:
-    arrays = [unit(as_vectors(member, "a member")) for member in family]
+def _arrays(family: Sequence[Vectors]) -> list[FloatArray]:
+    arrays = [as_vectors(member, "a member") for member in family]
     sizes = {array.shape[1] for array in arrays}
     if len(sizes) > 1:
         raise ValueError(f"the models of a family must give vectors of one size, got {sorted(sizes)}")
-    return np.asarray(np.mean(arrays, axis=0))
+    return arrays
 
 
 def _check_photos(members: Sequence[Vectors]) -> None:
@@ -89,8 +99,8 @@ def _check_photos(members: Sequence[Vectors]) -> None:
     if named and len(named) < len(members):
         raise ValueError("give Descriptors or arrays, not both: whether the photos are the same is not known")
     for member in named[1:]:
-        if member.ids != named[0].ids:
-            row = next(i for i, (a, b) in enumerate(zip(named[0].ids, member.ids)) if a != b)
+        row = next((i for i, (a, b) in enumerate(zip(named[0].ids, member.ids)) if nfc(a) != nfc(b)), None)
+        if row is not None:
             raise ValueError(
                 f"the models have embedded different photos: row {row} is {named[0].ids[row]!r} and "
                 f"{member.ids[row]!r}"
@@ -98,10 +108,22 @@ def _check_photos(members: Sequence[Vectors]) -> None:
 
 
 def _provenance(families: Sequence[Sequence[Vectors]]) -> dict[str, str]:
-    """Model and weights of an ensemble, so that ensembles of different weights are not compared."""
+    """Provenance of an ensemble, so that ensembles whose members differ in anything are not compared.
+
+    What is compared and differs among the members is listed by families.
+    """
     known = [[m.provenance for m in family if isinstance(m, Descriptors)] for family in families]
-    if not all("weights" in p for family in known for p in family):
-        return {}
-    weights = ";".join(",".join(p["weights"] for p in family) for family in known)
-    names = " + ".join(dict.fromkeys(p.get("model", "?") for family in known for p in family))
-    return {"model": f"ensemble of {names}", "weights": hashlib.sha256(weights.encode()).hexdigest()[:12]}
+    members = [p for family in known for p in family]
+    provenance = common_provenance(members)
+    for key in COMPARED:
+        missing = "" if key in ("weights", "transform") else "none"
+        stated = [[p.get(key, missing) for p in family] for family in known]
+        values = {value for family in stated for value in family}
+        if key == "weights" and "" not in values:
+            provenance[key] = hashlib.sha256(repr(stated).encode()).hexdigest()[:12]
+        elif len(values) > 1 and "" not in values:
+            provenance[key] = "; ".join(map(" | ".join, stated))
+    if "weights" in provenance:
+        names = dict.fromkeys(p.get("model", "?") for p in members)
+        provenance["model"] = f"ensemble of {' + '.join(names)}"
+    return provenance

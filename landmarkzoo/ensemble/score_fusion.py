@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, check_count
+from landmarkzoo._utils.unicode_names import nfc
 from landmarkzoo.retrieval.ranking import Ranking
 
 
@@ -25,7 +25,7 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
 
     Raises:
         TypeError: If ``rankings`` is not a list of rankings.
-        ValueError: If there is no ranking, or they are of different queries or indexes.
+        ValueError: If there is no ranking, they are of different queries or indexes, or a score is infinite.
 
     Examples:
         >>> one = lz.Ranking([[0, 1, 2]], [[0.9, 0.8, 0.7]])
@@ -40,13 +40,17 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
     rankings = list(rankings)
     _check(rankings)
     per_model, k = check_count(per_model, "per_model"), check_count(k, "k")
-    indices = np.concatenate([r.indices[:, :per_model] for r in rankings], axis=1)
-    scores = np.concatenate([r.scores[:, :per_model] for r in rankings], axis=1)
-    rows = [_sum(*row) for row in zip(indices, scores)]
-    width = min(k, max((len(found) for found, _ in rows), default=0))
-    best, sums = np.full((len(rows), width), -1), np.full((len(rows), width), -np.inf)
+    rows = []
+    for query in range(len(rankings[0])):
+        indices = np.concatenate([r.indices[query, :per_model] for r in rankings])
+        scores = np.concatenate([r.scores[query, :per_model] for r in rankings])
+        if np.isinf(scores[indices >= 0]).any():
+            raise ValueError(f"query {query} has infinite scores, which do not add up")
+        rows.append(_sum(indices, scores, k))
+    width = max((len(found) for found, _ in rows), default=0)
+    best, sums = np.full((len(rows), width), -1), np.full((len(rows), width), -np.inf, dtype=np.float32)
     for row, (found, total) in enumerate(rows):
-        best[row, : len(found)], sums[row, : len(found)] = found[:width], total[:width]
+        best[row, : len(found)], sums[row, : len(found)] = found, total
     return Ranking(
         best,
         sums,
@@ -55,14 +59,15 @@ def sum_scores(rankings: Sequence[Ranking], *, per_model: int = 750, k: int = 10
     )
 
 
-def _sum(indices: IntArray, scores: FloatArray) -> tuple[IntArray, NDArray[np.float64]]:
-    """Images of one query, best first, and their sums."""
+def _sum(indices: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """The best k images of one query, best first, and their sums."""
     listed = indices >= 0
     found, place, models = np.unique(indices[listed], return_inverse=True, return_counts=True)
     total = np.zeros(len(found))
     np.add.at(total, place, scores[listed].astype(np.float64))
-    order = np.lexsort((found, -models, -total.astype(np.float32)))
-    return found[order], total[order]
+    sums = total.astype(np.float32)
+    order = np.lexsort((found, -models, -sums))[:k]
+    return found[order], sums[order]
 
 
 def _check(rankings: list[Ranking]) -> None:
@@ -75,8 +80,13 @@ def _check(rankings: list[Ranking]) -> None:
             raise ValueError(f"ranking 0 has {len(rankings[0])} queries, ranking {n} has {len(ranking)}")
         for what in ("query_ids", "index_ids"):
             one, other = getattr(rankings[0], what), getattr(ranking, what)
-            if one is not None and other is not None and one != other:
+            if one is not None and other is not None and one != other and not _same_names(one, other):
                 raise ValueError(
                     f"rankings 0 and {n} have different {what}: all must be of the same photos in the same "
                     "order. Embed the same list of photos with each model."
                 )
+
+
+def _same_names(one: list[str], other: list[str]) -> bool:
+    """Whether the ids are the same photos, be they spelled in one Unicode form or the other."""
+    return len(one) == len(other) and all(nfc(a) == nfc(b) for a, b in zip(one, other))

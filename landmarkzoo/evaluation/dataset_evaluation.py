@@ -1,26 +1,44 @@
 """``lz.evaluate``: a model or its descriptors on a data set, by the data set's own protocol.
 
 A protocol is a function of a data set and of ``embed_fn``, which gives the descriptors of the photos that the
-protocol asks for: the data set itself, or its queries and its index. Each protocol is in a file of its own
+protocol asks for: the data set itself, or its queries and its index. A protocol that knows what to do without
+some photos allows that they were skipped. Each protocol is in a file of its own
 and registers itself with ``evaluate_dataset`` under the type of its data set. So data sets know no
 metrics, and metrics know no data sets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import singledispatch
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
+import numpy as np
 from torch import nn
 
+from landmarkzoo._utils.checks import IntArray
+from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.embedding import embed
 from landmarkzoo.evaluation.evaluation_result import Evaluation
-from landmarkzoo.photos.sources import ids_of
+from landmarkzoo.photos.dataset_items import ids_of
 from landmarkzoo.retrieval import Descriptors
 
-#: From photos (a map-style ``Dataset`` with ``ids``, or a ``Subset`` of one) to a descriptor each, in order.
-EmbedFn: TypeAlias = Callable[[Any], Descriptors]
+
+class EmbedFn(Protocol):
+    """From photos, a map-style ``Dataset`` with ``ids`` or a ``Subset`` of one, to their descriptors."""
+
+    def __call__(self, photos: Any, *, allow_skipped: bool = False) -> Descriptors:
+        """A descriptor of each photo, in their order.
+
+        Args:
+            photos: The photos.
+            allow_skipped: Leave out photos that were skipped as they could not be read; the result lists them
+                in ``skipped``, and ``rows_with_descriptor`` tells which photos are left. Otherwise they are
+                an error.
+
+        Raises:
+            ValueError: If a photo has no descriptor.
+        """
 
 
 def evaluate(
@@ -45,9 +63,15 @@ def evaluate(
       competition, mAP@100. ``GLDv2(root, "test")``: the recognition competition by the vote of the photos of
       GLDv2c, GAP. Both need the published solutions.
 
+    Photos that could not be read and were skipped (``on_error="skip"``, or ``Descriptors.skipped``) are left
+    out of a folder, as if they were not there. In the competitions of GLDv2 they count: a skipped query finds
+    nothing, a skipped index photo is never found, only train photos may be missing. In both cases the
+    protocol says how many there are. All other protocols need every photo.
+
     Args:
         model_or_descriptors: A model, which embeds the photos first; or Descriptors of all photos of the data
-            set (queries and index where it has both), in any order. Descriptors of other photos are ignored.
+            set (queries and index where it has both), in any order. They go by the ids: whether the photos
+            have changed since is not checked. Descriptors of other photos are ignored.
         dataset: One of these, or any data set whose type is registered with
             ``landmarkzoo.evaluation.evaluate_dataset``.
         resamples: Resamples of the bootstrap over queries.
@@ -58,7 +82,8 @@ def evaluate(
     Raises:
         TypeError: If the first argument is neither a model nor Descriptors, no protocol is registered for the
             data set, or an option does not fit.
-        ValueError: If a photo of the data set has no descriptor, or there is nothing to evaluate.
+        ValueError: If a photo of the data set has no descriptor and was not skipped, a skipped photo cannot
+            be missing, or there is nothing to evaluate.
 
     Examples:
         >>> photos = lz.rendered.RenderedLandmarks(3, 4, 2, image_size=32)
@@ -77,9 +102,7 @@ def _embed_fn(model_or_descriptors: nn.Module | Descriptors, embed_options: dict
         if embed_options:
             names = ", ".join(embed_options)
             raise TypeError(f"{names}: for a model only; Descriptors are embedded already")
-        descriptors = model_or_descriptors
-        return lambda photos: align_to_ids(ids_of(photos), descriptors)
-    if not isinstance(model_or_descriptors, nn.Module):
+    elif not isinstance(model_or_descriptors, nn.Module):
         raise TypeError(
             f"evaluate takes a model or Descriptors, got {type(model_or_descriptors).__name__}; "
             "lz.Descriptors(dataset.ids, vectors) gives vectors their ids"
@@ -88,16 +111,26 @@ def _embed_fn(model_or_descriptors: nn.Module | Descriptors, embed_options: dict
         raise TypeError(
             "evaluate does not write descriptors: call lz.embed(model, dataset, out=...), then evaluate them"
         )
-    model = model_or_descriptors
-    return lambda photos: align_to_ids(ids_of(photos), embed(model, photos, **embed_options))
+
+    def embed_fn(photos: Any, *, allow_skipped: bool = False) -> Descriptors:
+        given = model_or_descriptors
+        descriptors = given if isinstance(given, Descriptors) else embed(given, photos, **embed_options)
+        return align_to_ids(ids_of(photos), descriptors, allow_skipped=allow_skipped)
+
+    return embed_fn
 
 
-def align_to_ids(ids: Sequence[str], descriptors: Descriptors) -> Descriptors:
+def align_to_ids(ids: Sequence[str], descriptors: Descriptors, *, allow_skipped: bool = False) -> Descriptors:
     """One descriptor for each id, in the order of the ids; descriptors of other ids are left out.
 
     Args:
         ids: Ids of a data set.
-        descriptors: Descriptors in any order.
+        descriptors: Descriptors in any order. An id may stand there in its other Unicode form.
+        allow_skipped: Leave out ids that ``descriptors.skipped`` lists.
+
+    Returns:
+        Descriptors with the ids of the data set, and with those of its photos that are left out as
+        ``skipped``.
 
     Raises:
         ValueError: If an id has no descriptor, or more than one.
@@ -106,24 +139,65 @@ def align_to_ids(ids: Sequence[str], descriptors: Descriptors) -> Descriptors:
         >>> align_to_ids(["a", "b"], lz.Descriptors(["c", "b", "a"], np.eye(3))).ids
         ['a', 'b']
     """
-    rows = {id_: row for row, id_ in enumerate(descriptors.ids)}
-    wanted = dict.fromkeys(ids)
-    missing = [id_ for id_ in wanted if id_ not in rows]
-    if missing:
-        reason = dict(descriptors.skipped).get(missing[0])
-        why = f" (skipped: {reason})" if reason is not None else ""
-        looks = f"; ids of the descriptors look like {descriptors.ids[0]!r}" if len(descriptors) else ""
-        raise ValueError(
-            f"{len(missing)} of {len(wanted)} photos of the data set have no descriptor, the first is "
-            f"{missing[0]!r}{why}{looks}"
-        )
-    if len(rows) < len(descriptors):
-        seen = set[str]()
+    row_of = {id_: row for row, id_ in enumerate(descriptors.ids)}
+    spelled = _spelled(ids, ByName(row_of))
+    reasons = ByName(dict(descriptors.skipped))
+    missing = [id_ for id_ in spelled if spelled[id_] is None]
+    skipped = [(id_, reasons[id_]) for id_ in missing if id_ in reasons]
+    if len(missing) > (len(skipped) if allow_skipped else 0):
+        raise _without_descriptor(missing, len(spelled), reasons, descriptors, allow_skipped)
+    if len(row_of) < len(descriptors):
+        wanted, seen = set(spelled.values()), set[str]()
         for id_ in descriptors.ids:
             if id_ in seen and id_ in wanted:
                 raise ValueError(f"the photo {id_!r} has more than one descriptor: which one counts?")
             seen.add(id_)
-    return descriptors[[rows[id_] for id_ in ids]]
+    found = [id_ for id_ in ids if spelled[id_] is not None]
+    rows = [row_of[name] for id_ in found if (name := spelled[id_]) is not None]
+    return Descriptors(found, descriptors.vectors[rows], skipped, descriptors.provenance)
+
+
+def rows_with_descriptor(ids: Sequence[str], aligned: Descriptors) -> IntArray:
+    """Rows of the photos that ``align_to_ids(ids, ..., allow_skipped=True)`` has descriptors of.
+
+    Examples:
+        >>> some = lz.Descriptors(["a", "c"], np.eye(2), [("b", "cannot be decoded")])
+        >>> rows_with_descriptor(["a", "b", "c"], some)
+        array([0, 2])
+    """
+    skipped = dict(aligned.skipped)
+    return np.array([row for row, id_ in enumerate(ids) if id_ not in skipped], dtype=np.int64)
+
+
+def _spelled(ids: Sequence[str], names: ByName[int]) -> dict[str, str | None]:
+    """How each id is spelled among the names, ``None`` if it is not there. No name is used for two ids."""
+    wanted = dict.fromkeys(ids)
+    spelled: dict[str, str | None] = {}
+    for id_ in wanted:
+        name = names.spelled(id_)
+        spelled[id_] = None if name != id_ and name in wanted else name
+    return spelled
+
+
+def _without_descriptor(
+    missing: list[str], count: int, reasons: ByName[str], descriptors: Descriptors, allow_skipped: bool
+) -> ValueError:
+    """The error of photos without descriptor; the first that was not skipped, if that is what is wrong."""
+    skipped = [id_ for id_ in missing if id_ in reasons]
+    if len(skipped) == len(missing):
+        return ValueError(
+            f"{len(missing)} of {count} photos of the data set were skipped, the first is {missing[0]!r} "
+            f"({reasons[missing[0]]}): this protocol counts every photo, so repair them and embed them again"
+        )
+    if allow_skipped:
+        missing = [id_ for id_ in missing if id_ not in reasons]
+    first = missing[0]
+    why = f" (skipped: {reasons[first]})" if first in reasons else ""
+    looks = f"; ids of the descriptors look like {descriptors.ids[0]!r}" if len(descriptors) else ""
+    return ValueError(
+        f"{len(missing)} of {count} photos of the data set have no descriptor, the first is "
+        f"{first!r}{why}{looks}"
+    )
 
 
 @singledispatch
@@ -136,7 +210,8 @@ def evaluate_dataset(dataset: Any, embed_fn: EmbedFn, *, resamples: int, seed: i
     Args:
         dataset: The data set.
         embed_fn: From photos, a map-style ``Dataset`` with ``ids`` or a ``Subset`` of one, to one descriptor
-            each, in their order.
+            each, in their order. With ``allow_skipped=True`` photos that were skipped are left out and
+            listed in ``skipped``.
         resamples: Resamples of the bootstrap.
         seed: Its seed.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.checks import check_count
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Interval, Score, bootstrap
 from landmarkzoo.metrics.ground_truth import FloatValues
@@ -87,11 +88,12 @@ class Evaluation:
 
         Raises:
             KeyError: If the evaluation does not have this metric.
+            ValueError: If ``count`` is not a positive integer.
         """
         self._row(metric)
         values = self.per_query[metric]
         order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]  # NaN is sorted last
-        return [(self.query_ids[row], float(values[row])) for row in order[:count]]
+        return [(self.query_ids[row], float(values[row])) for row in order[: check_count(count, "count")]]
 
     def __str__(self) -> str:
         width = max(len(metric) for metric in self.metrics)

@@ -6,7 +6,7 @@ import numpy as np
 
 from landmarkzoo._utils.checks import Labels, as_labels
 from landmarkzoo.datasets import ImageFolder
-from landmarkzoo.evaluation.dataset_evaluation import EmbedFn, evaluate_dataset
+from landmarkzoo.evaluation.dataset_evaluation import EmbedFn, evaluate_dataset, rows_with_descriptor
 from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, with_provenance
 from landmarkzoo.evaluation.retrieval_protocol import score_retrieval
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
@@ -75,7 +75,11 @@ def _in_the_index_only(count: int, which: str) -> str:
 
 @evaluate_dataset.register(ImageFolder)
 def _image_folder(dataset: ImageFolder, embed_fn: EmbedFn, *, resamples: int, seed: int) -> Evaluation:
-    data = f"folder of {len(dataset)} photos of {len(dataset.classes)} landmarks"
-    return evaluate_leave_one_out(
-        embed_fn(dataset), dataset.targets, data=data, resamples=resamples, seed=seed
+    descriptors = embed_fn(dataset, allow_skipped=True)
+    labels = dataset.targets[rows_with_descriptor(dataset.ids, descriptors)]
+    skipped = len(descriptors.skipped)
+    data = join_clauses(
+        f"folder of {len(dataset)} photos of {len(dataset.classes)} landmarks",
+        f"{skipped} of them left out: could not be read" if skipped else "",
     )
+    return evaluate_leave_one_out(descriptors, labels, data=data, resamples=resamples, seed=seed)

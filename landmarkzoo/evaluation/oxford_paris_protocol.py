@@ -18,8 +18,11 @@ from landmarkzoo.evaluation.evaluation_result import (
 from landmarkzoo.metrics import revisited_values
 from landmarkzoo.metrics.ground_truth import FloatValues
 from landmarkzoo.metrics.revisited_metrics import as_kinds
-from landmarkzoo.retrieval import Ranking, search
+from landmarkzoo.retrieval import Descriptors, Ranking, search
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
+from landmarkzoo.retrieval.exact_search import ids_of
+
+_BLOCK_RESULTS = 2**23  # of rankings at a time: 96 MiB
 
 _HOW = {
     "easy": "easy images are relevant, hard and junk images are taken out",
@@ -67,21 +70,33 @@ def score_revisited(
             f"the protocol ranks the whole index of {len(ranking.index_ids)} images, the ranking has {width} "
             f"results a query: search with k={len(ranking.index_ids)}"
         )
+    values = revisited_values(ranking, gnd, ks=ks)
+    return _evaluation(values, ranking.query_ids, data, resamples, seed)
+
+
+def _evaluation(
+    setups: Mapping[str, Mapping[str, FloatValues]],
+    query_ids: list[str] | None,
+    data: str,
+    resamples: int,
+    seed: int,
+) -> Evaluation:
+    """From what ``revisited_values`` gave to the evaluation."""
     per_query: dict[str, FloatValues] = {}
     protocols: dict[str, str] = {}
-    for setup, values in revisited_values(ranking, gnd, ks=ks).items():
-        asked = int((~np.isnan(values["ap"])).sum())
+    for setup, values in setups.items():
+        asked, queries = int((~np.isnan(values["ap"])).sum()), len(values["ap"])
         if asked == 0:
             continue
         for name, column in values.items():
             metric = f"{setup} m{name}".replace("map", "mAP").replace("mp@", "mP@")
             per_query[metric] = column
             protocols[metric] = join_clauses(
-                data, "Revisited protocol", _HOW[setup], f"{asked} of {len(gnd)} queries have positives"
+                data, "Revisited protocol", _HOW[setup], f"{asked} of {queries} queries have positives"
             )
     if not per_query:
         raise ValueError("nothing can be scored: no query has an easy or hard image")
-    return evaluation_of_means(per_query, protocols, ranking.query_ids, resamples=resamples, seed=seed)
+    return evaluation_of_means(per_query, protocols, query_ids, resamples=resamples, seed=seed)
 
 
 def evaluate_revisited(
@@ -96,6 +111,7 @@ def evaluate_revisited(
 ) -> Evaluation:
     """Rank the whole index by cosine, and score it by the Revisited protocol.
 
+    Queries go through in blocks, so that rankings of the whole index are held for a few of them at a time.
     The query photos must be cropped to ``bbx`` before they are embedded. See
     [Radenovic et al. 2018](https://arxiv.org/abs/1803.11285).
 
@@ -119,7 +135,13 @@ def evaluate_revisited(
         >>> result["easy mAP"], result["hard mP@10"]
         (1.0, 1.0)
     """
-    images = len(as_vectors(index, "index"))
+    if not isinstance(index, Descriptors):
+        index = as_vectors(index, "index")  # once, not for each block
+    images = len(index)
+    if len(queries) == 0:
+        raise ValueError("there are no queries: nothing can be scored")
+    if len(gnd) != len(queries):
+        raise ValueError(f"got {len(gnd)} entries of gnd for {len(queries)} queries: one for each is needed")
     for query, kinds in enumerate(as_kinds(gnd)):
         for kind, rows in kinds.items():
             if rows and max(rows) >= images:
@@ -127,9 +149,18 @@ def evaluate_revisited(
                     f"gnd[{query}] names the {kind} image {max(rows)}, but the index has only {images} "
                     "images: is it complete, and in the order of gnd?"
                 )
-    ranking = search(queries, index, k=max(images, 1))
+    step = max(1, _BLOCK_RESULTS // max(images, 1))
+    blocks = [slice(start, start + step) for start in range(0, len(gnd), step)]
+    parts = [
+        revisited_values(search(queries[block], index, k=max(images, 1)), gnd[block], ks=ks)
+        for block in blocks
+    ]
+    values = {
+        setup: {name: np.concatenate([part[setup][name] for part in parts]) for name in parts[0][setup]}
+        for setup in parts[0]
+    }
     data = join_clauses(data, f"exact cosine search among {images} images")
-    result = score_revisited(ranking, gnd, ks=ks, data=data, resamples=resamples, seed=seed)
+    result = _evaluation(values, ids_of(queries), data, resamples, seed)
     return with_provenance(result, queries)
 
 

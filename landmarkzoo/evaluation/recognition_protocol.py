@@ -9,8 +9,7 @@ import numpy as np
 from landmarkzoo._utils.checks import Labels
 from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, with_provenance
 from landmarkzoo.metrics import Score, bootstrap, gap_statistic, per_image_gap
-from landmarkzoo.metrics.global_average_precision import Scores
-from landmarkzoo.metrics.ground_truth import Truth
+from landmarkzoo.metrics.ground_truth import Scores, Truth
 from landmarkzoo.rerank import vote
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.descriptors import Vectors
@@ -54,6 +53,7 @@ def score_recognition(
         >>> result["GAP"], result.per_query["GAP"]
         (1.0, array([ 1., nan]))
     """
+    ids = None if ids is None else list(ids)
     terms = per_image_gap(labels, scores, truth, ids=ids)
     interval = bootstrap(
         gap_statistic(labels, scores, truth, ids=ids), len(terms), resamples=resamples, seed=seed

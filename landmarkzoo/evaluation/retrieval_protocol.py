@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from landmarkzoo._utils.checks import check_count
+from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.evaluation.evaluation_result import (
     Evaluation,
     evaluation_of_means,
@@ -50,11 +51,6 @@ def score_retrieval(
             "indices, or lz.Ranking(indices, scores)"
         )
     depth = check_count(k, "k")
-    width = ranking.indices.shape[1]
-    if ranking.index_ids is not None and width < min(depth, len(ranking.index_ids)):
-        raise ValueError(
-            f"the ranking has {width} results a query, k={depth} needs more: search with k={depth}"
-        )
     per_query = {
         f"mAP@{depth}": average_precisions(ranking, relevant, k=depth),
         f"recall@{depth}": recall_at_k(ranking, relevant, depth),
@@ -129,7 +125,7 @@ def evaluate_retrieval(
 
 
 def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) -> list[list[int]]:
-    """Index rows of relevant ids.
+    """Index rows of relevant ids; both Unicode forms of an id are one id.
 
     Args:
         index_ids: Ids of the index.
@@ -143,7 +139,7 @@ def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) ->
         >>> rows_by_id(["a", "b"], [["b"], []])
         [[1], []]
     """
-    row_of = {id_: row for row, id_ in enumerate(index_ids)}
+    row_of = ByName({id_: row for row, id_ in enumerate(index_ids)})
     if len(row_of) < len(index_ids):
         twice = next(id_ for id_, count in Counter(index_ids).items() if count > 1)
         raise ValueError(f"the index has the id {twice!r} more than once: each image needs an id of its own")

@@ -21,6 +21,7 @@ from huggingface_hub import (
 from huggingface_hub.errors import EntryNotFoundError, FileMetadataError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
+from landmarkzoo._utils.network import answer_soon
 from landmarkzoo.hub.client_errors import missing_file, translate_errors, warn_if_slow
 from landmarkzoo.hub.model_files import CONFIG_FILE
 
@@ -161,7 +162,9 @@ def _resolve_commit(repo: str, options: HubOptions, needed: Sequence[str]) -> tu
         folder = cached
     elif cached is None:
         if not options.force_download and _cached(repo, options, (CONFIG_FILE,)) is not None:
-            _commit(repo, options)  # if the Hub is down, this fails at once
+            _commit(repo, options)  # if the Hub is down or cannot answer, this fails at once
+        elif not options.local_files_only:
+            _check_answers(repo, options)
         folder = _config(repo, options).parent
     else:
         try:
@@ -193,13 +196,27 @@ def _commit(repo: str, options: HubOptions) -> str:
     where = _where(repo, options)
     url = hf_hub_url(repo, CONFIG_FILE, revision=options.revision)
     try:
-        with translate_errors(where, repo, options.revision), warn_if_slow(where):
-            metadata = get_hf_file_metadata(url, token=options.token, library_name=_LIBRARY)
+        with translate_errors(where, repo, options.revision):
+            metadata = answer_soon(
+                lambda: get_hf_file_metadata(url, token=options.token, library_name=_LIBRARY)
+            )
             if metadata.commit_hash is None:
                 raise FileMetadataError(url)
             return metadata.commit_hash
     except EntryNotFoundError as error:
         raise FileNotFoundError(missing_file(where, CONFIG_FILE, _files(repo, options))) from error
+
+
+def _check_answers(repo: str, options: HubOptions) -> None:
+    """Raise if the Hub does not answer, once and soon: the client itself would try for half a minute."""
+    with translate_errors(_where(repo, options), repo, options.revision):
+        url = hf_hub_url(repo, CONFIG_FILE, revision=options.revision)
+        try:
+            answer_soon(lambda: get_hf_file_metadata(url, token=options.token, library_name=_LIBRARY))
+        except Exception as error:
+            if getattr(error, "response", None) is None:
+                raise
+            # An answer, if a bad one: the download says it better, or tries again.
 
 
 def _fetch(repo: str, file: str, options: HubOptions) -> Path:
@@ -304,6 +321,7 @@ def upload(folder: Path, target: Target, stale: Sequence[str]) -> str:
     where = _where(repo, HubOptions(branch))
     api = HfApi(token=target.token, library_name=_LIBRARY)
     ours = {path.name: path for path in sorted(folder.iterdir())}
+    _check_answers(repo, HubOptions(branch, target.token))
     with translate_errors(where, repo, branch):
         with warn_if_slow(where):
             api.create_repo(repo, private=target.private, exist_ok=True)

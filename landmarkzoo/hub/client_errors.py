@@ -96,8 +96,9 @@ def _explanation(error: Exception, where: str, repo: str, revision: str | None) 
     if isinstance(error, FileMetadataError):
         return ConnectionError(f"{where}: {hub} does not answer as a Hub does: check HF_ENDPOINT and proxies")
     if isinstance(error, (_TRANSPORT_ERROR, ConnectionError, TimeoutError)) or _CLOSED in str(error):
+        cause = " ".join(str(error).split())
         return ConnectionError(
-            f"{where}: no connection to {hub} ({type(error).__name__}: {error}): check the network and try "
+            f"{where}: no connection to {hub} ({type(error).__name__}: {cause}): check the network and try "
             f"again; {_CACHED}"
         )
     return None

@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import nn
 
+from landmarkzoo._utils.atomic_writing import write_together
 from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HUB, Target
 from landmarkzoo.hub.model_cards import CARD_FILE, model_card
-from landmarkzoo.hub.model_files import write_cfg, write_model
-from landmarkzoo.losses import Head, save_head
-from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
+from landmarkzoo.hub.model_files import model_writers, write_cfg
+from landmarkzoo.losses import Head
+from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE, save_head_beside
 from landmarkzoo.metrics import Score
 
 
@@ -44,8 +45,9 @@ class HubMixin(nn.Module):
     ) -> None:
         """Write ``config.json`` and ``model.safetensors``, and for a head ``head.safetensors``.
 
-        Each file is written whole or not at all; the head of an earlier model in that folder is removed. If
-        the classes of the head are split over processes, all of them must call this; the first one writes.
+        Of a model inside ``DataParallel`` and the like, call that of the model, ``wrapper.module``. All files
+        are written, or none; the head of an earlier model in that folder is removed. If the classes of the
+        head are split over processes, all of them must call this; the first one writes.
 
         Args:
             folder: The folder to write; created if it does not exist.
@@ -55,24 +57,18 @@ class HubMixin(nn.Module):
         Raises:
             OSError: If the folder cannot be created or written.
             TypeError: If ``head`` is not a registered head.
-            ValueError: If head, names and model do not fit each other.
+            ValueError: If head, names and model do not fit each other, or one is on the meta device.
         """
         self.check_saveable()
-        folder = Path(folder)
         if head is None:
             if class_names is not None:
                 raise ValueError("class_names are those of a head: give head=... as well")
-            folder.mkdir(parents=True, exist_ok=True)
-            write_model(self, self.cfg, folder)
-            for stale in (HEAD_FILE, CLASSES_FILE):
-                (folder / stale).unlink(missing_ok=True)
+            write_together(folder, model_writers(self, self.cfg), remove=(HEAD_FILE, CLASSES_FILE))
             return
         size = getattr(self, "embedding_dim", self.cfg.embedding_dim)
         if isinstance(head, Head) and head.embedding_dim != size:
             raise ValueError(f"the model gives vectors of size {size}, the head takes {head.embedding_dim}")
-        save_head(head, folder, class_names)
-        if head.writes_files:
-            write_model(self, self.cfg, folder)
+        save_head_beside(model_writers(self, self.cfg), head, folder, class_names)
 
     def check_saveable(self) -> None:
         """Raise if a saved copy would not come back as this model; ``save_pretrained`` asks first."""

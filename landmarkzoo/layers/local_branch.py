@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from landmarkzoo._utils.checks import check_count
+from landmarkzoo.layers.input_checks import check_batch_norm, check_floating_point
+
 
 class MultiAtrous(nn.Module):
     """Parallel dilated 3x3 convolutions, concatenated and projected: local context at several scales.
@@ -19,6 +22,10 @@ class MultiAtrous(nn.Module):
         out_channels: Channels of the output map.
         dilations: Dilation of each branch.
         branch_channels: Channels of each branch; 512 in [Henkel 2021](https://arxiv.org/abs/2110.03786).
+
+    Raises:
+        TypeError: If the map is not a floating-point tensor.
+        ValueError: If a dilation is not a positive integer, or the map is of another shape.
 
     Shape:
         (B, in_channels, H, W) -> (B, out_channels, H, W)
@@ -36,6 +43,9 @@ class MultiAtrous(nn.Module):
         branch_channels: int = 512,
     ) -> None:
         super().__init__()
+        if not dilations:
+            raise ValueError("MultiAtrous needs one dilation or more, such as (6, 12, 18)")
+        dilations = [check_count(d, "each dilation") for d in dilations]
         self.branches = nn.ModuleList(
             nn.Conv2d(in_channels, branch_channels, kernel_size=3, dilation=d, padding=d) for d in dilations
         )
@@ -43,6 +53,7 @@ class MultiAtrous(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply all branches to a map and project their concatenation."""
+        _check_map(x, self.branches[0].in_channels, "MultiAtrous")  # type: ignore[arg-type]
         branches = torch.cat([branch(x) for branch in self.branches], dim=1)
         return F.relu(self.project(branches))
 
@@ -55,6 +66,10 @@ class SpatialAttention(nn.Module):
 
     Args:
         channels: Channels of the map, in and out.
+
+    Raises:
+        TypeError: If the map is not a floating-point tensor.
+        ValueError: If the map is of another shape, or has one value a channel in training mode.
 
     Shape:
         (B, C, H, W) -> (B, C, H, W); ``weights`` gives (B, 1, H, W).
@@ -74,14 +89,28 @@ class SpatialAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weight the normalised features of a map."""
-        z = self.norm(self.project(x))
+        z = self._features(x)
         wide = z.to(torch.promote_types(z.dtype, torch.float32))
         value = F.normalize(wide, dim=1).to(z.dtype)  # float16 would lose the epsilon of the norm
         return value * self._weights(z)
 
     def weights(self, x: Tensor) -> Tensor:
         """Attention weights (B, 1, H, W) of a map."""
-        return self._weights(self.norm(self.project(x)))
+        return self._weights(self._features(x))
+
+    def _features(self, x: Tensor) -> Tensor:
+        _check_map(x, self.project.in_channels, "SpatialAttention")
+        z: Tensor = self.project(x)
+        check_batch_norm(self.norm, z)
+        normed: Tensor = self.norm(z)
+        return normed
 
     def _weights(self, z: Tensor) -> Tensor:
         return F.softplus(self.score(F.relu(z)))  # (B, C, H, W) -> (B, 1, H, W)
+
+
+def _check_map(x: object, channels: int, what: str) -> None:
+    check_floating_point(x, what)
+    assert isinstance(x, Tensor)  # checked above
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
+        raise ValueError(f"{what} takes maps (B, {channels}, H, W), got {tuple(x.shape)}")

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from landmarkzoo._utils.checks import check_count
+from landmarkzoo.layers.input_checks import check_batch_norm, check_floating_point
+
 NeckKind = Literal["fc-bn-prelu", "fc-bn", "fc-silu", "none"]
 
 
@@ -26,7 +29,9 @@ class Neck(nn.Sequential):
         normalize_input: L2-normalise the pooled features first; ``whiten_neck`` sets it.
 
     Raises:
-        ValueError: For an unknown kind, or an ``embedding_dim`` that is not positive.
+        TypeError: If the features are not a floating-point tensor.
+        ValueError: For an unknown kind, an ``embedding_dim`` that is not a positive integer, features of
+            another shape, or one image in training mode, of which a batch norm has no statistics.
 
     Shape:
         (B, in_features) -> (B, out_features)
@@ -47,8 +52,7 @@ class Neck(nn.Sequential):
     ) -> None:
         if kind not in get_args(NeckKind):
             raise ValueError(f"neck must be one of {get_args(NeckKind)}, got {kind!r}")
-        if embedding_dim < 1:
-            raise ValueError(f"embedding_dim must be positive, got {embedding_dim}")
+        embedding_dim = check_count(embedding_dim, "embedding_dim")
         layers: list[nn.Module] = []
         if kind != "none":
             layers.append(nn.Linear(in_features, embedding_dim))
@@ -60,14 +64,19 @@ class Neck(nn.Sequential):
             layers.append(nn.SiLU())
         super().__init__(*layers)
         self.kind = kind
+        self.in_features = in_features
         self.out_features = embedding_dim if layers else in_features
         self.normalize_input = normalize_input
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pooled features (B, in_features) to descriptors (B, out_features)."""
+        check_floating_point(x, "a neck")
+        if x.ndim != 2 or x.shape[1] != self.in_features:
+            raise ValueError(f"this neck takes features (B, {self.in_features}), got {tuple(x.shape)}")
         if self.normalize_input:
             x = F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1).to(x.dtype)
         for layer in self:
+            check_batch_norm(layer, x)
             x = layer(x)
         return x
 

@@ -7,6 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from landmarkzoo.layers.input_checks import check_floating_point
+
 Projection = Literal["exact", "reference"]
 
 
@@ -55,6 +57,7 @@ class OrthogonalFusion(nn.Module):
             local map is averaged first, and no map (B, 2C, H, W) is made.
 
     Raises:
+        TypeError: If an input is not a floating-point tensor.
         ValueError: For an unknown projection, or if the two inputs do not fit each other.
 
     Shape:
@@ -77,10 +80,12 @@ class OrthogonalFusion(nn.Module):
 
     def forward(self, local: Tensor, global_: Tensor) -> Tensor:
         """Fuse local maps (B, C, H, W) with global features (B, C)."""
-        if local.ndim != 4 or global_.ndim != 2 or local.shape[:2] != global_.shape:
+        for features in (local, global_):
+            check_floating_point(features, "OrthogonalFusion")
+        if 0 in local.shape[2:] or local.ndim != 4 or global_.ndim != 2 or local.shape[:2] != global_.shape:
             raise ValueError(
-                "OrthogonalFusion takes local (B, C, H, W) and global (B, C) features of the same B and "
-                f"C, got {tuple(local.shape)} and {tuple(global_.shape)}"
+                "OrthogonalFusion takes local (B, C, H, W) and global (B, C) features of the same B and C, H "
+                f"and W at least 1, got {tuple(local.shape)} and {tuple(global_.shape)}"
             )
         if self.pool:
             mean = local.mean(dim=(-2, -1), dtype=torch.promote_types(local.dtype, torch.float32)).to(

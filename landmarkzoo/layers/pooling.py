@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+
+from landmarkzoo.layers.input_checks import check_floating_point
+
+# Below this power GeM is nearly the geometric mean; at 0 it has no value, and below 0 it pools minima.
+MIN_POWER = 0.05
 
 
 def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
@@ -23,16 +30,16 @@ def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
 
     Raises:
         TypeError: If ``x`` is not a floating-point tensor.
-        ValueError: If ``x`` is not of shape (B, C, H, W), or has no positions.
+        ValueError: If ``x`` is not of shape (B, C, H, W), or has no positions; or if ``p`` is a number and
+            not positive.
 
     Examples:
         >>> gem(torch.tensor([[[[1.0, 2.0]]]]), p=2.0)
         tensor([[1.5811]])
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(f"GeM pools torch tensors, got {type(x).__name__}: torch.as_tensor(x) makes one")
-    if not x.is_floating_point():
-        raise TypeError(f"GeM pools floating-point maps, got {x.dtype}: x.float() converts them")
+    check_floating_point(x, "GeM")
+    if not isinstance(p, Tensor) and not p > 0:
+        raise ValueError(f"GeM needs p > 0, got p={p}")
     if x.ndim != 4 or 0 in x.shape[-2:]:
         raise ValueError(f"GeM pools maps of shape (B, C, H, W), H and W at least 1, got {tuple(x.shape)}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -43,13 +50,20 @@ def gem(x: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
 class GeM(nn.Module):
     """Generalised-mean pooling, see ``gem``, with a power that can be learned.
 
+    The power stays positive: wherever a step of the optimizer takes ``p``, at least 0.05 is used, with the
+    gradient that the power has there, so that ``p`` can come back. ``torch.compile``, ``torch.export`` and
+    ``torch.jit.trace`` take this layer; ``torch.jit.script`` does not, as it takes no tensor or number.
+
     Args:
-        p: Power at the start; 3 in [Henkel 2021](https://arxiv.org/abs/2110.03786), section 2.2.1.
+        p: Power at the start, at least 0.05; 3 in [Henkel 2021](https://arxiv.org/abs/2110.03786), section
+            2.2.1.
         eps: Lower bound of the values before the power is taken.
         trainable: Whether ``p`` is a parameter; otherwise it is a buffer.
 
     Raises:
-        ValueError: If ``p`` or ``eps`` is not positive.
+        TypeError: If the map is not a floating-point tensor.
+        ValueError: If ``p`` is less than 0.05 or not finite, if ``eps`` is not positive, or if the map is not
+            of shape (B, C, H, W), with H and W at least 1.
 
     Shape:
         (B, C, H, W) -> (B, C)
@@ -63,8 +77,8 @@ class GeM(nn.Module):
 
     def __init__(self, p: float = 3.0, eps: float = 1e-6, trainable: bool = True) -> None:
         super().__init__()
-        if not p > 0 or not eps > 0:
-            raise ValueError(f"GeM needs p > 0 and eps > 0, got p={p} and eps={eps}")
+        if not MIN_POWER <= p < math.inf or not eps > 0:
+            raise ValueError(f"GeM needs a finite p >= {MIN_POWER} and eps > 0, got p={p} and eps={eps}")
         power = torch.full((1,), float(p))
         if trainable:
             self.p = nn.Parameter(power)
@@ -74,7 +88,12 @@ class GeM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool maps (B, C, H, W) to features (B, C)."""
-        return gem(x, self.p, self.eps)
+        return gem(x, self._positive_power(), self.eps)
+
+    def _positive_power(self) -> Tensor:
+        finite = self.p.clamp(min=torch.finfo(self.p.dtype).min)
+        at_least = (finite - finite.detach()) + MIN_POWER  # a constant that has the gradient of p
+        return torch.where(self.p < MIN_POWER, at_least, self.p)
 
     def extra_repr(self) -> str:
         """Show the present power; on the meta device it has no value."""

@@ -9,21 +9,20 @@ from __future__ import annotations
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from landmarkzoo._utils.plugins import load_plugins
 from landmarkzoo._utils.registering import arguments_of, is_same_class
 from landmarkzoo._utils.suggestions import did_you_mean
-from landmarkzoo.losses.head_checks import check_embeddings, positive_integer
+from landmarkzoo.losses.fixed_numbers import FixedNumbers
+from landmarkzoo.losses.head_checks import check_embeddings, check_finite, positive_integer
 
 _PREDICT_VALUES = 2**24  # cosines at a time
 _MIN_NORM = 1e-12
@@ -38,7 +37,8 @@ def register_head(head_class: type[HeadT]) -> type[HeadT]:
 
     To load such a head, import the module that registers it first. An installed package saves its users that
     import by an entry point of the group ``landmarkzoo.models``, which names the module. A class that is
-    defined again, as in a notebook, replaces the one before.
+    defined again, as in a notebook, replaces the one before: heads that were made of that one are no longer
+    saved, until ``head.__class__`` is the new class.
 
     Raises:
         TypeError: If it is not a subclass of ``Head``, or does not define ``cosine`` and ``forward``.
@@ -98,7 +98,7 @@ class Predictions(NamedTuple):
     cosines: Tensor
 
 
-class Head(nn.Module, ABC):
+class Head(FixedNumbers, ABC):
     """Base of heads: losses with centers of classes, which are saved and loaded with a model.
 
     A subclass makes ``weight``, keeps every argument of its ``__init__`` as an attribute of the same name,
@@ -112,6 +112,8 @@ class Head(nn.Module, ABC):
     Attributes:
         weight: Centers (C * K, D), rows c * K + k.
         sub_centers: K, the centers of each class: 1 unless the subclass sets another.
+        check_values: Whether the loss and ``cosine`` raise if an embedding is not finite; see
+            ``check_embeddings``.
         not_saved: Arguments of ``__init__`` that are not written to a file, so a loaded head is built without
             them.
 
@@ -122,12 +124,12 @@ class Head(nn.Module, ABC):
     not_saved: ClassVar[frozenset[str]] = frozenset({"process_group", "device", "dtype"})
     weight: nn.Parameter
     sub_centers: int = 1
+    check_values: bool = True
 
     def __init__(self, embedding_dim: int, num_classes: int) -> None:
         super().__init__()
         self.embedding_dim = positive_integer(embedding_dim, "embedding_dim")
         self.num_classes = positive_integer(num_classes, "num_classes")
-        self._per_class: dict[str, NDArray[np.float64] | None] = {}
 
     @abstractmethod
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -161,6 +163,7 @@ class Head(nn.Module, ABC):
         """
         k = min(positive_integer(k, "k"), self.num_classes)
         check_embeddings(embeddings, self.embedding_dim, self.weight.device)
+        check_finite(embeddings)
         blocks = torch.split(embeddings, max(1, _PREDICT_VALUES // self.num_classes))
         parts = [top_classes(self.cosine(block), k) for block in blocks]
         return Predictions(*(torch.cat(part) for part in zip(*parts)))
@@ -171,6 +174,28 @@ class Head(nn.Module, ABC):
         if not centers_come_from_a_file():
             self.weight.uniform_(-(self.embedding_dim**-0.5), self.embedding_dim**-0.5)
 
+    def check_embeddings(self, embeddings: Tensor, *, wait: bool = False) -> None:
+        """Check what ``cosine`` and ``forward`` are given.
+
+        Values that are not finite are an error in float32 and float64 outside autocast. Inside autocast, and
+        in half precision, they may be an overflow, for which ``torch.amp.GradScaler`` leaves out the step:
+        the loss is then NaN, and so are the gradients. ``head.check_values = False`` gives that everywhere,
+        for trainers that look at the loss themselves, or that call the head outside autocast.
+
+        Args:
+            embeddings: What the user gave.
+            wait: Check values on CUDA at once as well, at the price of a host sync.
+
+        Raises:
+            TypeError: If they are not a floating point tensor.
+            ValueError: If their shape or device is wrong, or a value is not finite. On CUDA, without
+                ``wait``, values are checked by a device-side assertion.
+        """
+        check_embeddings(embeddings, self.embedding_dim, self.weight.device)
+        half = embeddings.dtype.itemsize < 4 or torch.is_autocast_enabled(embeddings.device.type)
+        if self.check_values and not half:
+            check_finite(embeddings, wait=wait)
+
     def compute_dtype(self, embeddings: Tensor) -> torch.dtype:
         """In which dtype cosines and losses are computed: float32 at least."""
         both = torch.promote_types(embeddings.dtype, self.weight.dtype)
@@ -180,39 +205,6 @@ class Head(nn.Module, ABC):
         """Show the arguments."""
         kept = {name: getattr(self, name) for name in self._saved_names() if hasattr(self, name)}
         return ", ".join(f"{name}={value}" for name, value in kept.items())
-
-    # --- numbers of each class ---------------------------------------------------------------------
-
-    def keep_per_class(self, name: str, values: NDArray[np.float64] | None) -> None:
-        """Keep one number a class (C,) as the attribute ``name``: a float32 tensor, or ``None``.
-
-        It is on the device of the weight. Like other arguments it is not part of the state dict, and is saved
-        by ``save_pretrained``.
-        """
-        self._per_class[name] = values
-        self.register_buffer(name, None, persistent=False)
-        self._place_per_class()
-
-    def _place_per_class(self) -> None:
-        """Put them beside the weight; make them again where they were on the meta device."""
-        for name, values in self._per_class.items():
-            buffer = getattr(self, name)
-            if values is not None and (buffer is None or buffer.is_meta):
-                buffer = torch.tensor(values, dtype=torch.float32)
-            setattr(self, name, None if buffer is None else buffer.to(self.weight.device))
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Head:
-        """Move or cast: numbers of a class keep their digits, and are not left unset by ``to_empty``."""
-        kept = {name: getattr(self, name) for name in self._per_class}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, buffer in kept.items():
-            setattr(self, name, buffer)
-        self._place_per_class()
-        return self
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)
-        self._place_per_class()  # the weight may have left the meta device
 
     # --- what a file holds, and who writes it ------------------------------------------------------
 
@@ -243,11 +235,6 @@ class Head(nn.Module, ABC):
 
     def _saved_names(self) -> list[str]:
         return [n for n in arguments_of(type(self)) if n not in self.not_saved and n not in self._per_class]
-
-    def per_class(self) -> dict[str, Tensor]:
-        """Arguments with one number a class that a file holds as tensors (C,), by name."""
-        tensors = {name: getattr(self, name) for name in self._per_class}
-        return {name: tensor.detach() for name, tensor in tensors.items() if tensor is not None}
 
     @classmethod
     def build(

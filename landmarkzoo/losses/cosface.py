@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from landmarkzoo.layers.autocast import without_autocast
 from landmarkzoo.losses.base_head import Head, register_head, unit_vectors
-from landmarkzoo.losses.head_checks import check_embeddings, check_labels, positive_number
+from landmarkzoo.losses.head_checks import check_labels, positive_number
 
 
 @register_head
@@ -78,7 +78,11 @@ class CosFace(Head):
             TypeError: If embeddings are not floating point.
             ValueError: If their shape does not fit, or a value is not finite.
         """
-        check_embeddings(embeddings, self.embedding_dim, self.weight.device)
+        self.check_embeddings(embeddings)
         dtype = self.compute_dtype(embeddings)
         with without_autocast(embeddings.device):
             return unit_vectors(embeddings.to(dtype)) @ unit_vectors(self.weight.to(dtype)).T
+
+    def fixed_numbers(self) -> dict[str, Tensor]:
+        """The margin, which travels in the state dict as ``margins``."""
+        return {**super().fixed_numbers(), "margins": torch.tensor(self.margin, device=self.weight.device)}

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+_CHECKED_VALUES = 2**22  # at a time
+
 PerClass = NDArray[Any] | Tensor | Sequence[float]
 
 
@@ -90,18 +92,17 @@ def per_class(
     return array
 
 
-def check_embeddings(embeddings: Tensor, dim: int, device: torch.device, *, wait: bool = False) -> None:
-    """Check that embeddings are (B, dim), floating point, finite, and on the device of the head.
+def check_embeddings(embeddings: Tensor, dim: int, device: torch.device) -> None:
+    """Check the batch of a head, except for its values.
 
     Args:
-        embeddings: The batch.
-        dim: What the head takes.
+        embeddings: What the user gave.
+        dim: D of the head.
         device: Where the head is.
-        wait: On CUDA, check the values at once instead of by a later assertion that ends the process.
 
     Raises:
         TypeError: If they are not a floating point tensor.
-        ValueError: If their shape, device or values are wrong.
+        ValueError: If their shape or device is wrong.
     """
     if not isinstance(embeddings, Tensor):
         raise TypeError(
@@ -119,20 +120,36 @@ def check_embeddings(embeddings: Tensor, dim: int, device: torch.device, *, wait
         raise ValueError(
             f"embeddings are on {embeddings.device}, the head is on {device}: move one, head.to(device)"
         )
-    finite = torch.isfinite(embeddings)
-    if not wait and _assert_later(finite.all(), "embeddings must be finite, but have NaN or infinite values"):
-        return
-    if not finite.all():
-        row = int((~finite.all(dim=1)).nonzero()[0])
-        raise ValueError(
-            f"embeddings must be finite, but row {row} of the batch has NaN or infinite values: the model "
-            "diverged (lower the learning rate, clip gradients), its images have such values, or it left the "
-            f"range of its dtype ({embeddings.dtype})"
-        )
+
+
+def check_finite(embeddings: Tensor, *, wait: bool = False) -> None:
+    """Check that no value is NaN or infinite, some rows at a time.
+
+    Args:
+        embeddings: (B, D).
+        wait: Check on CUDA at once as well, at the price of a host sync: an error can then be told to other
+            processes.
+
+    Raises:
+        ValueError: With the first row. On CUDA, without ``wait``, it is a device-side assertion.
+    """
+    size = max(1, _CHECKED_VALUES // embeddings.shape[1])
+    for start, block in zip(range(0, len(embeddings), size), torch.split(embeddings, size)):
+        finite = torch.isfinite(block)
+        if not wait and _assert_later(finite.all(), "embeddings must be finite, but have NaN or infinities"):
+            continue
+        if not finite.all():
+            row = start + int((~finite.all(dim=1)).nonzero()[0])
+            raise ValueError(
+                f"embeddings must be finite, but row {row} of the batch has NaN or infinite values: the "
+                "model diverged (lower the learning rate, clip gradients), its images have such values, or "
+                f"it left the range of its dtype ({embeddings.dtype}). If a GradScaler, or you, look at the "
+                "loss: head.check_values = False makes it NaN instead"
+            )
 
 
 def check_labels(
-    labels: Tensor, length: int, num_classes: int, device: torch.device, *, wait: bool = False
+    labels: Tensor | None, length: int, num_classes: int, device: torch.device, *, wait: bool = False
 ) -> Tensor:
     """Labels (length,) in [0, num_classes), as int64.
 
@@ -141,7 +158,7 @@ def check_labels(
         length: Number of embeddings.
         num_classes: C.
         device: Where the head is.
-        wait: As for ``check_embeddings``.
+        wait: As for ``check_finite``.
 
     Raises:
         TypeError: If they are not an integer tensor.
@@ -162,17 +179,20 @@ def check_labels(
         )
     if labels.device != device:
         raise ValueError(f"labels are on {labels.device}, the head is on {device}: labels.to(device)")
+    unsigned = labels.dtype == torch.uint64  # the upper half of which is negative as int64
     labels = labels.long()
     wrong = (labels < 0) | (labels >= num_classes)
     if not wait and _assert_later(~wrong.any(), f"labels must be in [0, {num_classes})"):
         return labels
     if wrong.any():
         row = int(wrong.nonzero()[0])
-        hint = " Images without a landmark (-1) have no class: leave them out." if labels[row] == -1 else ""
-        if labels[row] == num_classes:
+        value, hint = int(labels[row]) % 2**64 if unsigned else int(labels[row]), ""
+        if value == -1:
+            hint = " Images without a landmark (-1) have no class: leave them out."
+        if value == num_classes:
             hint = " Labels start at 0: np.unique(labels, return_inverse=True)[1] are such labels."
         raise ValueError(
-            f"labels must be in [0, {num_classes}), got {int(labels[row])} at row {row} of the batch.{hint}"
+            f"labels must be in [0, {num_classes}), got {value} at row {row} of the batch.{hint}"
         )
     return labels
 

@@ -7,7 +7,8 @@ whose classes are split over processes are written as one file, and read by any 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch import distributed as dist
 
-from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.atomic_writing import write_together
+from landmarkzoo._utils.bounded_building import TooLargeError, largest_argument, no_larger_than, tensors_in
+from landmarkzoo._utils.checks import as_device
 from landmarkzoo._utils.registering import arguments_of, check_registered
 from landmarkzoo.losses.base_head import Head, registered_head
 
@@ -27,7 +30,7 @@ _FORMAT = "landmarkzoo.head.v1"
 
 
 def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None = None) -> None:
-    """Write a head, and the names of its classes, into a folder; each file whole or not at all.
+    """Write a head, and the names of its classes, into a folder: all files, or none.
 
     With a process group all processes must call it; the first one writes.
 
@@ -49,21 +52,39 @@ def save_head(head: Head, folder: str | Path, class_names: Sequence[str] | None 
         >>> head.weight.shape, names
         (torch.Size([6, 8]), ['Taj Mahal', 'Charminar'])
     """
+    save_head_beside({}, head, folder, class_names)
+
+
+def save_head_beside(
+    others: Mapping[str, Callable[[Path], object]],
+    head: Head,
+    folder: str | Path,
+    class_names: Sequence[str] | None = None,
+) -> None:
+    """``save_head`` together with other files, such as those of the model: all of them, or none.
+
+    Args:
+        others: Name of each file, and what writes it to the path that it is given.
+        head: As for ``save_head``.
+        folder: As for ``save_head``.
+        class_names: As for ``save_head``.
+    """
     check_head(head)
-    folder, names = Path(folder), None
+    names: list[str] | None = None
     error: Exception | None = None
     try:
         names = None if class_names is None else _checked_names(class_names, head.num_classes)
-        if head.writes_files:
-            folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, TypeError, ValueError) as problem:
+        if head.weight.is_meta:
+            raise ValueError("the head has no centers that could be written: it is on the meta device")
+    except (TypeError, ValueError) as problem:
         error = problem
     head.raise_together(error)
     weight = head.whole_weight()
     try:
         if weight is not None:
-            _write(head, weight, folder, names)
-    except (OSError, TypeError) as problem:
+            # The old ones go first, so that they never stand beside a new model or head.
+            write_together(folder, {**others, **_writers(head, weight, names)}, (HEAD_FILE, CLASSES_FILE))
+    except (OSError, TypeError, ValueError) as problem:
         error = problem
     head.raise_together(error)  # so nobody returns before the files are there
 
@@ -130,17 +151,16 @@ def _check_tensors(head: Head) -> None:
             )
 
 
-def _write(head: Head, weight: Tensor, folder: Path, names: list[str] | None) -> None:
+def _writers(head: Head, weight: Tensor, names: list[str] | None) -> dict[str, Callable[[Path], object]]:
     tensors = {**head.state_dict(), **head.per_class()}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items() if name != "weight"}
     tensors["weight"] = weight
     metadata = {"format": _FORMAT, "class": type(head).__name__, "arguments": json.dumps(head.arguments())}
-    (folder / CLASSES_FILE).unlink(missing_ok=True)  # never the names of another head beside this one
-    with atomic_write(folder / HEAD_FILE) as temporary:
-        save_file(tensors, str(temporary), metadata)
+    writers: dict[str, Callable[[Path], object]] = {HEAD_FILE: partial(save_file, tensors, metadata=metadata)}
     if names is not None:
-        with atomic_write(folder / CLASSES_FILE) as temporary:
-            temporary.write_text(json.dumps(names, ensure_ascii=False, indent=0), encoding="utf-8")
+        text = json.dumps(names, ensure_ascii=False, indent=0)
+        writers[CLASSES_FILE] = lambda path: path.write_text(text, encoding="utf-8")
+    return writers
 
 
 def _checked_names(class_names: Sequence[str], num_classes: int) -> list[str]:
@@ -177,9 +197,10 @@ def read_head(
 
     Raises:
         FileNotFoundError: If the folder holds no head.
-        ValueError: If a file is damaged, or its head is of a class that is not registered.
+        ValueError: If a file is damaged, its head is of a class that is not registered, or nothing can be
+            computed on the device.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), as_device(device)
     path = folder / HEAD_FILE
     if not path.is_file():
         there = "holds a model but no head" if (folder / "config.json").is_file() else "does not hold one"
@@ -192,33 +213,52 @@ def read_head(
     return head, _class_names(folder / CLASSES_FILE, head.num_classes)
 
 
-def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.device | str | None) -> Head:
+def _read(file: Any, path: Path, group: dist.ProcessGroup | None, device: torch.device) -> Head:
     head_class, arguments = _class_and_arguments(file.metadata() or {}, path)
+    weight, dtype = _slice_of_weight(file, arguments, path)
     tensors = {name: file.get_tensor(name) for name in file.keys() if name != "weight"}  # noqa: SIM118
-    weight = file.get_slice("weight")
     takes = set(arguments_of(head_class)) - head_class.not_saved
     arguments |= {name: tensors.pop(name) for name in takes & set(tensors)}  # one number a class
     try:
-        head = head_class.build(arguments, process_group=group, dtype=weight[:0].dtype)
-    except (TypeError, ValueError, RuntimeError) as error:
-        other_code = isinstance(error, TypeError)
-        hint = ". Is it of a newer landmarkzoo, or of another version of your class?" if other_code else ""
-        raise ValueError(f"cannot build the {head_class.__name__} of {path}: {error}{hint}") from error
+        with no_larger_than(tensors_in(path)):
+            head = head_class.build(arguments, process_group=group, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+        hint = ""
+        if isinstance(error, TypeError):
+            hint = ". Is it of a newer landmarkzoo, or of another version of your class?"
+        elif isinstance(error, TooLargeError):
+            hint = f". Its largest argument is {largest_argument(arguments)}"
+        cause = str(error).partition("\n")[0]
+        raise ValueError(f"cannot build the {head_class.__name__} of {path}: {cause}{hint}") from error
     right = [head.num_classes * head.sub_centers, head.embedding_dim]
     if list(weight.get_shape()) != right:
         raise ValueError(f"{path} is damaged: its weight has shape {weight.get_shape()}, not {right}")
     shard, k = head.shard, head.sub_centers
     tensors["weight"] = weight[shard.start * k : shard.stop * k]
-    device = torch.device(device or "cpu")
     # Tensors of a file are views of the file: the head gets its own. It takes their dtypes as well.
     tensors = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
     try:
         head.load_state_dict(tensors, strict=True, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{path} does not hold the tensors of a {head_class.__name__} as it is defined now: {error}"
         ) from error
     return head.to(device)
+
+
+def _slice_of_weight(file: Any, arguments: Mapping[str, Any], path: Path) -> tuple[Any, torch.dtype]:
+    """The centers, not read yet, and their dtype."""
+    if "weight" not in file.keys():  # noqa: SIM118 - safetensors has no __contains__
+        raise ValueError(f"{path} is damaged: it has no weight, the centers of the classes")
+    weight = file.get_slice("weight")
+    shape = list(weight.get_shape())
+    if len(shape) != 2:
+        dim = arguments.get("embedding_dim", "D")
+        raise ValueError(f"{path} is damaged: its weight has shape {shape}, not [centers, {dim}]")
+    dtype = weight[:0].dtype
+    if not dtype.is_floating_point:
+        raise ValueError(f"{path} is damaged: its weight is {dtype}, not floating point")
+    return weight, dtype
 
 
 def _class_and_arguments(metadata: Mapping[str, str], path: Path) -> tuple[type[Head], dict[str, Any]]:
@@ -230,7 +270,7 @@ def _class_and_arguments(metadata: Mapping[str, str], path: Path) -> tuple[type[
     try:
         name, arguments = metadata["class"], json.loads(metadata["arguments"])
         arguments = dict(arguments)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: class or arguments of the head are missing") from error
     try:
         return registered_head(name), arguments
@@ -243,8 +283,8 @@ def _class_names(path: Path, num_classes: int) -> list[str] | None:
         return None
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(names, list) or len(names) != num_classes:
+    if not isinstance(names, list) or len(names) != num_classes or not all(isinstance(n, str) for n in names):
         raise ValueError(f"{path} must be a list of {num_classes} names, one a class of the head")
     return names

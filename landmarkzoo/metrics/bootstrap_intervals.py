@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo._utils.checks import IntArray, check_count
+from landmarkzoo._utils.checks import IntArray, as_numpy, check_count
 from landmarkzoo.metrics.ground_truth import FloatValues
 from landmarkzoo.metrics.scores import Interval
 
@@ -93,12 +93,16 @@ def _as_statistic(values: Values | Statistic, n: int | None) -> tuple[Statistic,
         return values, check_count(n, "n")
     if n is not None:
         raise TypeError("n is for a function of rows; values (Q,) need no n")
-    if isinstance(values, Tensor):
-        values = values.detach().double().cpu().numpy()
-    array = np.asarray(values, np.float64)
+    given = as_numpy(values)
+    if given.size and given.dtype.kind not in "fiub":
+        raise TypeError(f"values must be numbers, one a query, got dtype {given.dtype}")
+    array = given.astype(np.float64)
     if array.ndim != 1:
         raise ValueError(f"values must have shape (Q,), one a query, got {array.shape}")
     defined: FloatValues = array[~np.isnan(array)]
+    if np.isinf(defined).any():
+        row = int(np.isinf(array).argmax())
+        raise ValueError(f"the value of query {row} is {array[row]}: values must be finite, or NaN")
     if len(defined) == 0:
         raise ValueError(f"none of {len(array)} queries has a value: there is nothing to draw from")
     return lambda rows: float(defined[rows].mean()), len(defined)

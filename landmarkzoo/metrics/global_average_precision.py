@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from landmarkzoo._utils.checks import IntArray, Labels
-from landmarkzoo.metrics.ground_truth import FloatValues, Truth, right_predictions
-
-Scores: TypeAlias = "NDArray[np.floating] | Tensor | Sequence[float]"
+from landmarkzoo.metrics.ground_truth import FloatValues, Scores, Truth, as_scores, right_predictions
 
 
 def gap(
@@ -44,8 +40,8 @@ def gap(
         A value in [0, 1].
 
     Raises:
-        TypeError: If labels are neither integers nor names, or an entry of ``truth`` is not a collection of
-            the same.
+        TypeError: If labels are neither integers nor names, an entry of ``truth`` is not a collection of the
+            same, or scores are not numbers.
         ValueError: If lengths differ, a score is NaN, or no image has a landmark.
 
     Examples:
@@ -135,22 +131,17 @@ def _sorted_images(
     labels: Labels, scores: Scores, truth: Truth, ids: Sequence[str] | None, ignore_non_landmarks: bool
 ) -> _SortedImages:
     right, predicted, has_landmark = right_predictions(labels, truth)
-    if isinstance(scores, Tensor):
-        scores = scores.detach().double().cpu().numpy()
-    values = np.asarray(scores, np.float64)
-    if values.shape != right.shape:
-        raise ValueError(f"scores must have shape {right.shape}, got {values.shape}")
-    if np.isnan(values).any():
-        row = int(np.flatnonzero(np.isnan(values))[0])
-        raise ValueError(f"the score of image {row} is NaN: give a number, any number for no prediction")
-    if ids is not None and len(ids) != len(right):
-        raise ValueError(f"got {len(ids)} ids for {len(right)} images")
+    values = as_scores(scores, len(right))
+    names = range(len(right)) if ids is None else list(ids)  # a Series would be asked by its own index
+    if len({isinstance(name, str) for name in names}) > 1:
+        raise TypeError("ids must be strings, got strings mixed with others, so they have no order")
+    if len(names) != len(right):
+        raise ValueError(f"got {len(names)} ids for {len(right)} images")
     if not has_landmark.any():
         raise ValueError("GAP is not defined: no image has a landmark, all truths are empty")
     counted = predicted & (has_landmark | (not ignore_non_landmarks))
     # Both sorts are stable: where scores and ids are equal, the position decides.
-    rows = range(len(right))
-    by_id = np.arange(len(right)) if ids is None else np.array(sorted(rows, key=ids.__getitem__))
+    by_id = np.array(sorted(range(len(right)), key=names.__getitem__), dtype=np.int64)
     order = by_id[np.argsort(-values[by_id], kind="stable")]
     place = np.empty(len(right), dtype=np.int64)
     place[order] = np.arange(len(right))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo._utils.checks import IntArray, Labels, as_numpy, check_count, encode_labels
+from landmarkzoo._utils.checks import IntArray, Labels, as_int64, as_numpy, check_count, encode_labels
+from landmarkzoo._utils.unicode_names import nfc
 from landmarkzoo.retrieval.ranking import Ranking
 
 FloatValues: TypeAlias = NDArray[np.float64]
 Rankings: TypeAlias = "Ranking | NDArray[Any] | Tensor | Sequence[Sequence[int]]"
 Relevant: TypeAlias = Sequence[Collection[int]]
+Scores: TypeAlias = "NDArray[np.floating] | Tensor | Sequence[float]"
 Truth: TypeAlias = "Sequence[Collection[int] | Collection[str]]"
 
 
@@ -28,54 +30,98 @@ def as_rankings(rankings: Rankings, queries: int, name: str, truth_name: str) ->
         truth_name: What their ground truth is called.
 
     Raises:
-        ValueError: If they are not integers of that shape.
+        ValueError: If they are not integers of that shape, or one is below -1.
     """
     try:
         rows = as_numpy(rankings)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"the rows of {name} have different lengths: pad short ones with -1") from error
     if rows.ndim != 2 or len(rows) != queries or (rows.size and rows.dtype.kind not in "iu"):
-        turned = rows.ndim == 2 and rows.shape[1] == queries
+        turned = rows.ndim == 2 and len(rows) != queries and rows.shape[1] == queries
         hint = f"is that {name}.T? A query is a row" if turned else "pad short rows with -1"
         raise ValueError(
             f"{name} must be integers of shape ({queries}, K), a row for each entry of {truth_name}, got "
             f"{rows.dtype} {rows.shape}; {hint}"
         )
-    return rows.astype(np.int64)
+    numbers = as_int64(rows, name)
+    if numbers.size and numbers.min() < -1:
+        query = int((numbers < -1).any(axis=1).argmax())
+        raise ValueError(
+            f"row {query} of {name} has {numbers[query].min()}: rows count from 0, -1 is padding"
+        )
+    return numbers
 
 
-def as_index_sets(relevant: Relevant, name: str) -> list[set[int]]:
+def as_index_sets(relevant: Relevant, name: str, rankings: Rankings = ()) -> list[set[int]]:
     """The index rows of each query as a set.
 
     Args:
         relevant: A collection of rows for each.
         name: What it is called in error messages.
+        rankings: The rankings beside them; a ``Ranking`` that knows its index knows which rows there are.
 
     Raises:
         TypeError: If an entry is not a collection of integers.
-        ValueError: If a row is negative.
+        ValueError: If a row is negative, or not in the index.
     """
     sets = _as_sets(relevant, name, "integers", (int, np.integer))
     negative = [row for row, entry in enumerate(sets) if entry and min(entry) < 0]
     if negative:
         raise ValueError(f"{name}[{negative[0]}] has a negative index row; -1 is the padding of rankings")
+    images = index_size(rankings)
+    for row, entry in enumerate(sets if images is not None else ()):
+        if entry and max(entry) >= images:
+            raise ValueError(
+                f"{name}[{row}] has the row {max(entry)}, but the index of the ranking has {images} images"
+            )
     return sets
 
 
+def index_size(rankings: Rankings) -> int | None:
+    """How many images were ranked, where that is known."""
+    ids = rankings.index_ids if isinstance(rankings, Ranking) else None
+    return None if ids is None else len(ids)
+
+
+def as_scores(scores: Scores, length: int) -> FloatValues:
+    """Scores (N,) as float64.
+
+    Args:
+        scores: What the user gave.
+        length: The N that they must have.
+
+    Raises:
+        TypeError: If they are not numbers.
+        ValueError: If there are not ``length`` of them, or one is NaN.
+    """
+    values = as_numpy(scores)
+    if values.size and values.dtype.kind not in "fiu":
+        raise TypeError(f"scores must be numbers, got dtype {values.dtype}")
+    if values.shape != (length,):
+        raise ValueError(f"scores must have shape ({length},), got {values.shape}")
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        row = int(np.isnan(values).argmax())
+        raise ValueError(f"the score of image {row} is NaN: give a number, any number for no prediction")
+    return values.astype(np.float64)
+
+
 def _as_sets(truth: Sequence[Any], name: str, what: str, types: tuple[type, ...]) -> list[set[Any]]:
+    if isinstance(truth, (str, bytes, Mapping)) or not (hasattr(truth, "__len__") and np.iterable(truth)):
+        raise TypeError(f"{name} must be a list of collections of {what}, got {type(truth).__name__}")
     sets = []
     for row, entry in enumerate(truth):
         if isinstance(entry, (np.ndarray, Tensor)):
             entry = entry.tolist()
         if isinstance(entry, (str, bytes)) or not isinstance(entry, Collection):
             raise TypeError(
-                f"{name}[{row}] must be a collection of {what}, got {entry!r}; one label is [label]"
+                f"{name}[{row}] must be a collection of {what}, got {entry!r}; one label is [label], and "
+                "none is []"
             )
         if any(isinstance(label, (bool, np.bool_)) for label in entry):
             raise TypeError(f"{name}[{row}] is a mask: give what it marks, np.flatnonzero(mask)")
         if not all(isinstance(label, types) for label in entry):
             raise TypeError(f"{name}[{row}] must hold {what} only, got {entry!r}")
-        sets.append({label if isinstance(label, str) else int(label) for label in entry})
+        sets.append({nfc(label) if isinstance(label, str) else int(label) for label in entry})
     return sets
 
 
@@ -94,15 +140,17 @@ def relevant_hits(indices: Rankings, relevant: Relevant, k: int) -> tuple[NDArra
 
     Raises:
         TypeError: If an entry of ``relevant`` is not a collection of integers.
-        ValueError: If shapes do not fit, a relevant row is negative, or k is not positive.
+        ValueError: If shapes do not fit, a row is negative or not in the index, k is not positive, or the
+            ranking was cut before k.
 
     Examples:
         >>> hits, counts = relevant_hits([[5, 5, 0]], [[0, 5, 9]], k=10)
         >>> hits, counts
         (array([[ True, False,  True]]), array([3]))
     """
-    sets = as_index_sets(relevant, "relevant")
+    sets = as_index_sets(relevant, "relevant", indices)
     ranked = as_rankings(indices, len(sets), "indices", "relevant")[:, : check_count(k, "k")]
+    check_depth(indices, k)
     hits = np.zeros(ranked.shape, dtype=bool)
     for query, truth in enumerate(sets):
         missing = set(truth)
@@ -111,6 +159,21 @@ def relevant_hits(indices: Rankings, relevant: Relevant, k: int) -> tuple[NDArra
                 missing.remove(image)
                 hits[query, place] = True
     return hits, np.array([len(truth) for truth in sets], dtype=np.int64)
+
+
+def check_depth(rankings: Rankings, k: int) -> None:
+    """Refuse a ``Ranking`` with fewer than k results whose index has more: the others would count as missed.
+
+    Raises:
+        ValueError: If it is so.
+    """
+    images = index_size(rankings)
+    if images is None or (width := np.shape(rankings)[1]) >= min(k, images):
+        return
+    raise ValueError(
+        f"the ranking has {width} results a query, k={k} needs more: search with k={k}, or pass "
+        "ranking.indices if no more are meant"
+    )
 
 
 def shares(found: FloatValues | IntArray, of: IntArray) -> FloatValues:
@@ -148,9 +211,12 @@ def right_predictions(
         if any(isinstance(label, str) == (names is None) for label in entry):
             kind = "integers" if names is None else "names"
             raise TypeError(f"labels are {kind}, but truth[{row}] has {entry}: use one kind for both")
+        if names is None and entry and max(entry) >= 2**63:
+            raise ValueError(f"truth[{row}] has {max(entry)}, which does not fit into int64")
         if "" in entry or (names is None and entry and min(entry) < 0):
             what = 'the name ""' if "" in entry else "a negative label"
             raise ValueError(f"truth[{row}] has {what}: an image without landmark is empty, []")
-    predicted = integers.tolist() if names is None else names[integers].tolist()
+    spelled = None if names is None else [*map(nfc, names[:-1]), None]
+    predicted = integers.tolist() if spelled is None else [spelled[row] for row in integers]
     right = np.array([label in entry for label, entry in zip(predicted, sets)], dtype=bool)
     return right, integers != -1, np.array([bool(entry) for entry in sets], dtype=bool)

@@ -75,8 +75,10 @@ def revisited_values(
         >>> lz.metrics.revisited_values([[0, 1, 2], [0, 1, 2]], gnd, ks=[1])["easy"]
         {'ap': array([1.  , 0.25]), 'p@1': array([1., 0.])}
     """
-    kinds = as_kinds(gnd)
+    kinds = as_kinds(gnd, ranks)
     rows = as_rankings(ranks, len(kinds), "ranks", "gnd")
+    if not np.iterable(ks):
+        raise TypeError(f"ks must be a list of depths, got {ks!r}; one depth is [k]")
     depths = [check_count(k, "each of ks") for k in ks]
     names = ["ap", *(f"p@{k}" for k in depths)]
     tables = {setup: np.full((len(kinds), len(names)), np.nan) for setup in POSITIVES}
@@ -103,15 +105,17 @@ def _query_values(ranked: IntArray, positives: set[int], junk: set[int], ks: Seq
     return [average, *(float((places < depth).sum() / depth) for depth in depths)]
 
 
-def as_kinds(gnd: Sequence[Mapping[str, Any]]) -> list[dict[str, set[int]]]:
+def as_kinds(gnd: Sequence[Mapping[str, Any]], ranks: Rankings = ()) -> list[dict[str, set[int]]]:
     """For each query the index rows that are easy, hard and junk, checked.
 
     Args:
         gnd: For each query a dictionary with index rows ``easy``, ``hard`` and ``junk``.
+        ranks: The rankings beside it; a ``Ranking`` that knows its index knows which rows there are.
 
     Raises:
         TypeError: If an entry is not a dictionary of collections of integers.
-        ValueError: If a list is missing or has negative rows, or an image is in two lists.
+        ValueError: If a list is missing or has rows that are negative or not in the index, or an image is in
+            two lists.
 
     Examples:
         >>> as_kinds([{"easy": [4], "hard": np.array([2]), "junk": [], "bbx": [0, 0, 9, 9]}])
@@ -123,7 +127,7 @@ def as_kinds(gnd: Sequence[Mapping[str, Any]]) -> list[dict[str, set[int]]]:
         missing = [kind for kind in _KINDS if kind not in entry]
         if missing:
             raise ValueError(f"gnd[{query}] has no {missing[0]!r}: use [] for an empty list")
-    columns = {kind: as_index_sets(_column(gnd, kind), f"{kind} images of gnd") for kind in _KINDS}
+    columns = {kind: as_index_sets(_column(gnd, kind), f"{kind} images of gnd", ranks) for kind in _KINDS}
     kinds = [dict(zip(_KINDS, sets)) for sets in zip(*columns.values())]
     for query, sets_of in enumerate(kinds):
         for one, other in (("easy", "hard"), ("easy", "junk"), ("hard", "junk")):

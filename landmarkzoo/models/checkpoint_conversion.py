@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ def convert_checkpoint(
 
     Args:
         path: A file written by ``torch.save``, the weights under ``"model"`` or at the top, with or without
-            the prefix ``module.``; or a safetensors file. Code in it is never run.
+            the prefixes ``module.`` and ``_orig_mod.`` of wrappers; or a safetensors file. Code in it never
+            runs.
         name: The registered model that it is a checkpoint of.
         sub_centers: Centers of each class in the checkpoint's head.
         **overrides: Arguments of the architecture that replace the registered ones, such as ``dilations``
@@ -143,7 +144,7 @@ def convert_state_dict(
 
 
 def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by their names without the prefix of DistributedDataParallel, and the names as they came."""
+    """Tensors by their names without the prefixes of wrappers, and the names as they came."""
     wrapped = isinstance(state_dict, Mapping) and isinstance(state_dict.get("model"), Mapping)
     found = state_dict["model"] if wrapped else state_dict
     if not isinstance(found, Mapping) or not found:
@@ -161,11 +162,20 @@ def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
             "a checkpoint is a state dict, or {'model': state dict}; in this one not all values are tensors: "
             f"{_preview(others)}. Give convert_state_dict the part that is the state dict"
         )
-    original = {name.removeprefix("module."): name for name in found}
+    original = dict(zip(_without_wrappers(found), found))
     if len(original) < len(found):
-        twice = next(name for name in found if original[name.removeprefix("module.")] != name)
-        raise ValueError(f"the checkpoint has {twice!r} twice, with and without 'module.'")
+        once = set(original.values())
+        twice = next(name for name in found if name not in once)
+        raise ValueError(f"the checkpoint has {twice!r} twice, with and without '_orig_mod.'")
     return {name: found[came] for name, came in original.items()}, original
+
+
+def _without_wrappers(names: Iterable[str]) -> list[str]:
+    """Names without what torch.compile adds, and without ``module.`` as long as all begin with it."""
+    inside = [".".join(part for part in name.split(".") if part != "_orig_mod") for name in names]
+    while all(name.startswith("module.") for name in inside):
+        inside = [name.removeprefix("module.") for name in inside]
+    return inside
 
 
 def _layout_of(tensors: Mapping[str, Tensor], cfg: ModelCfg) -> Layout:

@@ -87,7 +87,7 @@ class DescriptorModel(HubMixin, ABC):
         """Descriptors, not normalised: (B, 3, H, W) -> (B, embedding_dim).
 
         Raises:
-            TypeError: If the images are not a floating point tensor.
+            TypeError: If the images are not a floating point tensor of the dtype of the weights.
             ValueError: If their shape or size does not fit.
         """
         self.check_images(images)
@@ -122,9 +122,10 @@ class DescriptorModel(HubMixin, ABC):
                 "lz.embed(model, photos) takes photos of all kinds; lz.create_transform(model) makes tensors"
             )
         if images.ndim != 4 or images.shape[1] != 3:
+            last = images.ndim == 4 and images.shape[3] == 3
+            fix = "images.permute(0, 3, 1, 2) puts channels first" if last else "one image is images[None]"
             raise ValueError(
-                f"a model takes a batch of RGB images (B, 3, H, W), got {tuple(images.shape)}; "
-                "one image is images[None]"
+                f"a model takes a batch of RGB images (B, 3, H, W), got {tuple(images.shape)}; {fix}"
             )
         if not images.is_floating_point():
             raise TypeError(
@@ -132,6 +133,22 @@ class DescriptorModel(HubMixin, ABC):
                 "lz.create_transform(model), or let lz.embed do it"
             )
         self.size_rule.check(images)
+        kind = images.device.type
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)  # not of meta
+        if not autocast and not torch.compiler.is_compiling():
+            self._check_dtype(images.dtype)
+
+    def _check_dtype(self, dtype: torch.dtype) -> None:
+        """Raise if timm's part at the input has weights of another type, which its layers do not cast to."""
+        part = getattr(self, self.timm_parts[-1], None) if self.timm_parts else None
+        if not isinstance(part, nn.Module) or not hasattr(part, "timm_name"):
+            return  # a module of the user's may cast by itself
+        weights = next((p.dtype for p in part.parameters() if p.is_floating_point()), dtype)
+        if weights != dtype:
+            raise TypeError(
+                f"the images are {dtype}, the model is {weights}: images.to(model.dtype) fits them, or "
+                f"model.to({dtype})"
+            )
 
     def check_saveable(self) -> None:
         """Raise if a saved copy would not come back as this model.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from landmarkzoo._utils.checks import check_count
 from landmarkzoo.backbones.imagenet_weights import check_timm_args
 from landmarkzoo.backbones.last_map import (
     backbone_channels,
@@ -24,8 +26,11 @@ from landmarkzoo.backbones.pyramid import (
     pyramid_size_rule,
 )
 from landmarkzoo.layers import GeM, MultiAtrous, Neck, OrthogonalFusion, SpatialAttention
+from landmarkzoo.layers.input_checks import check_batch_norm
 from landmarkzoo.layers.orthogonal_fusion import Projection
 from landmarkzoo.models.descriptor_model import DescriptorModel, default_cfg, register_architecture
+
+_LARGEST_DILATION = 1024  # of positions of a map; that of a photo of 16,384 px has as many
 
 GlobalMap = Literal["stage", "head"]
 
@@ -90,9 +95,12 @@ class DOLG(DescriptorModel):
         pretrained_backbone: bool = False,
     ) -> None:
         super().__init__()
-        dilations = tuple(dilations)
-        if not dilations or min(dilations) < 1:
-            raise ValueError(f"dilations must be positive, such as (6, 12, 18), got {dilations}")
+        if np.ndim(dilations) != 1 or len(dilations) == 0:
+            raise ValueError(f"dilations must be positive integers, such as (6, 12, 18), got {dilations!r}")
+        dilations = tuple(check_count(d, "each of the dilations") for d in dilations)
+        if max(dilations) > _LARGEST_DILATION:
+            raise ValueError(f"dilations must be at most {_LARGEST_DILATION} positions, got {dilations}")
+        hidden_dim = check_count(hidden_dim, "hidden_dim")
         if global_map not in get_args(GlobalMap):
             raise ValueError(f"global_map must be one of {get_args(GlobalMap)}, got {global_map!r}")
         self.global_map: GlobalMap = global_map
@@ -149,7 +157,9 @@ class DOLG(DescriptorModel):
         local, global_ = self._backbone_maps(images)
         local = self.spatial_attention(self.multi_atrous(local))
         if self.global_map == "stage":
-            global_ = F.silu(self.global_norm(self.global_project(global_)))
+            global_ = self.global_project(global_)
+            check_batch_norm(self.global_norm, global_)
+            global_ = F.silu(self.global_norm(global_))
         return local, global_
 
     def attention(self, images: Tensor) -> Tensor:

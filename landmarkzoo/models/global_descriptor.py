@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
@@ -120,6 +120,36 @@ class GlobalDescriptor(DescriptorModel):
         """Last map of the backbone, (B, C, H, W), whatever its layout in timm."""
         self.check_images(images)
         return feature_map(self.backbone, images)
+
+    def forward_intermediates(
+        self, images: Tensor, indices: int | Sequence[int] | None = None
+    ) -> list[Tensor]:
+        """Maps (B, C, H, W) of several levels of the backbone, fine to coarse, as timm's of this name.
+
+        ``model.backbone.feature_info`` has the stride and the channels of each level.
+
+        Args:
+            images: As for ``forward``.
+            indices: Levels by their numbers; a number: the last so many; ``None``: all.
+
+        Raises:
+            TypeError: If the backbone is a module that has no ``forward_intermediates``.
+
+        Examples:
+            >>> model = lz.GlobalDescriptor("resnet18").eval()
+            >>> [tuple(level.shape) for level in model.forward_intermediates(torch.zeros(1, 3, 64, 64), 2)]
+            [(1, 256, 4, 4), (1, 512, 2, 2)]
+        """
+        self.check_images(images)
+        if not hasattr(self.backbone, "forward_intermediates"):
+            raise TypeError(
+                f"the backbone {type(self.backbone).__name__} does not give its inner maps: it needs a "
+                "method forward_intermediates like that of timm's models"
+            )
+        levels: list[Tensor] = self.backbone.forward_intermediates(  # type: ignore[operator]
+            images, indices=indices, output_fmt="NCHW", intermediates_only=True
+        )
+        return levels
 
     def forward_pooled(self, images: Tensor) -> Tensor:
         """Pooled features before the neck: (B, 3, H, W) -> (B, C)."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from landmarkzoo._utils.checks import check_count
 from landmarkzoo.backbones.imagenet_weights import check_timm_args
 from landmarkzoo.backbones.pyramid import create_pyramid, pyramid_channels, pyramid_maps, pyramid_size_rule
 from landmarkzoo.backbones.swin import (
@@ -93,7 +94,9 @@ class HybridSwin(DescriptorModel):
                 f"cnn_level must be 4, 8 or 16, the nominal stride of the map, got {cnn_level!r}"
             )
         both = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
-        height, width = (int(side) for side in both)  # of numpy too
+        if len(both) != 2:
+            raise ValueError(f"image_size must be a number or (height, width), got {image_size!r}")
+        height, width = (check_count(side, "image_size") for side in both)  # of numpy too
         self.aggregation: Aggregation = aggregation
         cnn_args = check_timm_args(cnn_args, "cnn_args")
         transformer_args = check_timm_args(transformer_args, "transformer_args")

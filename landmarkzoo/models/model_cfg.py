@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
@@ -15,6 +16,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # What a model is built from and fed with: defaults in their place would be silently wrong.
 _NEEDED = {"architecture", "args", "embedding_dim", "input_size", "mean", "std", "interpolation", "resize"}
+
+# Of the resize of photos, as torchvision calls its filters.
+INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
+_LARGEST_SIDE = 2**14  # pixels: one image then takes 3 GB
+_LARGEST_DIM = 2**20
 
 
 class FrozenDict(dict[str, Any]):
@@ -39,10 +45,10 @@ class ModelCfg:
         architecture: Name of the class, such as ``"DOLG"``.
         args: Arguments of that class (read-only), all but ``pretrained_backbone``.
         name: Name in the registry; ``None`` for a model built by hand.
-        input_size: Channels, height and width in pixels that the model is meant for.
+        input_size: Channels (3), height and width in pixels that the model is meant for.
         mean: Mean of each channel, subtracted after scaling to [0, 1].
         std: Standard deviation of each channel.
-        interpolation: Filter of the resize, always with antialias.
+        interpolation: Filter of the resize, always with antialias, such as ``"bicubic"``.
         resize: ``"squash"``: both sides to the input size, the aspect ratio is not kept.
         embedding_dim: Size of the descriptor.
         weights: Hub repository of the landmark weights, ``"org/repo"`` or ``"org/repo@revision"``; ``None``
@@ -51,6 +57,9 @@ class ModelCfg:
         license: Licence of these weights.
         scores: Results, each with its protocol.
         paper: Where the model is described.
+
+    Raises:
+        ValueError: If a field has a value that it cannot have; the message names the field.
 
     Examples:
         >>> lz.ModelCfg("DOLG", {"backbone": "tf_efficientnet_b5"}).args["backbone"]
@@ -77,19 +86,20 @@ class ModelCfg:
     paper: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.args, Mapping):
-            raise ValueError(f"args must be a dictionary of arguments, got {self.args!r}")
+        if not isinstance(self.args, Mapping) or not all(isinstance(name, str) for name in self.args):
+            raise ValueError(f"args must be a dictionary of arguments, got {_shown(self.args)}")
         object.__setattr__(self, "args", _plain(self.args))
         object.__setattr__(self, "embedding_dim", _plain(self.embedding_dim))
         for name in ("input_size", "mean", "std"):
-            values = tuple(_plain(value) for value in getattr(self, name))
-            if len(values) != 3 or not all(isinstance(value, (int, float)) for value in values):
-                raise ValueError(f"{name} must be 3 numbers, got {getattr(self, name)!r}")
-            object.__setattr__(self, name, values)
-        if min(self.input_size) < 1 or min(self.std) <= 0:
-            raise ValueError(f"input_size and std must be positive, got {self.input_size} and {self.std}")
+            object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
+        _check_texts(self)
+        _check_sizes(self)
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {_shown(self.interpolation)}"
+            )
         if self.resize != "squash":
-            raise ValueError(f"resize must be 'squash', got {self.resize!r}")
+            raise ValueError(f"resize must be 'squash', got {_shown(self.resize)}")
 
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> ModelCfg:
@@ -102,11 +112,60 @@ class ModelCfg:
         wrong = sorted(values.keys() - known) or sorted(_NEEDED - values.keys())
         if wrong:
             raise ValueError(f"{', '.join(wrong)} unknown or missing")
-        try:
-            scores = tuple(Score(**score) for score in values.get("scores", ()))
-            return cls(**{**values, "scores": scores})
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        return cls(**{**values, "scores": _scores(values.get("scores", ()))})
+
+
+def _three_numbers(name: str, given: Any) -> tuple[Any, ...]:
+    values = _plain(given)
+    if (
+        not isinstance(values, tuple)
+        or len(values) != 3
+        or not all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    ):
+        raise ValueError(f"{name} must be 3 numbers, got {_shown(given)}")
+    return values
+
+
+def _check_texts(cfg: ModelCfg) -> None:
+    for name in ("architecture", "name", "weights", "training_data", "license", "paper"):
+        value = getattr(cfg, name)
+        if not isinstance(value, str) and (value is not None or name == "architecture"):
+            raise ValueError(f"{name} must be a string, got {_shown(value)}")
+
+
+def _check_sizes(cfg: ModelCfg) -> None:
+    channels, height, width = cfg.input_size
+    if type(height) is not int or type(width) is not int or channels != 3:
+        raise ValueError(f"input_size must be (3, height, width) in whole pixels, got {cfg.input_size}")
+    if not 1 <= min(height, width) <= max(height, width) <= _LARGEST_SIDE:
+        raise ValueError(f"input_size must be of 1 to {_LARGEST_SIDE} pixels a side, got {cfg.input_size}")
+    if min(cfg.std) <= 0:
+        raise ValueError(f"std must be positive, got {cfg.std}")
+    if type(cfg.embedding_dim) is not int or not 1 <= cfg.embedding_dim <= _LARGEST_DIM:
+        raise ValueError(
+            f"embedding_dim must be a whole number from 1 to {_LARGEST_DIM}, got {_shown(cfg.embedding_dim)}"
+        )
+
+
+def _scores(values: Any) -> tuple[Score, ...]:
+    """Scores from their fields, as a file holds them."""
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"scores must be a list, got {_shown(values)}")
+    kinds: dict[str, Any] = {"metric": str, "value": (int, float), "protocol": str, "of_paper": bool}
+    for fields_ in values:
+        if (
+            not isinstance(fields_, Mapping)
+            or not {"metric", "value", "protocol"} <= fields_.keys() <= kinds.keys()
+            or not all(isinstance(value, kinds[name]) for name, value in fields_.items())
+        ):
+            raise ValueError(f"a score has a metric, a value and a protocol, got {_shown(fields_)}")
+    return tuple(Score(**fields_) for fields_ in values)
+
+
+def _shown(value: object) -> str:
+    """A value in an error message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _plain(value: Any) -> Any:

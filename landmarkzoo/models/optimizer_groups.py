@@ -9,10 +9,11 @@ from torch import nn
 
 from landmarkzoo.backbones.layer_depth import layer_numbers
 from landmarkzoo.models.descriptor_model import DescriptorModel, timm_part
+from landmarkzoo.models.wrappers import unwrapped
 
 
 def parameter_groups(
-    model: DescriptorModel,
+    model: nn.Module,
     *,
     lr: float,
     weight_decay: float = 0.0,
@@ -32,7 +33,7 @@ def parameter_groups(
     parameters are left out.
 
     Args:
-        model: A landmarkzoo model.
+        model: A landmarkzoo model, also inside ``torch.compile``, ``DataParallel`` and the like.
         lr: Learning rate at depth 0.
         weight_decay: Weight decay of those that get any.
         layer_decay: Factor from layer to layer, in (0, 1]; 1 gives all parameters one learning rate, as in
@@ -54,10 +55,9 @@ def parameter_groups(
         >>> [(len(g["params"]), g["lr"], g["weight_decay"]) for g in groups[:3]]
         [(1, 0.001, 0.0001), (5, 0.001, 0.0), (4, 0.00075, 0.0001)]
     """
+    model = unwrapped(model)
     if not isinstance(model, DescriptorModel):
-        raise TypeError(
-            f"a landmarkzoo model is needed, got {type(model).__name__}; in a wrapper it is .module"
-        )
+        raise TypeError(f"a landmarkzoo model is needed, got {type(model).__name__}")
     if lr < 0 or weight_decay < 0 or not 0 < layer_decay <= 1:
         raise ValueError(
             "parameter_groups needs lr >= 0, weight_decay >= 0 and 0 < layer_decay <= 1, got "

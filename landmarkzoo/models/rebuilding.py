@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from landmarkzoo._utils.registering import arguments_of, own_arguments
-from landmarkzoo.hub.model_files import differences, through_json
+from landmarkzoo.hub.model_files import differences, plain_state_dict, through_json
 from landmarkzoo.layers import Neck
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def check_comes_back(model: DescriptorModel) -> None:
             f"a saved {kind.__name__} could not be loaded, as {kind.__name__}(**cfg.args) fails with "
             f"{type(error).__name__}: {error}. cfg.args are {shown}. {_advice(kind)}"
         ) from error
-    problems = differences(model.state_dict(), again.state_dict())
+    problems = differences(plain_state_dict(model), again.state_dict())
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ValueError(

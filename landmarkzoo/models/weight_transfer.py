@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from landmarkzoo.backbones.layer_depth import whole_name
 from landmarkzoo.models.descriptor_model import DescriptorModel, timm_part
+from landmarkzoo.models.wrappers import unwrapped
 
 # Tensors of these names under one module belong together: half a layer is worth nothing.
 _OF_A_LAYER = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -44,7 +45,7 @@ class TransferReport:
         )
 
 
-def transfer_weights(source: DescriptorModel, target: DescriptorModel) -> TransferReport:
+def transfer_weights(source: nn.Module, target: nn.Module) -> TransferReport:
     """Copy all weights that fit from one model into another, in place, and say which.
 
     A layer is copied whole or not at all: its weight, bias and batch-norm statistics must fit in name and
@@ -56,7 +57,7 @@ def transfer_weights(source: DescriptorModel, target: DescriptorModel) -> Transf
     neither ``cfg`` nor which parts are frozen.
 
     Args:
-        source: The trained model; not changed.
+        source: The trained model, also inside ``torch.compile``, ``DataParallel`` and the like; not changed.
         target: The model to go on with, on any device and in any dtype.
 
     Returns:
@@ -74,9 +75,12 @@ def transfer_weights(source: DescriptorModel, target: DescriptorModel) -> Transf
         missing: position 1, token 1, cnn 110, project 2, token_key_bias 11
         unexpected: backbone.patch_embed 4
     """
-    for model in (source, target):
-        if not isinstance(model, DescriptorModel):
-            raise TypeError(f"transfer_weights takes two landmarkzoo models, got {type(model).__name__}")
+    source, target = unwrapped(source), unwrapped(target)
+    if not isinstance(source, DescriptorModel) or not isinstance(target, DescriptorModel):
+        raise TypeError(
+            f"transfer_weights takes two landmarkzoo models, got {type(source).__name__} and "
+            f"{type(target).__name__}"
+        )
     theirs, ours = _layers(source), _layers(target)
     same_place = defaultdict(list)
     for layer in theirs:

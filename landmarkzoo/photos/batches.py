@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from landmarkzoo.photos.decoding import PhotoError
+from landmarkzoo.photos.photo_error import PhotoError, blame
+from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 from landmarkzoo.photos.sources import PhotoSource
 from landmarkzoo.photos.transforms import create_transform
 
@@ -76,6 +77,9 @@ def photo_batches(
     Raises:
         TypeError: If the transform does not give a tensor, or only some photos are transformed already.
         ValueError: If it gives tensors of different shapes.
+
+        Whatever the transform raises, with a note that names the photo. A ``PhotoError`` of it means that the
+        photo cannot be read.
     """
     loader = DataLoader(
         _TransformedPhotos(source, transform),
@@ -92,24 +96,39 @@ def photo_batches(
 class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
     source: PhotoSource
     transform: Transform | None
+    settings: SettingsForWorkers = field(default_factory=SettingsForWorkers)
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, position: int) -> tuple[int, Tensor | PhotoError]:
         try:
-            photo = self.source.load(position)
+            return position, self._image(position)
         except PhotoError as error:  # the caller decides whether it ends the job
             return position, error
+
+    def _image(self, position: int) -> Tensor:
+        id_, photo = self.source.ids[position], self.source.load(position)
         if isinstance(photo, Tensor) != (self.transform is None):
             raise TypeError(
                 "some photos are float tensors, which are taken as transformed already, and some are not: "
-                f"{self.source.ids[position]} differs from the first. Embed them apart"
+                f"{id_} differs from the first. Embed them apart"
             )
-        image = photo if self.transform is None else self.transform(photo)
+        image = photo if self.transform is None else self._transformed(photo, id_)
         if not isinstance(image, Tensor):
             raise TypeError(f"the transform must give a tensor, got {type(image).__name__}")
-        return position, image
+        return image
+
+    def _transformed(self, photo: Any, id_: str) -> Any:
+        assert self.transform is not None
+        try:
+            return self.transform(photo)
+        except PhotoError as error:
+            raise PhotoError(id_, error.reason) from error
+        except Exception as error:
+            note = f"The transform failed on the photo {id_}. To leave such photos out, let it raise"
+            blame(error, f'{note} landmarkzoo.PhotoError, and use on_error="skip".')
+            raise
 
 
 def _collate(items: list[tuple[int, Tensor | PhotoError]]) -> PhotoBatch:

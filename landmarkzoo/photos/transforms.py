@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from landmarkzoo.models import ModelCfg
+from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos.decoding import jpeg_round_trip
+
+LARGEST_SIDE = 16_384  # pixels; one float32 image of this size takes 3 GB
 
 
 def create_transform(
@@ -35,7 +38,8 @@ def create_transform(
 
     Raises:
         TypeError: If the first argument has no cfg.
-        ValueError: If the size is not positive, or the cfg has an unknown ``resize``.
+        ValueError: If the size is not positive or a side is longer than 16,384 pixels, or the cfg has an
+            unknown ``resize``.
 
     Examples:
         >>> from PIL import Image
@@ -100,7 +104,8 @@ class RandomJpeg(nn.Module):
 
 
 def _cfg_of(model_or_cfg: nn.Module | ModelCfg) -> ModelCfg:
-    cfg = getattr(model_or_cfg, "cfg", model_or_cfg)
+    inner = unwrapped(model_or_cfg) if isinstance(model_or_cfg, nn.Module) else model_or_cfg
+    cfg = getattr(inner, "cfg", inner)
     if not isinstance(cfg, ModelCfg):
         raise TypeError(
             "create_transform takes a landmarkzoo model or a ModelCfg, got "
@@ -111,8 +116,10 @@ def _cfg_of(model_or_cfg: nn.Module | ModelCfg) -> ModelCfg:
 
 def _size(cfg: ModelCfg, image_size: int | tuple[int, int] | None) -> list[int]:
     if image_size is None:
-        return list(cfg.input_size[1:])
+        image_size = cfg.input_size[1:]
     sides = np.atleast_1d(image_size).tolist()  # NumPy's integers are integers too
     if len(sides) not in (1, 2) or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"image_size must be a side or (height, width) in pixels, got {image_size}")
+    if max(sides) > LARGEST_SIDE:
+        raise ValueError(f"image_size must be at most {LARGEST_SIDE:,} pixels a side, got {image_size}")
     return [sides[0], sides[-1]]

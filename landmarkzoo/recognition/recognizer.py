@@ -16,6 +16,7 @@ from landmarkzoo._utils.checks import (
     IntArray,
     Labels,
     as_device,
+    as_int64,
     as_numpy,
     check_count,
     encode_labels,
@@ -45,9 +46,10 @@ class Recognition:
         train_ids: Ids of all train photos, where known.
 
     Raises:
-        TypeError: If labels are neither integers nor names, or the support is not of integers.
-        ValueError: If the shapes do not fit each other, or a row of the support is below -1 or not in the
-            train set.
+        TypeError: If labels are neither integers nor names, scores are not numbers, or the support is not of
+            integers.
+        ValueError: If the shapes do not fit each other, a score is NaN, or a row of the support is below -1
+            or not in the train set.
     """
 
     labels: NDArray[Any]
@@ -62,6 +64,8 @@ class Recognition:
             raise ValueError(
                 f"scores (Q,) and support (Q, neighbors) do not fit: got {scores.shape} and {support.shape}"
             )
+        if scores.size and scores.dtype.kind not in "fiu":
+            raise TypeError(f"the scores are numbers, got dtype {scores.dtype}")
         if support.size and support.dtype.kind not in "iu":
             raise TypeError(f"the support are row numbers, integers, got dtype {support.dtype}")
         for name in ("query_ids", "train_ids"):
@@ -70,10 +74,12 @@ class Recognition:
         labels, names = encode_labels(self.labels, len(scores), "labels")
         object.__setattr__(self, "labels", labels if names is None else names[labels])
         object.__setattr__(self, "scores", scores.astype(np.float64, copy=False))
-        object.__setattr__(self, "support", support.astype(np.int64, copy=False))
+        object.__setattr__(self, "support", as_int64(support, "the support"))
         self._check_rows()
 
     def _check_rows(self) -> None:
+        if np.isnan(self.scores).any():
+            raise ValueError(f"the score of photo {int(np.isnan(self.scores).argmax())} is NaN")
         if self.query_ids is not None and len(self.query_ids) != len(self):
             raise ValueError(f"got {len(self.query_ids)} query ids for {len(self)} photos")
         if self.support.size and self.support.min() < -1:
@@ -90,6 +96,9 @@ class Recognition:
     def above(self, threshold: float) -> NDArray[Any]:
         """Labels (Q,), -1 or ``None`` (no landmark) where the score is below a threshold.
 
+        Raises:
+            ValueError: If the threshold is not a number.
+
         Examples:
             >>> r = lz.Recognition([4, 7], [1.2, 0.1], [[0], [1]])
             >>> r.above(0.5)
@@ -97,6 +106,8 @@ class Recognition:
             >>> lz.Recognition(["Big Ben", "Old Town"], [1.2, 0.1], [[0], [1]]).above(0.5)
             array(['Big Ben', None], dtype=object)
         """
+        if not isinstance(threshold, (int, float, np.integer, np.floating)) or np.isnan(threshold):
+            raise ValueError(f"threshold must be a number, got {threshold!r}")
         nothing: Any = -1 if self.labels.dtype.kind == "i" else None
         return np.where(self.scores >= threshold, self.labels, nothing)
 
@@ -271,5 +282,5 @@ class _Penalty:
         row = torch.from_numpy(-self.values[index]).to(device, torch.float32)
         return row.expand(queries.stop - queries.start, -1)
 
-    def pairs(self, queries: slice, index: Tensor) -> Tensor:
+    def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
         return torch.from_numpy(-self.values)[index]

@@ -36,8 +36,6 @@ def threshold_at_precision(recognition: Recognition, truth: Truth, precision: fl
         raise ValueError(f"precision must be in (0, 1], got {precision}")
     if len(truth) != len(recognition):
         raise ValueError(f"got truth of {len(truth)} photos for {len(recognition)} answers")
-    if np.isnan(recognition.scores).any():
-        raise ValueError(f"the score of photo {int(np.isnan(recognition.scores).argmax())} is NaN")
     right, is_answer, _ = right_predictions(recognition.labels, truth)
     answered = np.flatnonzero(is_answer)  # a photo without answer is neither right nor wrong
     order = answered[np.argsort(-recognition.scores[answered], kind="stable")]

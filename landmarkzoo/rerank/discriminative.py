@@ -17,6 +17,7 @@ from landmarkzoo._utils.checks import (
     Labels,
     as_device,
     check_count,
+    check_number,
     encode_known,
     encode_labels,
 )
@@ -77,8 +78,7 @@ def soft_discriminative(
     """
     if confidence not in get_args(Confidence):
         raise ValueError(f"confidence must be one of {get_args(Confidence)}, got {confidence!r}")
-    if not (np.isfinite(up) and np.isfinite(down)):
-        raise ValueError(f"up and down must be finite, got up={up} and down={down}")
+    up, down = check_number(up, "up"), check_number(down, "down")
     q, x = as_vectors(query, "query"), as_vectors(index, "index")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to rank")
@@ -126,16 +126,17 @@ def hard_discriminative(
         >>> lz.rerank.hard_discriminative(query, index, train, labels, neighbors=1).indices
         array([[1, 0]])
     """
-    if not np.isfinite(threshold):
-        raise ValueError(f"threshold must be finite, got {threshold}")
+    threshold = check_number(threshold, "threshold")
     plain = search(query, index, k, device=device)
     of_query, of_index = _votes(query, index, train, train_labels, neighbors, index_votes, device)
     indices, scores = plain.indices.copy(), plain.scores.copy()
     with_label = _by_label(of_index)
+    width = indices.shape[1]
     for row, label in enumerate(of_query.labels.tolist()):
         if label == -1:
             continue
-        same = with_label.get(label, np.empty(0, np.int64))
+        # The most confident ones are enough: at most `width` are inserted, and as many were retrieved before.
+        same = with_label.get(label, np.empty(0, np.int64))[: 2 * width]
         sure = same[of_index.confidence[same] + of_query.confidence[row] > threshold]
         indices[row], scores[row] = _reorder(plain.indices[row], plain.scores[row], label, of_index, sure)
     return Ranking(indices, scores, plain.query_ids, plain.index_ids)
@@ -198,7 +199,7 @@ class _LabelBonus:
         labels = torch.from_numpy(self.query_labels[queries])
         return self._of(labels[:, None].to(device), rows, torch.float32, device)
 
-    def pairs(self, queries: slice, index: Tensor) -> Tensor:
+    def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
         labels = torch.from_numpy(self.query_labels[queries])
         return self._of(labels[:, None], index, torch.float64, torch.device("cpu"))
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search
@@ -64,9 +65,9 @@ def diffusion(
         >>> lz.rerank.diffusion(np.array([[1.0, 0.0]]), index, neighbors=2, query_neighbors=1).indices
         array([[1, 2, 0, 3, 4, 5]])
     """
-    if not 0 <= alpha < 1:
+    if not 0 <= check_number(alpha, "alpha") < 1:
         raise ValueError(f"alpha must be in [0, 1), got {alpha}; 0.99 is usual")
-    if not 0 <= gamma < np.inf:
+    if check_number(gamma, "gamma") < 0:
         raise ValueError(f"gamma must not be negative, got {gamma}; 3 is usual")
     neighbors = check_count(neighbors, "neighbors")
     start = search(query, index, check_count(query_neighbors, "query_neighbors"), device=device)
@@ -88,20 +89,24 @@ def _walk(
         sources = torch.zeros(size, block.stop - first, dtype=torch.float64, device="cpu")
         weights = torch.from_numpy(start.scores[block]).double().clamp(min=0).pow(gamma)
         sources.T.scatter_(1, torch.from_numpy(start.indices[block]), weights)
-        reached = graph.solve(sources, alpha).T.numpy()  # (q, N)
-        for row, f in zip(range(block.start, block.stop), reached):
-            indices[row], scores[row] = _best(f, plain.indices[row], plain.scores[row])
+        solved = graph.solve(sources, alpha).T.numpy().clip(min=0)  # (q, N)
+        for row, f, weight in zip(range(block.start, block.stop), solved, weights.numpy()):
+            begins = start.indices[row][weight > 0]
+            reached = np.isin(graph.component, graph.component[begins]) if alpha else f > 0
+            indices[row], scores[row] = _best(f, reached, plain.indices[row], plain.scores[row])
         bar.update(block.stop - first)
     bar.close()
     return Ranking(indices, scores, plain.query_ids, plain.index_ids)
 
 
-def _best(f: np.ndarray, rows: IntArray, cosines: FloatArray) -> tuple[IntArray, FloatArray]:
+def _best(
+    f: NDArray[np.float64], reached: NDArray[np.bool_], rows: IntArray, cosines: FloatArray
+) -> tuple[IntArray, FloatArray]:
     """The images that were reached, best first, then the others by cosine; as many as there are cosines."""
-    walked = np.flatnonzero(f > 0)
+    walked = np.flatnonzero(reached)
     order = np.lexsort((walked, -f[walked].astype(np.float32)))
     walked = walked[order][: len(rows)]
-    rest = ~np.isin(rows, np.flatnonzero(f > 0))
+    rest = ~reached[rows]
     indices = np.concatenate([walked, rows[rest]])
     scores = np.concatenate([f[walked].astype(np.float32), cosines[rest] - 2])
     return indices[: len(rows)], scores[: len(rows)]
@@ -109,9 +114,13 @@ def _best(f: np.ndarray, rows: IntArray, cosines: FloatArray) -> tuple[IntArray,
 
 @dataclass(frozen=True, eq=False)
 class _Graph:
-    """The symmetric matrix S (N, N), sparse."""
+    """The symmetric matrix S (N, N), sparse, and a number (N,) that linked images have in common.
+
+    Whether a walk reaches an image goes by the links: far from the start, f is smaller than its error.
+    """
 
     matrix: Tensor
+    component: IntArray
 
     @staticmethod
     def of(x: FloatArray, neighbors: int, gamma: float, device: torch.device) -> _Graph:
@@ -120,11 +129,13 @@ class _Graph:
         mutual = np.isin(rows * len(x) + columns, columns * len(x) + rows) & (rows != columns)
         links = torch.from_numpy(np.stack([rows[mutual], columns[mutual]]))
         weights = torch.from_numpy(cosines.ravel()[mutual]).double().clamp(min=0).pow(gamma)
+        component = _components(links[:, weights > 0], len(x)).numpy()
         degree = torch.zeros(len(x), dtype=torch.float64, device="cpu").index_add_(0, links[0], weights)
         scale = torch.where(degree > 0, degree, 1.0).rsqrt()
         weights = weights * scale[links[0]] * scale[links[1]]
         size = (len(x), len(x))
-        return _Graph(torch.sparse_coo_tensor(links, weights, size, check_invariants=True).coalesce())
+        matrix = torch.sparse_coo_tensor(links, weights, size, check_invariants=True).coalesce()
+        return _Graph(matrix, component)
 
     def solve(self, sources: Tensor, alpha: float) -> Tensor:
         """``(I - alpha S)^-1 y`` for each column of y (N, q), by conjugate gradients."""
@@ -147,3 +158,14 @@ class _Graph:
     def _apply(self, x: Tensor, alpha: float) -> Tensor:
         walked: Tensor = torch.sparse.mm(self.matrix, x)
         return x - alpha * walked
+
+
+def _components(links: Tensor, size: int) -> Tensor:
+    """For each image the smallest row (N,) that its links (2, E), both ways, lead to."""
+    smallest = torch.arange(size, device="cpu")
+    while True:
+        before = smallest
+        smallest = smallest.scatter_reduce(0, links[0], smallest[links[1]], "amin")
+        smallest = smallest[smallest]  # a jump: long chains take few rounds
+        if torch.equal(smallest, before):
+            return smallest

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import IntArray, as_device, check_count, unit
+from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number, unit
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
+
+_BLOCK_VALUES = 2**18  # float64 values of vectors in flight: 2 MiB
 
 
 def k_reciprocal(
@@ -58,15 +60,15 @@ def k_reciprocal(
         array([[0, 1, 2, 3, 4]])
     """
     k1, k2 = check_count(k1, "k1"), check_count(k2, "k2")
-    if not 0 <= weight <= 1:
+    if not 0 <= check_number(weight, "weight") <= 1:
         raise ValueError(f"weight must be in [0, 1], got {weight}; 0.3 is usual")
     plain = search(query, index, k, device=device)
     q, x = as_vectors(query, "query"), as_vectors(index, "index")
     both = np.concatenate([q, x])
     k1, k2 = min(k1, len(both) - 1), min(k2, len(both))
     nearest = _itself_first(top_k(both, both, max(k1 + 1, k2), device=as_device(device))[0])
-    weights = _mean_of_nearest(_mutual_weights(unit(both), nearest, k1), nearest[:, :k2])
-    return _rank(unit(q), unit(x), weights, plain, weight)
+    weights = _mean_of_nearest(_mutual_weights(both, nearest, k1), nearest[:, :k2])
+    return _rank(q, x, weights, plain, weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def _itself_first(rows: IntArray) -> IntArray:
     return rows
 
 
-def _mutual_weights(x: NDArray[np.float64], nearest: IntArray, k1: int) -> _Sparse:
+def _mutual_weights(x: FloatArray, nearest: IntArray, k1: int) -> _Sparse:
     """Weights of each image over its k-reciprocal neighbours, expanded, of sum 1."""
     mutual = _mutual_neighbors(nearest[:, : k1 + 1])
     mutual_half = _mutual_neighbors(nearest[:, : round(k1 / 2) + 1])
@@ -114,9 +116,16 @@ def _mutual_weights(x: NDArray[np.float64], nearest: IntArray, k1: int) -> _Spar
             if 3 * len(mutual_half[j] & own) > 2 * len(mutual_half[j]):
                 grown |= mutual_half[j]
         columns.append(np.array(sorted(grown), dtype=np.int64))
-        weights = np.exp(x[columns[-1]] @ x[i] - 1)
+        weights = np.exp(_cosines(x, columns[-1], x[i]) - 1)
         values.append(weights / weights.sum())
     return _Sparse.of(columns, values)
+
+
+def _cosines(x: FloatArray, rows: IntArray, other: FloatArray) -> NDArray[np.float64]:
+    """Cosines (n,) of some rows with another vector, in blocks."""
+    step = max(1, _BLOCK_VALUES // x.shape[1])
+    blocks = (rows[start : start + step] for start in range(0, len(rows), step))
+    return np.concatenate([unit(x[block]) @ unit(other) for block in blocks])
 
 
 def _mutual_neighbors(nearest: IntArray) -> list[set[int]]:
@@ -136,9 +145,7 @@ def _mean_of_nearest(weights: _Sparse, nearest: IntArray) -> _Sparse:
     return _Sparse.of(columns, values)
 
 
-def _rank(
-    q: NDArray[np.float64], x: NDArray[np.float64], weights: _Sparse, plain: Ranking, weight: float
-) -> Ranking:
+def _rank(q: FloatArray, x: FloatArray, weights: _Sparse, plain: Ranking, weight: float) -> Ranking:
     """The best of the images that share a neighbour with the query and of those of the plain ranking.
 
     Others cannot be among the best k: without shared neighbours the cosine decides.
@@ -153,8 +160,10 @@ def _rank(
         shared = shared[len(q) :]
         reached = np.union1d(np.flatnonzero(shared), plain.indices[row])
         found = reached if weight else np.arange(len(x))  # without the cosine all others tie
-        jaccard = shared[found] / (2 - shared[found])
-        score = ((1 - weight) * jaccard + weight * (x[found] @ q[row])).astype(np.float32)
+        score = (1 - weight) * shared[found] / (2 - shared[found])
+        if weight:
+            score += weight * _cosines(x, found, q[row])
+        score = score.astype(np.float32)
         best = np.lexsort((found, -score))[: indices.shape[1]]
         indices[row], scores[row] = found[best], score[best]
     return Ranking(indices, scores, plain.query_ids, plain.index_ids)

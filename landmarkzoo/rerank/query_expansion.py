@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, unit
+from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, check_number, unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.exact_search import search, search_others
 
@@ -47,12 +49,14 @@ def alpha_query_expansion(
         >>> lz.rerank.alpha_query_expansion(np.array([[1.0, 0.0]]), index, k=2).round(6)
         array([[0.954656, 0.29771 ]], dtype=float32)
     """
-    if not 0 <= alpha < np.inf:
+    if check_number(alpha, "alpha") < 0:
         raise ValueError(f"alpha must not be negative, got {alpha}; 3 is usual")
     found = search(query, index, k, exclude_same_id=exclude_same_id, device=device)
     weights = np.where(found.indices >= 0, found.scores.clip(min=0.0).astype(np.float64) ** alpha, 0.0)
-    q, x = unit(as_vectors(query, "query")), as_vectors(index, "index")
-    expanded = unit(q + _weighted_sums(x, found.indices, weights))
+    q, x = as_vectors(query, "query"), as_vectors(index, "index")
+    expanded = np.empty_like(q)
+    for block, sums in _weighted_sums(x, found.indices, weights):
+        expanded[block] = unit(unit(q[block]) + sums)
     return _like_input(query, expanded)
 
 
@@ -93,21 +97,24 @@ def database_augmentation(
     if count > 1:
         rows = np.concatenate([rows, search_others(x, count - 1, device=device).indices], axis=1)
     weights = np.broadcast_to(weights / weights.sum(), rows.shape)
-    return _like_input(index, _weighted_sums(x, rows, weights).astype(np.float32))
+    augmented = np.empty_like(x)
+    for block, sums in _weighted_sums(x, rows, weights):
+        augmented[block] = sums
+    return _like_input(index, augmented)
 
 
-def _weighted_sums(x: FloatArray, rows: IntArray, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``sum_j weights[i, j] x[rows[i, j]]`` with vectors of length 1, (N, D), in blocks."""
-    sums = np.empty((len(rows), x.shape[1]))
+def _weighted_sums(
+    x: FloatArray, rows: IntArray, weights: NDArray[np.float64]
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """``sum_j weights[i, j] x[rows[i, j]]`` with vectors of length 1: blocks of rows i and their (n, D)."""
     step = max(1, _BLOCK_VALUES // (rows.shape[1] * x.shape[1]))
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
         neighbors = unit(x[rows[block]].astype(np.float64))  # (n, k, D)
-        sums[block] = np.einsum("nk,nkd->nd", weights[block], neighbors)
-    return sums
+        yield block, np.einsum("nk,nkd->nd", weights[block], neighbors)
 
 
-def _like_input(before: Vectors, vectors: NDArray[np.floating]) -> Vectors:
+def _like_input(before: Vectors, vectors: FloatArray) -> Vectors:
     if isinstance(before, Descriptors):
-        return Descriptors(before.ids, vectors.astype(np.float32), before.skipped, before.provenance)
-    return vectors.astype(np.float32)
+        return Descriptors(before.ids, vectors, before.skipped, before.provenance)
+    return vectors

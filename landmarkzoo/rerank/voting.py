@@ -13,7 +13,7 @@ from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_device, c
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, check_comparable
 
-_BLOCK_VALUES = 2**22  # pairs of votes in flight
+_BLOCK_VALUES = 2**20  # votes in flight
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,13 +98,24 @@ def count_votes(
         (array([20]), array([0.26666667]))
     """
     winners, confidence = np.empty(len(labels), np.int64), np.empty(len(labels))
-    step = max(1, _BLOCK_VALUES // labels.shape[1] ** 2)
+    step = max(1, _BLOCK_VALUES // labels.shape[1])
     for start in range(0, len(labels), step):
-        votes, cosines = labels[start : start + step], similarities[start : start + step]
-        same = votes[:, :, None] == votes[:, None, :]
-        sums = (same * cosines[:, None, :].astype(np.float64)).sum(axis=-1)  # (n, m, m) -> (n, m)
-        winner = sums.argmax(axis=1)  # the first maximum: on a tie the nearer neighbour's label
-        rows = np.arange(len(votes))
-        winners[start : start + step] = votes[rows, winner]
-        confidence[start : start + step] = sums[rows, winner] / neighbors
+        block = slice(start, start + step)
+        winners[block], sums = _winners(labels[block], similarities[block])
+        confidence[block] = sums / neighbors
     return winners, confidence
+
+
+def _winners(labels: IntArray, similarities: FloatArray) -> tuple[IntArray, NDArray[np.float64]]:
+    """Winning label and its sum of each row of votes (n, m), nearest first."""
+    order = np.argsort(labels, axis=1, kind="stable")  # votes for one label side by side, the nearest first
+    by_label = np.take_along_axis(labels, order, axis=1)
+    opens = np.ones(labels.shape, dtype=bool)  # where the votes for another label begin
+    opens[:, 1:] = by_label[:, 1:] != by_label[:, :-1]
+    cosines = np.take_along_axis(similarities, order, axis=1).astype(np.float64)
+    label = np.cumsum(opens).reshape(labels.shape) - 1  # counted through all rows
+    sums = np.empty(labels.shape)  # of the label of each voter
+    np.put_along_axis(sums, order, np.bincount(label.ravel(), cosines.ravel())[label], axis=1)
+    winner = sums.argmax(axis=1)  # the first maximum: on a tie the nearer neighbour's label
+    rows = np.arange(len(labels))
+    return labels[rows, winner], sums[rows, winner]

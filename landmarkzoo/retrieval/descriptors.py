@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmarkzoo._utils.checks import FloatArray, as_array_protocol, as_dlpack
+from landmarkzoo._utils.checks import FloatArray, as_array_protocol, as_dlpack, as_numpy
 from landmarkzoo._utils.csv_and_pandas import import_pandas
+from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS, common_provenance, refuse_unlike
 from landmarkzoo.retrieval.ranking import Ranking
-from landmarkzoo.retrieval.row_selection import Rows, RowsById, select_rows, take
+from landmarkzoo.retrieval.row_selection import Rows, RowsById, as_ids, first_repeated, select_rows, take
 from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ class Descriptors:
     comes back are Descriptors, of one row for a single number or id; ``for row in d`` gives them one by one.
 
     Args:
-        ids: One id a vector.
+        ids: One id a vector: strings; numbers and paths become strings.
         vectors: Array (N, D), numpy or torch; kept as float32.
         skipped: Photos that could not be read, with the reason.
         provenance: Where the vectors come from: model, weights fingerprint, transform.
 
     Raises:
+        TypeError: If an id is something else, such as bytes or a tensor.
         ValueError: If ids and vectors do not fit each other, or a value is not finite.
 
     Examples:
@@ -56,9 +58,10 @@ class Descriptors:
     provenance: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", [str(id_) for id_ in self.ids])
+        object.__setattr__(self, "ids", list(as_ids(self.ids)))
         object.__setattr__(self, "vectors", as_vectors(self.vectors, "vectors"))
-        object.__setattr__(self, "skipped", [(str(i), str(reason)) for i, reason in self.skipped])
+        skipped = list(zip(as_ids([id_ for id_, _ in self.skipped]), (str(why) for _, why in self.skipped)))
+        object.__setattr__(self, "skipped", skipped)
         if len(self.ids) != len(self.vectors):
             raise ValueError(f"got {len(self.ids)} ids for {len(self.vectors)} vectors")
 
@@ -107,21 +110,35 @@ class Descriptors:
 
     @staticmethod
     def concat(parts: Sequence[Descriptors]) -> Descriptors:
-        """Join descriptors of one model.
+        """Join descriptors that can be compared.
+
+        Running numbers, the ids of images in memory, are numbered on where they repeat. In the provenance
+        stays what all parts have in common; what need not be equal stands there as ``"float32 | float16"``.
 
         Raises:
-            ValueError: If ``parts`` is empty, the sizes differ, or they come from different models.
+            ValueError: If ``parts`` is empty, an id is in several of them, the sizes differ, or they cannot
+                be compared: other weights, transform, views or whitening.
         """
         parts = list(parts)
         if not parts:
             raise ValueError("concat needs at least one Descriptors, got an empty list")
+        known = dict(parts[0].provenance)
         for part in parts[1:]:
-            check_comparable(parts[0], part, "the first part", "another part")
+            check_comparable(parts[0].vectors, part.vectors, "one part", "another part")
+            refuse_unlike(known, part.provenance, "one part", "another part")
+            known = {**part.provenance, **known}
+        named = _numbered_on(parts)
+        ids = [id_ for ids, _ in named for id_ in ids]
+        if (twice := first_repeated(ids)) is not None:
+            raise ValueError(
+                f"the parts of concat must be of different photos, but {twice!r} is there more than once: "
+                "leave it out of one part, or give them other ids, lz.Descriptors(ids, part.vectors)"
+            )
         return Descriptors(
-            [id_ for part in parts for id_ in part.ids],
+            ids,
             np.concatenate([part.vectors for part in parts]),
-            [skip for part in parts for skip in part.skipped],
-            parts[0].provenance,
+            [skip for _, skipped in named for skip in skipped],
+            common_provenance([part.provenance for part in parts]),
         )
 
     def save(self, path: str | Path) -> None:
@@ -148,12 +165,10 @@ class Descriptors:
             ValueError: If it is damaged or something else.
         """
         tensors, metadata = load_tensors(path, "descriptors")
-        return Descriptors(
-            _from_bytes(tensors["ids"]),
-            tensors["vectors"],
-            _from_bytes(tensors["skipped"]),
-            json.loads(metadata.get("provenance", "{}")),
-        )
+        try:
+            return _from_file(tensors, metadata)
+        except (TypeError, ValueError, RecursionError) as error:  # JSON can be nested too deeply
+            raise ValueError(f"{path} is a damaged descriptors file: {error}") from error
 
 
 def as_vectors(x: Vectors, name: str) -> FloatArray:
@@ -169,23 +184,29 @@ def as_vectors(x: Vectors, name: str) -> FloatArray:
     """
     _refuse_ranking(x, name)
     x = x.vectors if isinstance(x, Descriptors) else x
-    if isinstance(x, Tensor):
-        x = x.detach().float().cpu().numpy()
-    array = np.asarray(x)
+    try:
+        array = as_numpy(x)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal length, sparse tensors
+        came = type(x).__name__
+        raise TypeError(f"{name} must be Descriptors or a float array (N, D), got {came}: {error}") from error
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be Descriptors or a float array (N, D), got dtype {array.dtype}")
     _check_shape(array.shape, name)
-    array = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        array = np.ascontiguousarray(array, dtype=np.float32)
     # A sum is finite only if all its terms are, and needs no array of N x D booleans.
     if not np.isfinite(array.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if len(bad):
-            raise ValueError(f"{name} must be finite, but row {bad[0]} has NaN or infinite values")
+            raise ValueError(
+                f"{name} must be finite, but row {bad[0]} has NaN or infinite values, or values that float32 "
+                "cannot hold"
+            )
     return array
 
 
 def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
-    """Refuse to compare descriptors of different sizes or, where it is known, of different weights.
+    """Refuse to compare descriptors of different sizes or, where it is known, of different origin.
 
     Args:
         a: Descriptors or an array (N, D).
@@ -195,17 +216,13 @@ def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
 
     Raises:
         TypeError: If one is a ranking.
-        ValueError: If they cannot be compared, or the shape of one is not (N, D).
+        ValueError: If sizes, weights, transform, views or whitening differ, or a shape is not (N, D).
     """
     size_a, size_b = _dimensions(a, name_a), _dimensions(b, name_b)
     if size_a != size_b:
         raise ValueError(f"{name_a} has {size_a} dimensions, {name_b} has {size_b}: use one model")
-    one, other = (_provenance(x) for x in (a, b))
-    if "weights" in one and "weights" in other and one["weights"] != other["weights"]:
-        raise ValueError(
-            f"{name_a} comes from {one.get('model')} (weights {one['weights']}), {name_b} from "
-            f"{other.get('model')} (weights {other['weights']}): embed both with one model"
-        )
+    if isinstance(a, Descriptors) and isinstance(b, Descriptors):
+        refuse_unlike(a.provenance, b.provenance, name_a, name_b)
 
 
 def _dimensions(x: Vectors, name: str) -> int:
@@ -230,13 +247,43 @@ def _refuse_ranking(x: object, name: str) -> None:
         )
 
 
-def _provenance(x: Vectors) -> Mapping[str, str]:
-    return x.provenance if isinstance(x, Descriptors) else {}
+def _numbered_on(parts: Sequence[Descriptors]) -> list[tuple[list[str], list[tuple[str, str]]]]:
+    """Ids and skipped photos of each part; running numbers that were there before go on behind the last."""
+    named = []
+    used: set[int] = set()
+    for part in parts:
+        ids, skipped = part.ids, part.skipped
+        all_ids = [*ids, *(id_ for id_, _ in skipped)]
+        if part.provenance.get("ids") == RUNNING_NUMBERS and all(id_.isdecimal() for id_ in all_ids):
+            numbers = set(map(int, all_ids))
+            if used & numbers:
+                first = max(used) + 1
+                ids = [str(int(id_) + first) for id_ in ids]
+                skipped = [(str(int(id_) + first), reason) for id_, reason in skipped]
+                numbers = {number + first for number in numbers}
+            used |= numbers
+        named.append((ids, skipped))
+    return named
 
 
 def _to_bytes(value: object) -> NDArray[np.uint8]:
     return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
 
 
-def _from_bytes(array: NDArray[np.uint8]) -> Any:
-    return json.loads(array.tobytes().decode())
+def _from_file(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Descriptors:
+    """What a file holds, once it is sure that it holds that."""
+    if missing := {"ids", "skipped", "vectors"} - set(tensors):
+        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+    ids, skipped = (json.loads(tensors[name].tobytes().decode()) for name in ("ids", "skipped"))
+    provenance = json.loads(metadata.get("provenance", "{}"))
+    if not _are_strings(ids):
+        raise ValueError("its ids are not a list of strings")
+    if not (isinstance(skipped, list) and all(_are_strings(skip) and len(skip) == 2 for skip in skipped)):
+        raise ValueError("its skipped photos are not pairs of id and reason")
+    if not (isinstance(provenance, dict) and _are_strings(list(provenance.values()))):
+        raise ValueError("its provenance is not a dictionary of strings")
+    return Descriptors(ids, tensors["vectors"], [(id_, reason) for id_, reason in skipped], provenance)
+
+
+def _are_strings(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

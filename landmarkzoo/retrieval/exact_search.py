@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import torch
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count
+from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, check_comparable
 from landmarkzoo.retrieval.ranking import Ranking
+from landmarkzoo.retrieval.row_selection import first_repeated
 
 
 def search(
@@ -24,15 +25,17 @@ def search(
 ) -> Ranking:
     """Best ``k`` index images of each query by cosine, exactly.
 
-    Vectors need not be normalised. Products are computed in blocks, so memory does not grow with Q x N,
-    and scores in float64, so the result does not depend on blocks or devices.
+    Vectors need not be normalised. Products are computed in blocks, so memory beside the result does not grow
+    with Q x N, k or copies of images, and scores in float64, so the result does not depend on blocks, devices
+    or the precision that torch is told to use.
 
     Args:
         queries: Descriptors or an array (Q, D), numpy or torch.
         index: Descriptors or an array (N, D).
         k: How many; ``min(k, N)`` come back.
-        exclude_same_id: Leave out index images with the query's id, for a set searched in itself; both
-            sides must be Descriptors. Rows with fewer than k results left end in -1, score -inf.
+        exclude_same_id: Leave out the index image with the query's id, for a set searched in itself. Both
+            sides must be Descriptors with ids that name photos, each once. A row with fewer than k results
+            left ends in -1, score -inf.
         device: Where the products are computed; the CPU unless told otherwise.
         progress: Show a progress bar on stderr, if it takes more than two seconds.
 
@@ -42,7 +45,8 @@ def search(
     Raises:
         TypeError: If the input is not an array of numbers.
         ValueError: If shapes do not fit, the index is empty, values are not finite, ``k`` is not
-            positive, or the two sides come from different models.
+            positive, the two sides were not embedded alike (other weights, transform, views or whitening),
+            or ``exclude_same_id`` cannot go by the ids.
 
     Examples:
         >>> r = lz.search(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [3.0, 0.0], [1.0, 1.0]]), k=2)
@@ -59,13 +63,9 @@ def search(
     if not exclude_same_id:
         indices, scores = top_k(q, x, min(k, len(x)), device=where, progress=progress)
         return Ranking(indices, scores, query_ids, index_ids)
-    if query_ids is None or index_ids is None:
-        raise ValueError("exclude_same_id needs ids: pass Descriptors on both sides")
-    asked = set(query_ids)
-    repeats = max(Counter(id_ for id_ in index_ids if id_ in asked).values(), default=0)
-    indices, scores = top_k(q, x, min(k + repeats, len(x)), device=where, progress=progress)
-    same = np.array(query_ids, dtype=object)[:, None] == np.array(index_ids, dtype=object)[indices]
-    indices, scores = _drop(indices, scores, same, min(k, len(x)))
+    own = _rows_with_the_same_id(queries, index)
+    indices, scores = top_k(q, x, min(k + 1, len(x)), device=where, progress=progress)
+    indices, scores = _drop(indices, scores, indices == own[:, None], min(k, len(x)))
     return Ranking(indices, scores, query_ids, index_ids)
 
 
@@ -94,6 +94,25 @@ def search_others(
     indices, scores = top_k(queries, vectors, min(k + 1, len(vectors)), device=where)
     indices, scores = _drop(indices, scores, indices == own[:, None], k)
     return Ranking(indices, scores, None if ids is None else [ids[row] for row in own], ids)
+
+
+def _rows_with_the_same_id(queries: Vectors, index: Vectors) -> IntArray:
+    """The row of the index that has the id of each query (Q,), -1 where there is none."""
+    if not (isinstance(queries, Descriptors) and isinstance(index, Descriptors)):
+        raise ValueError("exclude_same_id needs ids: pass Descriptors on both sides")
+    for x, name in ((queries, "queries"), (index, "index")):
+        if (twice := first_repeated(x.ids)) is not None:
+            raise ValueError(
+                f"exclude_same_id needs ids that stand for one photo, but {name} has {twice!r} more than once"
+            )
+        numbered = RUNNING_NUMBERS in x.provenance.get("ids", "") and any(id_.isdecimal() for id_ in x.ids)
+        if numbered and queries is not index:
+            raise ValueError(
+                f"exclude_same_id needs ids that name photos, but those of {name} are running numbers of "
+                "images in memory: give them ids, lz.Descriptors(ids, x.vectors)"
+            )
+    row_of = ByName({id_: row for row, id_ in enumerate(index.ids)})
+    return np.array([row_of.get(id_, -1) for id_ in queries.ids], dtype=np.int64)
 
 
 def ids_of(x: Vectors) -> list[str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import islice
+from pathlib import PurePath
+from textwrap import shorten
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from landmarkzoo._utils.checks import IntArray, as_numpy
 from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo._utils.unicode_names import ByName
 
 Rows: TypeAlias = "int | str | slice | Sequence[int] | Sequence[bool] | Sequence[str] | NDArray[Any] | Tensor"
 
@@ -21,6 +24,8 @@ _SEARCHED_FOR_NEAR_IDS = 10_000  # the comparison of names is slow
 
 class RowsById:
     """The row of each id, found out when the first one is looked up.
+
+    Composed and decomposed forms of an id are one id, as ``ByName`` says.
 
     Args:
         ids: Ids of all rows.
@@ -35,24 +40,25 @@ class RowsById:
         self._ids = ids
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
+    def _rows(self) -> ByName[int]:
         """The row of each id; -1 for an id of several rows."""
         rows: dict[str, int] = {}
         for row, id_ in enumerate(self._ids):
             rows[id_] = -1 if id_ in rows else row
-        return rows
+        return ByName(rows)
 
     def __contains__(self, id_: object) -> bool:
         return id_ in self._rows
 
     def __getitem__(self, id_: str) -> int:
-        if id_ not in self._rows:
+        row = self._rows.get(id_)
+        if row is None:
             near = did_you_mean(id_, islice(self._rows, _SEARCHED_FOR_NEAR_IDS))
             looks = f" Ids look like {self._ids[0]!r}." if self._ids and not near else ""
             raise KeyError(f"there is no id {id_!r} among {len(self._rows)}.{near}{looks}")
-        if self._rows[id_] < 0:
+        if row < 0:
             raise ValueError(f"the id {id_!r} stands at more than one row: choose rows by number")
-        return self._rows[id_]
+        return row
 
 
 def select_rows(rows: Rows, length: int, row_of: RowsById | None) -> slice | IntArray:
@@ -112,13 +118,40 @@ def take(ids: list[str], rows: slice | IntArray) -> list[str]:
 def as_ids(ids: Iterable[object]) -> list[str]:
     """Ids as a list of strings; a list of strings stays the same list.
 
+    Raises:
+        TypeError: If an id is not a string, a whole number or a path.
+
     Examples:
-        >>> as_ids([5, "a"]), as_ids(np.array(["b"]))
-        (['5', 'a'], ['b'])
+        >>> as_ids([5, "a"]), as_ids(np.array(["b"])), as_ids([PurePath("photos/1.jpg")])
+        (['5', 'a'], ['b'], ['photos/1.jpg'])
     """
     if isinstance(ids, list) and set(map(type, ids)) <= {str}:
         return ids
-    return [str(id_) for id_ in ids]
+    if isinstance(ids, (str, bytes)):
+        raise TypeError(f"ids are a list of strings, got one {type(ids).__name__} {ids!r}")
+    return [_as_id(id_, row) for row, id_ in enumerate(ids)]
+
+
+def _as_id(id_: object, row: int) -> str:
+    if isinstance(id_, (str, int, np.integer, PurePath)) and not isinstance(id_, bool):
+        return str(id_)
+    came = f"{shorten(repr(id_), 50)} ({type(id_).__name__})"
+    raise TypeError(f"an id must be a string or a whole number, got {came} at row {row}")
+
+
+def first_repeated(ids: Iterable[str]) -> str | None:
+    """The first id that stands there a second time.
+
+    Examples:
+        >>> first_repeated(["a", "b", "b", "a"]), first_repeated(["a", "b"])
+        ('b', None)
+    """
+    seen: set[str] = set()
+    for id_ in ids:
+        if id_ in seen:
+            return id_
+        seen.add(id_)
+    return None
 
 
 def id_of(row: int, ids: list[str] | None) -> str:

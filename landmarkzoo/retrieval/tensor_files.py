@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from landmarkzoo._utils.atomic_writing import atomic_write
+from landmarkzoo._utils.atomic_writing import atomic_write, cannot_write
 
 
 def save_tensors(path: str | Path, kind: str, tensors: Mapping[str, NDArray[Any]], **metadata: str) -> None:
@@ -29,10 +30,33 @@ def save_tensors(path: str | Path, kind: str, tensors: Mapping[str, NDArray[Any]
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     with atomic_write(path) as temporary:
-        try:
-            save_file(arrays, str(temporary), metadata={"format": _format_of(kind), **metadata})
-        except SafetensorError as error:
-            raise OSError(f"cannot write {path}: {error}") from error
+        save_file(arrays, str(temporary), metadata={"format": _format_of(kind), **metadata})
+
+
+def check_replaceable(path: str | Path, kind: str) -> None:
+    """Check that no file of another kind stands where a file of this kind will be written.
+
+    Args:
+        path: The file that will be written. It may be empty, or of this kind in any version.
+        kind: What it will hold.
+
+    Raises:
+        FileExistsError: If it is something else, such as a photo.
+    """
+    path = Path(path)
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            found = (file.metadata() or {}).get("format", "")
+    except SafetensorError:
+        found = ""
+    if found.rpartition(".v")[0] != _format_of(kind).rpartition(".v")[0]:
+        raise cannot_write(
+            path,
+            errno.EEXIST,
+            f"it is there already and does not hold {kind}: use another name, or remove it",
+        )
 
 
 def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -57,7 +81,7 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], 
                     f"{metadata.get('format')!r}, {_format_of(kind)!r} is needed. Write the file again."
                 )
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: bfloat16 and 8-bit floats
         raise ValueError(f"{path} is not a {kind} file, or it is damaged: {error}") from error
 
 

@@ -1,5 +1,4 @@
 import csv
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +31,8 @@ def test_models(capsys):
 def test_embed_then_search(capsys, photo_folder, tmp_path):
     index, results = tmp_path / "index.safetensors", tmp_path / "results.csv"
     code, out, err = run(capsys, "embed", photo_folder, "--out", index, "--image-size", 64)
-    assert code == 0
+    assert (code, err) == (0, "")  # no progress bar where there is no terminal
     assert "11 photos, 1280 dimensions, 0 skipped" in out
-    assert "photos/s" in err
     query = tmp_path / "query.safetensors"
     assert (
         run(capsys, "embed", photo_folder / "b/ü.jpg", "--out", query, "--image-size", 64, "--quiet")[0] == 0
@@ -57,7 +55,7 @@ def test_searching_a_file_in_itself_leaves_each_photo_out(capsys, tmp_path):
     rows = [line.split() for line in out.splitlines()[2:-1]]
     assert len(rows) == 20
     assert all(query != found for query, _, found, _ in rows)
-    assert "4 more queries: use --out" in out
+    assert "... 4 more queries: --out FILE writes all" in out
 
 
 def test_whitened_index_and_queries_fit_each_other(capsys, photo_folder, tmp_path):
@@ -87,7 +85,7 @@ def test_embed_equals_the_library(capsys, photo_folder, tmp_path, precision):
     d = lz.Descriptors.load(out)
     assert d.ids == expected.ids
     np.testing.assert_array_equal(d.vectors, expected.vectors)
-    assert d.provenance == expected.provenance
+    assert {key: d.provenance[key] for key in expected.provenance} == expected.provenance
 
 
 def test_whitening_has_the_shrinkage_that_is_given(capsys, photo_folder, tmp_path):
@@ -121,8 +119,11 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
     ("arguments", "message"),
     [
         (["embed", "nowhere", "--out", "x"], "no such folder or photo: nowhere"),
-        (["embed", ".", "--out", "no/where/x"], "cannot write no/where/x: its folder does not exist"),
-        (["embed", ".", "--out", "."], "or it is a folder itself"),
+        (
+            ["embed", ".", "--out", "no/where/x"],
+            "cannot write no/where/x: the folder no/where does not exist",
+        ),
+        (["embed", ".", "--out", "."], "cannot write .: it is ., which is read"),
         (["embed", ".", "--out", "x", "--model", "dolg_lite0"], "Did you mean dolg_"),
         (["embed", ".", "--out", "x", *DOLG], "use --model efficientnet_lite0_gem"),
         (["embed", ".", "--out", "x", *DOLG, "--whiten", "."], "has no landmark weights that can be loaded"),
@@ -132,7 +133,7 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
         (["embed", ".", "--out", "x", "--batch-size", "0", "--quiet"], "batch_size must be a positive"),
         (["embed", ".", "--out", "x", "--workers", "-1", "--quiet"], "num_workers"),
         (["demo", "--views", "1"], "views"),
-        (["demo", "--out", "no/where/x.png"], "its folder does not exist"),
+        (["demo", "--out", "no/where/x.png"], "the folder no/where does not exist"),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2(capsys, arguments, message, tmp_path, monkeypatch):
@@ -171,7 +172,7 @@ def test_interrupt(capsys, monkeypatch, tmp_path):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("landmarkzoo.cli.search_command.Descriptors.load", interrupted)
+    monkeypatch.setattr("landmarkzoo.retrieval.Descriptors.load", interrupted)
     assert run(capsys, "search", "a", "b") == (130, "", "landmarkzoo: interrupted\n")
 
 
@@ -182,9 +183,8 @@ def test_entry_point_in_a_process_of_its_own():
     assert process.stderr == "landmarkzoo: error: no descriptors file a\n"
 
 
-def test_python_dash_m(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["landmarkzoo", "search", "a", "b"])
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_module("landmarkzoo", run_name="__main__")
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == "landmarkzoo: error: no descriptors file a\n"
+def test_python_dash_m():
+    command = [sys.executable, "-m", "landmarkzoo", "search", "a", "b"]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr == "landmarkzoo: error: no descriptors file a\n"

@@ -68,7 +68,7 @@ def test_a_checkpoint_without_head(capsys, checkpoint, tmp_path):
     assert out.splitlines()[-1].startswith("dolg_efficientnet_lite0, no head: ")
     assert not (tmp_path / "m" / "head.safetensors").exists()
     named = ["--class-names", tmp_path / "names.txt"]
-    code, _, err = run(capsys, tmp_path / "c.pth", "dolg_efficientnet_lite0", tmp_path / "m", *named)
+    code, _, err = run(capsys, tmp_path / "c.pth", "dolg_efficientnet_lite0", tmp_path / "n", *named)
     assert code == 2
     assert "the checkpoint has no head, so there are no classes to name" in err
 
@@ -88,7 +88,10 @@ LITE = "dolg_efficientnet_lite0"
         (["c.pth", LITE, "m", "--sub-centers", "4"], "with sub_centers=4"),
         (["c.pth", LITE, "m", "--set", "stem_stride"], "--set takes NAME=VALUE"),
         (["c.pth", LITE, "m", "--set", "stemstride=1"], "Did you mean stem_stride"),
-        (["c.pth", LITE, "m", "--set", "embedding_dim=x"], "--set: an argument, or the type of its value"),
+        (
+            ["c.pth", LITE, "m", "--set", "embedding_dim=x"],
+            "embedding_dim must be a positive integer, got 'x'",
+        ),
         (["c.pth", LITE, "m", "--class-names", "nowhere.txt"], "--class-names: there is no file nowhere.txt"),
         (["c.pth", LITE, "m", "--class-names", "two.txt"], "got 2 class names for 3 classes"),
         (["c.pth", LITE, "m", "--class-names", "two.json"], "two.json is damaged"),

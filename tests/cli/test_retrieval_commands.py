@@ -119,7 +119,7 @@ class TestRecognize:
         assert support == [t.ids[row] for row in expected.support[0]]
         assert "8 photos, 8 with a landmark" in printed
         middle = float(np.median(expected.scores))
-        assert run(capsys, "recognize", *files, *options, "--threshold", middle)[0] == 0
+        assert run(capsys, "recognize", *files, *options, "--threshold", middle, "--overwrite")[0] == 0
         assert [bool(row["label"]) for row in rows_of(out)] == (expected.scores >= middle).tolist()
 
     def test_neighbors_and_device(self, capsys, album):
@@ -200,10 +200,11 @@ class TestReport:
         )
         assert text.count('class="right"') == right
         assert text.count('class="wrong"') == 32 - right
-        unmarked = run(capsys, "search", *files, "--report", page, *photos)
+        unmarked = run(capsys, "search", *files, "--report", page, *photos, "--overwrite")
         assert unmarked[0] == 0
         assert 'class="right"' not in page.read_text(encoding="utf-8")
 
+    @pytest.mark.filterwarnings("ignore:1 of 8 photos were not found")
     def test_missing_photos_and_options(self, capsys, album):
         page = album / "report.html"
         files = [album / "query.safetensors", album / "index.safetensors"]

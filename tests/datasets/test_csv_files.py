@@ -1,9 +1,10 @@
 import csv
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from landmarkzoo.datasets import csv_files
 from landmarkzoo.datasets.csv_files import csv_header, csv_rows, whole_number
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=8)
@@ -30,7 +31,29 @@ def test_byte_order_mark_of_spreadsheets_is_no_part_of_the_first_name(tmp_path):
 
 def test_cells_as_long_as_the_list_of_a_large_landmark(tmp_path):
     ids = " ".join(f"{i:016x}" for i in range(20_000))
+    before = csv.field_size_limit()
     assert list(csv_rows(write(tmp_path, f"images\n{ids}\n"), ["images"])) == [(2, [ids])]
+    assert csv.field_size_limit() == before  # it is that of the whole process
+    with pytest.raises(ValueError, match=r"line 2: not CSV: field larger .*csv\.field_size_limit\(10\*\*9\)"):
+        list(csv_rows(write(tmp_path, f'images\n"{ids}"\n'), ["images"]))
+
+
+@given(st.text(st.sampled_from('ab,"\n\r '), max_size=30))
+@example('a,b\r"c\rd",e\r\n\r\n,\n"f"",g",h')
+def test_rows_are_those_of_the_csv_module(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("csv") / "some.csv"
+    path.write_bytes(text.encode())
+    with path.open(newline="") as file:
+        try:
+            expected = list(csv.reader(file, strict=True))
+        except csv.Error:
+            expected = None
+    with path.open(newline="") as file:
+        try:
+            rows = [row for _, row in csv_files._rows(path, file)]
+        except ValueError:
+            rows = None
+    assert rows == expected
 
 
 @pytest.mark.parametrize(
@@ -38,6 +61,7 @@ def test_cells_as_long_as_the_list_of_a_large_landmark(tmp_path):
     [
         ("", r"some\.csv, line 1: the file is empty; id, landmark_id are needed"),
         ("id,label\na,5\n", r"some\.csv, line 1: the columns are id, label; .* missing: landmark_id"),
+        ("id;landmark_id\na;5\n", r"missing: id, landmark_id; its cells are separated by ';': save it with"),
         ("id,landmark_id,id\n", r"line 1: the column id occurs 2 times in the header"),
         ("id,landmark_id\na,5\nb\n", r"some\.csv, line 3: 1 cells, but the header has 2 columns"),
         ("id,landmark_id\na,5,6\n", r"line 2: 3 cells, but the header has 2 columns"),

@@ -40,9 +40,36 @@ def test_without_labels(tmp_path):
     assert "2 photos, without labels" in repr(data)
 
 
+@pytest.mark.parametrize("header", ["\ufeffpath,label", "Path, Label ", "PATH,LABEL", '"path","label"'])
+def test_headers_as_people_write_them(tmp_path, header):
+    data = lz.datasets.CsvPhotos(write(tmp_path, f"{header}\na.jpg, Dom\nb.jpg,Dom \nc.jpg, \n"))
+    assert (data.classes, data.targets.tolist()) == (["Dom"], [0, 0, -1])
+
+
+def test_an_exact_name_goes_before_one_of_another_case(tmp_path):
+    data = lz.datasets.CsvPhotos(write(tmp_path, "Path,path,Label\nx,a.jpg,Dom\n"))
+    assert (data.ids, data.classes) == (["a.jpg"], ["Dom"])
+
+
+def test_both_unicode_forms_of_a_name_are_one_name(tmp_path):
+    composed, decomposed = "M\u00fcnster", "Mu\u0308nster"
+    path = write(tmp_path, f"path,label\n{composed}/1.jpg,{composed}\n{decomposed}/2.jpg,{decomposed}\n")
+    for name in (f"{decomposed}/1.jpg", f"{composed}/2.jpg"):  # each the other way round
+        write_photo(tmp_path / name)
+    data = lz.datasets.CsvPhotos(path)
+    assert data.classes == [composed]
+    assert data.missing() == []
+    assert data[0][0].mode == "RGB"
+    write_photo(tmp_path / f"{composed}/1.jpg", size=(7, 5))
+    assert data[0][0].size == (7, 5)  # exactly that name goes first
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
+        ("path;label\na.jpg;1\n", {}, r"line 1: no column 'path'.* separated by ';': save it with commas"),
+        ('"path", "label"\na.jpg,1\n', {}, r"line 1: a quote inside a name: .* with no space"),
+        ("Path,PATH\na.jpg,1\n", {}, r"line 1: the column path is there 2 times, the columns are Path, PATH"),
         ("file\na.jpg\n", {}, r"photos\.csv, line 1: no column 'path', the columns are file; path_column"),
         ("path,label\n", {"label_column": "labels"}, r"line 1: no column 'labels'.* Did you mean label\?"),
         ("path,label\na.jpg,1\na.jpg,2\n", {}, r"photos\.csv, line 3: the photo a\.jpg occurs a second time"),

@@ -103,6 +103,9 @@ def test_box_that_does_not_fit_the_photo(tmp_path):
         ({"imlist": [], "gnd": []}, r"must be a dict with .* got \['imlist', 'gnd'\]"),
         (content(imlist="names"), "imlist must be a list of names, got str"),
         (content(imlist=["a", "b", "a"]), "imlist: a occurs twice"),
+        (content(imlist=["a", "../../b", "c"]), r"imlist: '\.\./\.\./b' is not the name of a file in jpg/"),
+        (content(imlist=["a", "b", "/etc/c"]), r"imlist: '/etc/c' is not the name of a file in jpg/"),
+        (content(qimlist=["..", "b"]), r"qimlist: '\.\.' is not the name of a file in jpg/"),
         (content(gnd=ENTRIES[:1]), "gnd must be a list with an entry for each of 2 queries"),
         (
             content(gnd=[ENTRIES[0], {"bbx": [0, 0, 1, 1], "ok": [1], "junk": []}]),

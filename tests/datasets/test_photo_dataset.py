@@ -1,5 +1,6 @@
 """What all data sets have in common: items, transforms, loaders, and ids that embedding keeps."""
 
+import os
 import pickle
 
 import numpy as np
@@ -75,8 +76,14 @@ def test_items_are_photos_and_labels(make, tmp_path):
         assert type(label) is int
         assert label == data.targets[position]
         assert -1 <= label < max(1, len(data.classes))
-    with pytest.raises(IndexError):
-        data[len(data)]
+    assert np.array_equal(np.asarray(data[-1][0]), np.asarray(data[len(data) - 1][0]))
+    assert data[np.int64(0)][1] == data[torch.tensor(0)][1] == data.targets[0]
+    for outside in (len(data), -len(data) - 1):
+        with pytest.raises(IndexError, match=f"there is no photo {outside}, the data set has {len(data)}"):
+            data[outside]
+    for wrong in (slice(2), [0, 1], 0.5, True, None, "1.jpg", np.array([0, 0])):
+        with pytest.raises(TypeError, match=r"a photo is chosen by its position, .*Subset\(dataset"):
+            data[wrong]
     assert len(list(data)) == len(data)  # iterating ends
 
 
@@ -97,7 +104,7 @@ def test_embedding_keeps_the_ids(make, tmp_path, tiny_model):
     assert d.ids == data.ids
     plain = lz.embed(tiny_model, [data.photo(row) for row in range(len(data))], progress=False)
     np.testing.assert_array_equal(d.vectors, plain.vectors)
-    assert d.provenance == plain.provenance
+    assert {**d.provenance, "ids": "running numbers"} == plain.provenance
 
 
 @every_data_set
@@ -132,6 +139,29 @@ def test_photos_in_files_have_paths(make, tmp_path):
     assert data.missing() == [data.ids[-1]]
     with pytest.raises(FileNotFoundError, match=f"the photo {data.ids[-1]} is missing"):
         data[len(data) - 1]
+
+
+def test_a_name_that_no_file_can_have_is_missing(tmp_path):
+    (tmp_path / "photos.csv").write_text(f"path\n{'a' * 300}.jpg\n")
+    data = lz.datasets.CsvPhotos(tmp_path / "photos.csv")
+    assert data.missing() == data.ids
+    with pytest.raises(FileNotFoundError, match="is missing: there is no file"):
+        data[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="rights as on Unix")
+def test_a_closed_folder_is_not_an_empty_one(tmp_path):
+    data = csv_photos(tmp_path)
+    tmp_path.chmod(0)
+    user = os.geteuid()
+    os.seteuid(user or 65534)  # root may open it all the same
+    try:
+        for read in (data.missing, lambda: data[0]):
+            with pytest.raises(PermissionError, match=r"its folder must not be opened.*1\.jpg"):
+                read()
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
 
 
 @pytest.mark.parametrize("make", [image_folder, csv_photos])

@@ -1,13 +1,9 @@
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 import landmarkzoo as lz
 from landmarkzoo.embedding import resuming
@@ -64,25 +60,53 @@ def test_out_resumes_after_a_kill(photo_folder, tmp_path, tiny_model, monkeypatc
     assert list(tmp_path.glob("*.parts")) == []
 
 
-def test_parts_of_another_job_do_not_count(photo_folder, tmp_path):
-    folder = tmp_path / "x.parts"
-    folder.mkdir()
-    provenance = {"model": "m"}
-    store = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=False)
-    store.add(lz.Descriptors(["a"], np.ones((1, 2)), provenance=provenance))
-    store.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
-    assert [p.ids for p in store.load()] == [["a"]]  # "b" was skipped, and skipping is off
-    keep = resuming.FinishedParts(tmp_path / "x", "job 1", provenance, keep_skipped=True)
-    keep.count = 1
-    keep.add(lz.Descriptors([], np.ones((0, 2)), [("b", "bad")], provenance=provenance))
-    assert [len(p) for p in keep.load()] == [1, 0]
-    other = resuming.FinishedParts(tmp_path / "x", "job 2", provenance, keep_skipped=True)
-    assert other.load() == []
-    assert list(folder.iterdir()) == []
-    (folder / "00000.safetensors").write_bytes(b"cut off")
-    assert keep.load() == []
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        resuming.FinishedParts(tmp_path / "no" / "x", "job", {}, keep_skipped=True)
+def descriptors(ids, skipped=()):
+    return lz.Descriptors(ids, np.ones((len(ids), 2)), list(skipped), {"model": "m"})
+
+
+def parts_of(job, out, keep_skipped=True):
+    return resuming.FinishedParts(out, job, {"model": "m"}, keep_skipped=keep_skipped)
+
+
+def test_parts_of_two_jobs_do_not_touch_each_other(tmp_path, caplog):
+    one, other = parts_of("1" * 16, tmp_path / "x"), parts_of("2" * 16, tmp_path / "x")
+    parts_of("3" * 16, tmp_path / "x.csv").add(0, descriptors(["z"]))  # of another file
+    one.add(0, descriptors(["a", "b"]))
+    one.add(2, descriptors([], [("c", "bad")]))
+    other.add(0, descriptors(["d"]))
+    assert [part.ids for part in one.load()] == [["a", "b"], []]
+    assert [part.ids for part in other.load()] == [["d"]]
+    assert [part.ids for part in parts_of("1" * 16, tmp_path / "x", keep_skipped=False).load()] == [
+        ["a", "b"]
+    ]
+    assert [record.args[0].name for record in caplog.records] == [f"x.{'2' * 16}.parts"]
+    other.remove()
+    assert len(list(one.load())) == 2
+    one.remove()
+    assert [path.name for path in tmp_path.iterdir()] == [f"x.csv.{'3' * 16}.parts"]
+
+
+def test_parts_that_are_not_whole_or_not_of_this_version_are_embedded_again(tmp_path):
+    parts = parts_of("1" * 16, tmp_path / "x")
+    paths = [parts.folder / f"{position:09d}.safetensors" for position in (0, 2, 3)]
+
+    def write():
+        for position, ids in ((0, "ab"), (2, "c"), (3, "de")):
+            parts.add(position, descriptors(list(ids)))
+
+    write()
+    assert [part.ids for part in parts.load()] == [["a", "b"], ["c"], ["d", "e"]]
+    paths[1].write_bytes(paths[1].read_bytes()[:-3])
+    assert [part.ids for part in parts.load()] == [["a", "b"]]
+    parts.add(2, descriptors(["c", "d"]))  # embedded again, in another rhythm: nothing counts twice
+    assert [part.ids for part in parts.load()] == [["a", "b"], ["c", "d"]]
+    write()
+    for other in (b"descriptors.v2", b"descriptors.v0"):
+        paths[0].write_bytes(paths[0].read_bytes().replace(b"descriptors.v1", other))
+        assert list(parts.load()) == []
+        write()
+    paths[2].unlink()
+    assert [part.ids for part in parts.load()] == [["a", "b"], ["c"]]
 
 
 @pytest.mark.parametrize("change", ["order", "content", "time", "folder", "precision", "arrays"])
@@ -99,7 +123,7 @@ def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_mo
         Image.new("RGB", (80, 64), (200, 9, 9)).save(photos[1])
         before = photos[1].stat()
     interrupted(tiny_model, photos, out, 5, **({"precision": "bfloat16"} if change == "precision" else {}))
-    assert (tmp_path / "x.parts" / "00000.safetensors").exists() == (change != "arrays")
+    assert len(list(tmp_path.glob("x.*.parts/000000000.safetensors"))) == (change != "arrays")
     if change in ("order", "arrays"):
         photos = photos[::-1]
     if change == "content":
@@ -117,51 +141,3 @@ def test_what_is_another_job_starts_anew(change, photo_folder, tmp_path, tiny_mo
     assert ours.ids == expected.ids
     np.testing.assert_array_equal(ours.vectors, expected.vectors)
     assert ours.provenance == expected.provenance
-
-
-KILLED = """
-import landmarkzoo as lz, sys, torch
-from landmarkzoo.embedding import embedding_job
-embedding_job.PART_SIZE = 4
-class Stopping:
-    seen = 0
-    def __call__(self, image):
-        self.seen += 1
-        if self.seen == 8:
-            print("eighth photo", flush=True)
-            sys.stdin.read()
-        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
-    def __repr__(self): return "first pixel"
-lz.embed(torch.nn.Flatten(), sys.argv[1], transform=Stopping(), batch_size=2, out=sys.argv[2], progress=False)
-"""
-
-
-class FirstPixel:
-    """A transform that counts; its repr is that of the killed process, as the model is."""
-
-    def __init__(self):
-        self.seen = 0
-
-    def __call__(self, image):
-        self.seen += 1
-        return torch.tensor(image.getpixel((0, 0)))[:, None, None] / 255
-
-    def __repr__(self):
-        return "first pixel"
-
-
-def test_a_process_killed_for_real_goes_on(photo_folder, tmp_path):
-    out = tmp_path / "index.safetensors"
-    command = [sys.executable, "-c", KILLED, str(photo_folder), str(out)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline().strip() == b"eighth photo"
-        process.kill()
-    assert [path.name for path in (tmp_path / "index.safetensors.parts").iterdir()] == ["00000.safetensors"]
-    assert not out.exists()
-    rest, all_ = FirstPixel(), FirstPixel()
-    d = lz.embed(nn.Flatten(), photo_folder, transform=rest, out=out, progress=False)
-    expected = lz.embed(nn.Flatten(), photo_folder, transform=all_, progress=False)
-    assert (rest.seen, all_.seen) == (7, 11)
-    assert d.ids == expected.ids
-    np.testing.assert_array_equal(d.vectors, expected.vectors)
-    np.testing.assert_array_equal(lz.Descriptors.load(out).vectors, expected.vectors)

@@ -1,5 +1,7 @@
 """Scales, mirrors and crops: what embed makes of one photo before it is one descriptor."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,40 @@ def test_wrong_scales(model, photos):
     for scales in ((), (0.0,), (1.0, -2.0), (float("inf"),)):
         with pytest.raises(ValueError, match="scales must be positive numbers"):
             embed(model, photos, scales=scales)
+
+
+def test_scales_apart_are_one_call_each(model, photos):
+    scales = (0.75, 1.0, 1.5)
+    apart = [embed(model, photos, scales=(scale,)).vectors for scale in scales]
+    together = embed(model, photos, scales=scales).vectors
+    np.testing.assert_allclose(F.normalize(torch.tensor(np.mean(apart, axis=0))), together, atol=1e-5)
+    assert min(np.abs(one - other).max() for one, other in combinations(apart, 2)) > 1e-3
+
+
+def test_scales_of_a_transformer_are_multiples_of_its_patches(photos):
+    model = lz.create_model("dinov2_vit_small")
+    transform = lz.create_transform(model, image_size=(70, 98))
+    d = lz.embed(model, photos, transform=transform, scales=(0.7071, 1, 1.4142, 0.01), progress=False)
+    images = torch.stack([transform(photo) for photo in photos])
+    total = 0
+    with torch.no_grad():
+        for size in ((56, 70), (70, 98), (98, 140), (14, 14)):
+            view = F.interpolate(images, size, mode="bicubic", antialias=True)
+            total = total + F.normalize(model.eval()(images if size == (70, 98) else view), dim=1)
+    np.testing.assert_allclose(d.vectors, F.normalize(total, dim=1), atol=1e-5)
+
+
+def test_models_of_one_size_say_so(photos):
+    hybrid = lz.create_model("hybrid_efficientnet_b0_swin_tiny_224")
+    mixer = lz.GlobalDescriptor("mixer_s32_224")
+    for model, scale, message in (
+        (hybrid, 1.4, r"scale 1\.4 does not fit: .* to 448 px"),
+        (torch.nn.DataParallel(hybrid), 0.5, r"scale 0\.5 does not fit: .* to 448 px"),
+        (mixer, 0.5, r"scale 0\.5 does not fit: .* takes 224x224 px only"),
+    ):
+        with pytest.raises(ValueError, match=rf"{message}.*\. Leave scales out \(flip=True works\)"):
+            lz.embed(model, photos[:1], scales=(scale,), progress=False)
+    assert len(lz.embed(mixer, photos[:1], flip=True, progress=False)) == 1
 
 
 def test_other_boxes_are_another_job(model, photos, tmp_path):

@@ -1,6 +1,9 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 import landmarkzoo as lz
@@ -38,7 +41,8 @@ def test_output_is_the_pca_whitening_of_the_normalised_pooled_features(neck, pho
 
 def test_rows_beyond_the_rank_are_zero(photos):
     model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True)
-    lz.whiten_neck(model, photos[:10], progress=False)
+    with pytest.warns(UserWarning, match=r"from 10 photos fills 9 of the 512 dimensions, .*embedding_dim=9"):
+        lz.whiten_neck(model, photos[:10], progress=False)
     linear = model.neck[0]
     assert linear.weight[:9].abs().amax(1).min() > 0
     assert torch.count_nonzero(linear.weight[9:]) == 0
@@ -75,8 +79,29 @@ def test_nearly_equal_photos_do_not_make_directions_of_rounding_errors():
     base = torch.randn(1, 3, 64, 64)
     photos = base + 1e-3 * torch.randn(10, 3, 64, 64)
     model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True)
-    lz.whiten_neck(model, photos, shrinkage=1e-6, progress=False)
+    with pytest.warns(UserWarning, match="from 10 photos fills"):
+        lz.whiten_neck(model, photos, shrinkage=1e-6, progress=False)
     assert (model.neck[0].weight.abs().amax(1) > 0).sum() <= 9
+
+
+def test_enough_photos_whiten_without_a_word(photos):
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8, pretrained_backbone=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lz.whiten_neck(model, photos[:9], shrinkage=1.0, progress=False)
+
+
+def test_a_photo_without_finite_features_is_named(tmp_path):
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=4)
+    with torch.no_grad():
+        model.backbone.conv_stem.weight.fill_(torch.nan)
+    for row, color in enumerate([(127, 127, 127), (9, 200, 9), (200, 9, 9)]):
+        Image.new("RGB", (32, 32), color).save(tmp_path / f"{row}.png")
+    before = {name: tensor.clone() for name, tensor in model.neck.state_dict().items()}
+    with pytest.raises(ValueError, match=r"NaN or infinite values for the photo 0\.png"):
+        lz.whiten_neck(model, tmp_path, progress=False)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.neck.state_dict().items())
+    assert not model.cfg.args["normalize_pooled"]
 
 
 def test_transform_and_skipping(tmp_path):
@@ -123,8 +148,9 @@ def test_wrong_input(photos):
     with pytest.raises(ValueError, match="SiLU"):
         lz.whiten_neck(lz.create_model("efficientnet_lite0_gem", neck="fc-silu"), photos)
     model = lz.create_model("efficientnet_lite0_gem")
-    with pytest.raises(ValueError, match="shrinkage must not be negative"):
-        lz.whiten_neck(model, photos, shrinkage=-1)
+    for shrinkage in (-1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="shrinkage must be from 0 to 1"):
+            lz.whiten_neck(model, photos, shrinkage=shrinkage)
     with pytest.raises(ValueError, match="at least 2 photos"):
         lz.whiten_neck(model, photos[:1], progress=False)
     with pytest.raises(ValueError, match="photos that differ"):

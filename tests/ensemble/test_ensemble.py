@@ -1,5 +1,7 @@
 """Sums of scores, concatenated families, and the paper's ensembles from descriptors to answers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -60,6 +62,11 @@ class TestSumScores:
             lz.ensemble.sum_scores([])
         assert lz.ensemble.sum_scores([one, lz.Ranking([[1]], [[2.0]])]).ids.tolist() == [["b", "a"]]
 
+    def test_infinite_scores(self):
+        endless = [lz.Ranking([[0]], [[score]]) for score in (np.inf, -np.inf)]
+        with pytest.raises(ValueError, match="query 0 has infinite scores"):
+            lz.ensemble.sum_scores(endless)
+
     def test_rankings_must_be_in_a_list(self):
         three = lz.search(np.eye(3), np.eye(3))
         with pytest.raises(TypeError, match=r"takes a list of rankings: \[ranking\], not ranking"):
@@ -67,8 +74,57 @@ class TestSumScores:
         with pytest.raises(TypeError, match=r"rankings\[1\] must be a Ranking, got ndarray"):
             lz.ensemble.sum_scores([three, three.indices])
 
+    def test_memory_is_that_of_the_result_not_of_all_scores(self):
+        rows = np.tile(np.arange(2000), (300, 1))
+        wide = [lz.Ranking(rows, np.zeros((300, 2000), np.float32)) for _ in range(3)]
+        tracemalloc.start()
+        lz.ensemble.sum_scores(wide, per_model=2000, k=10)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < wide[0].indices.nbytes / 4
+
+    def test_both_unicode_forms_of_an_id_are_one_photo(self):
+        one = lz.Ranking([[0]], [[1.0]], ["q"], ["M\u00fcnster", "b"])
+        other = lz.Ranking([[1]], [[2.0]], ["q"], ["Mu\u0308nster", "b"])
+        assert lz.ensemble.sum_scores([one, other]).ids.tolist() == [["b", "M\u00fcnster"]]
+
 
 class TestConcatFamilies:
+    def test_memory_is_that_of_the_result(self):
+        members = [np.random.default_rng(n).random((20_000, 64), np.float32) for n in range(6)]
+        tracemalloc.start()
+        together = lz.ensemble.concat_families([members[:3], members[3:]])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2 * together.nbytes + 40 * 2**20  # in float64 all at once: 14 times
+
+    def test_in_blocks_as_at_once(self, monkeypatch):
+        members = [np.random.default_rng(n).standard_normal((7, 3 + n)) for n in range(3)]
+        whole = lz.ensemble.concat_families([[member] for member in members])
+        monkeypatch.setattr(lz.ensemble.descriptor_fusion, "_BLOCK_VALUES", 1)
+        np.testing.assert_array_equal(lz.ensemble.concat_families([[m] for m in members]), whole)
+
+    def test_ensembles_of_unlike_descriptors_are_told_apart(self):
+        def member(weights, transform, **more):
+            stated = {"weights": weights, "transform": transform, **more}
+            return lz.Descriptors(["x", "y"], np.eye(2), provenance=stated)
+
+        def ensemble(*members):
+            return lz.ensemble.concat_families([[one] for one in members]).provenance
+
+        small, large = member("1", "Resize(96)"), member("1", "Resize(224)")
+        other = member("2", "Resize(224)")
+        assert ensemble(large, other)["transform"] == "Resize(224)"
+        assert ensemble(small, other)["transform"] == "Resize(96); Resize(224)"
+        assert "views" not in ensemble(large, other)
+        assert ensemble(large, member("2", "Resize(224)", views="flip"))["views"] == "none; flip"
+        silent = lz.Descriptors(["x", "y"], np.eye(2), provenance={"weights": "3"})
+        assert "transform" not in ensemble(large, silent)
+
+    def test_both_unicode_forms_of_an_id_are_one_photo(self):
+        one, other = (lz.Descriptors([name], np.eye(1)) for name in ("M\u00fcnster", "Mu\u0308nster"))
+        assert lz.ensemble.concat_families([[one], [other]]).ids == ["M\u00fcnster"]
+
     def test_rankings_are_refused(self):
         ranking = lz.search(np.eye(2), np.eye(2))
         for wrong in (ranking, [ranking, ranking], [[ranking], [ranking]]):

@@ -118,13 +118,57 @@ def test_photos_without_descriptor(folder):
         ValueError, match=r"2 of 7 photos .* the first is 'arch/1\.png'; ids .* 'arch/2\.png'"
     ):
         lz.evaluate(d[1:6], folder)
-    skipped = lz.Descriptors(d.ids[1:], d.vectors[1:], [("arch/1.png", "cannot be decoded")])
-    with pytest.raises(ValueError, match=r"the first is 'arch/1\.png' \(skipped: cannot be decoded\)"):
-        lz.evaluate(skipped, folder)
     with pytest.raises(ValueError, match=r"the photo 'arch/1\.png' has more than one descriptor"):
-        lz.evaluate(lz.Descriptors.concat([d, d[:1]]), folder)
-    twice_but_not_asked_for = lz.Descriptors.concat([d, *[random_descriptors(["other"])] * 2])
+        lz.evaluate(d[[0, *range(len(d))]], folder)
+    more = random_descriptors([*d.ids, "other"])
+    twice_but_not_asked_for = more[[*range(len(more)), -1]]
     lz.evaluate(twice_but_not_asked_for, folder)
+
+
+@pytest.mark.parametrize("by_model", [True, False])
+def test_photos_of_a_folder_that_were_skipped_are_left_out(by_model, folder, tiny_model):
+    whole = folder.path(2).read_bytes()
+    folder.path(2).write_bytes(whole[: len(whole) // 2])
+    if by_model:
+        result = lz.evaluate(tiny_model, folder, on_error="skip", progress=False)
+    else:
+        d = lz.embed(tiny_model, folder.root, on_error="skip", progress=False)
+        d.save(folder.root / "d.safetensors")  # as `landmarkzoo embed --skip-errors` leaves it
+        result = lz.evaluate(lz.Descriptors.load(folder.root / "d.safetensors"), folder)
+    kept = [row for row in range(7) if row != 2]
+    vectors = lz.embed(tiny_model, [folder.path(row) for row in kept], progress=False).vectors
+    expected = lz.evaluation.evaluate_leave_one_out(vectors, folder.targets[kept])
+    assert [score.value for score in result.scores] == [score.value for score in expected.scores]
+    assert result.query_ids == [folder.ids[row] for row in (0, 1, 3, 4, 5)]
+    assert "folder of 7 photos of 3 landmarks; 1 of them left out: could not be read" in str(result)
+
+
+def test_only_what_was_skipped_may_be_missing(folder):
+    d = random_descriptors(folder.ids)
+    some = lz.Descriptors(d.ids[2:], d.vectors[2:], [("arch/1.png", "cannot be decoded")])
+    with pytest.raises(ValueError, match=r"1 of 7 photos .* no descriptor, the first is 'arch/2\.png'"):
+        lz.evaluate(some, folder)
+    none = lz.Descriptors([], np.empty((0, 4)), [(id_, "cannot be decoded") for id_ in folder.ids])
+    with pytest.raises(ValueError, match="no two photos share a label"):
+        lz.evaluate(none, folder)
+
+
+def test_a_protocol_that_asks_for_all_photos_refuses_skipped_ones(tiny_model):
+    data = TwoParts()
+    d = random_descriptors([*data.index.ids[1:], *data.queries.ids])
+    some = lz.Descriptors(d.ids, d.vectors, [(data.index.ids[0], "cannot be decoded")])
+    with pytest.raises(ValueError, match=r"1 of 5 .* skipped, the first is 'index 0' \(cannot be decoded\)"):
+        lz.evaluation.dataset_evaluation.align_to_ids(data.index.ids, some)
+
+
+def test_both_unicode_forms_of_a_name_are_one_photo():
+    typed, of_macos = ["M\u00fcnster.jpg", "a.jpg"], ["a.jpg", "Mu\u0308nster.jpg"]
+    d = lz.evaluation.dataset_evaluation.align_to_ids(typed, lz.Descriptors(of_macos, np.eye(2)))
+    assert d.ids == typed
+    np.testing.assert_array_equal(d.vectors, np.eye(2)[[1, 0]])
+    both = [typed[0], of_macos[1]]  # two files: one descriptor is not that of both
+    with pytest.raises(ValueError, match="1 of 2 photos"):
+        lz.evaluation.dataset_evaluation.align_to_ids(both, lz.Descriptors(typed, np.eye(2)))
 
 
 def test_wrong_arguments(folder, tiny_model):

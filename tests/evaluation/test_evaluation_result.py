@@ -81,3 +81,11 @@ def test_parts_must_fit():
         lz.Evaluation(one.scores, {}, one.per_query, one.query_ids)
     with pytest.raises(ValueError, match=r"values of mAP@100 must have shape \(3,\), got \(4,\)"):
         lz.Evaluation(one.scores, one.intervals, one.per_query, ["a", "b", "c"])
+
+
+def test_the_worst_are_some():
+    result = lz.evaluation.score_retrieval(lz.search(np.eye(3), np.eye(3)), [[0], [1], [0]])
+    assert len(result.worst("mAP@100", 2)) == 2
+    for count in (0, -2, 1.5):
+        with pytest.raises(ValueError, match="count must be a positive integer"):
+            result.worst("mAP@100", count)

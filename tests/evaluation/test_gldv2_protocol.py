@@ -74,3 +74,38 @@ def test_gldv2_without_truth_or_of_another_split(gldv2):
     (gldv2 / "recognition_solution_v2.1.csv").unlink()
     with pytest.raises(ValueError, match="no recognition_solution"):
         lz.evaluate(descriptors([*TRAIN, *TEST]), lz.datasets.GLDv2(gldv2, "test"))
+
+
+def skipped(d, *names):
+    """Without the photos of some names, which could not be read."""
+    kept = [row for row, id_ in enumerate(d.ids) if id_ not in names]
+    return lz.Descriptors(
+        [d.ids[row] for row in kept], d.vectors[kept], [(name, "cut off") for name in names]
+    )
+
+
+def test_a_skipped_photo_counts_as_in_the_competition(gldv2):
+    data = lz.datasets.GLDv2(gldv2, "index")
+    d = descriptors([*INDEX, "q000", "q002", "q003"])
+    result = lz.evaluate(skipped(d, "q003", "i002"), data)
+    found = lz.search(d[[3, 4]], d[[0, 1]]).indices
+    rows = [*found.tolist(), []]  # q003 finds nothing, and i002 is never found though q000 looks for it
+    expected = lz.metrics.mean_average_precision([[*row, -1, -1][:2] for row in rows], [[0, 2], [1], [2]])
+    assert result["mAP@100"] == pytest.approx(expected)
+    assert result.query_ids == ["q000", "q002", "q003"]
+    assert result.per_query["recall@100"].tolist() == [0.5, 1.0, 0.0]
+    assert "1 queries could not be read and find nothing" in result.scores[0].protocol
+    assert "1 index photos could not be read and are never found" in result.scores[0].protocol
+    everything = lz.evaluate(d, data)
+    assert "could not" not in everything.scores[0].protocol
+
+
+def test_a_skipped_test_image_has_no_prediction_and_a_skipped_train_photo_no_vote(gldv2):
+    d = descriptors([*TRAIN, *TEST])
+    result = lz.evaluate(skipped(d, "q003", "t001"), lz.datasets.GLDv2(gldv2, "test"))
+    votes = lz.rerank.vote(d[[3, 4]], d[[0, 2]], [5, 9])
+    ids, labels, scores = ["q000", "q001", "q003"], [*votes.labels, -1], [*votes.confidence, 0.0]
+    assert result["GAP"] == lz.metrics.gap(labels, scores, [[5], [], [9]], ids=ids)
+    assert result.query_ids == ids
+    assert "1 test images could not be read and have no prediction" in result.scores[0].protocol
+    assert "1 train photos could not be read and do not vote" in result.scores[0].protocol

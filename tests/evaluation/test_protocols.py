@@ -1,5 +1,7 @@
 """Descriptors in, scores out, each against loops over plain arrays."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -209,3 +211,26 @@ def test_ids_order_predictions_of_equal_score():
     assert result["GAP"] == 0.25
     assert result.per_query["GAP"].tolist() == [0.5, 0.0]
     assert evaluation.score_recognition([1, 9], [0.5, 0.5], [[1], [2]])["GAP"] == 0.5
+
+
+def test_relevant_ids_in_the_other_unicode_form():
+    index = lz.Descriptors(["Mu\u0308nster.jpg", "a.jpg"], np.eye(2))
+    result = lz.evaluation.evaluate_retrieval(index[1:], index, [["M\u00fcnster.jpg"]])
+    assert result["recall@100"] == 1.0
+
+
+def test_revisited_does_not_hold_the_rankings_of_all_queries(monkeypatch):
+    random = np.random.default_rng(0)
+    queries, index = random.standard_normal((60, 3)), random.standard_normal((20_000, 3))
+    gnd = [{"easy": [row], "hard": [row + 1], "junk": []} for row in range(60)]
+    monkeypatch.setattr(evaluation.oxford_paris_protocol, "_BLOCK_RESULTS", 10**9)
+    whole = evaluation.evaluate_revisited(queries, index, gnd)
+    monkeypatch.setattr(evaluation.oxford_paris_protocol, "_BLOCK_RESULTS", 100_000)  # 5 queries
+    tracemalloc.start()
+    result = evaluation.evaluate_revisited(queries, index, gnd)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 * 20_000 * 8 / 2  # half of the rankings' rows
+    assert result.to_dict() == whole.to_dict()
+    with pytest.raises(ValueError, match="got 2 entries of gnd for 60 queries"):
+        evaluation.evaluate_revisited(queries, index, gnd[:2])

@@ -193,6 +193,25 @@ def test_an_overflow_of_float16_is_left_out_and_the_scale_shrinks(small, tmp_pat
     hook.remove()
 
 
+def test_so_is_an_overflow_of_the_descriptors(small, tmp_path):
+    run = new_run([*small, "--precision", "float16", "--model-args", NORM_FREE], tmp_path)
+    images, labels = batch_of(run)
+    before, scale = state_of(run), run.scaler.get_scale()
+    hook = run.model.register_forward_hook(
+        lambda module, _, d: (d * torch.tensor([1.0, 1e6, *[1.0] * 6])[:, None]).half()
+    )
+    assert math.isnan(train.train_step(run, [(images, labels)]))
+    assert_same(before, state_of(run))
+    assert run.scaler.get_scale() == scale / 2
+    hook.remove()
+    assert math.isfinite(train.train_step(run, [(images, labels)]))
+    hook = run.model.register_forward_hook(lambda module, _, d: d * math.inf)
+    while run.scaler.get_scale() >= 1:
+        train.train_step(run, [(images, labels)])
+    with pytest.raises(FloatingPointError, match="loss of epoch 1, batch 1 is nan"):
+        train.train_step(run, [(images, labels)])  # it was no overflow
+
+
 def test_a_run_that_diverges_leaves_its_last_checkpoint(small, tmp_path):
     with pytest.raises(FloatingPointError, match=r"epoch 1, batch \d+ is .*smaller --lr"):
         train.main([*small, "--out", str(tmp_path), "--lr", "1e30", "--checkpoint-every", "1"])

@@ -4,9 +4,12 @@ On the CPU torch has no synchronised batch norm, so the model has group norm, an
 """
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import checkpoints
 import pytest
 import torch
 import train
@@ -15,13 +18,40 @@ from safetensors.torch import load_file
 MODEL = '{"backbone": "test_efficientnet_gn", "embedding_dim": 16, "neck": "fc-silu", "pool": "avg"}'
 
 
-def torchrun(options, out):
+def command_of(options, out):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [train.__file__, *options, "--out", str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    return [*command, train.__file__, *options, "--out", str(out)]
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def torchrun(options, out):
+    command = command_of(options, out)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
+
+
+def kill_in_the_middle(options, out):
+    """Start both processes, and kill them at once when a checkpoint of the second epoch is there."""
+    command = [*command_of(options, out), "--checkpoint-every", "1"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=ENVIRONMENT, start_new_session=True, **pipes)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        path = out / "checkpoint.pt"
+        if path.is_file() and (place := checkpoints.load(path)["place"])["epoch"] and place["batch"]:
+            break
+        time.sleep(0.002)
+    # The processes of torchrun have sessions of their own.
+    children = subprocess.run(
+        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    assert len(children) == 2, process.communicate()[1].decode()[-2000:]
+    for pid in (process.pid, *map(int, children)):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
 
 
 def state_of(out):
@@ -50,10 +80,17 @@ def test_two_processes_equal_one(small, tmp_path):
 def test_two_processes_with_a_part_of_the_classes_each_equal_one(small, tmp_path):
     options = [*small, "--model-args", MODEL, "--epochs", "2", "--class-parallel", "--clip", "0.5"]
     one = train.main([*options, "--out", str(tmp_path / "one")])
-    torchrun([*options, "--stop-after", "1"], tmp_path / "two")  # in two goes: each has a part to save
-    state = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
-    assert [len(own["head"]["weight"]) for own in state["owns"]] == [3 * 3, 2 * 3]  # of 5 classes, 3 centers
+    out = tmp_path / "two"
+    kill_in_the_middle(options, out)
+    state = checkpoints.load(out / "checkpoint.pt")
+    assert isinstance(state["own"], str)  # nothing of a head or an optimizer went to the first process
+    for rank, rows in ((0, 3 * 3), (1, 2 * 3)):  # of 5 classes, 3 centers
+        assert len(checkpoints.load_own(out, state, rank)["head"]["weight"]) == rows
+    # As if one part of another checkpoint had been written, and the other had not: it does not count.
+    checkpoints.save(out / "checkpoint-epoch9-batch9-rank0.pt", {"head": {}, "optimizer": {}})
     with pytest.raises(ValueError, match="processes with classes was 2, is 1"):
-        train.main([*options, "--out", str(tmp_path / "two"), "--resume"])
-    torchrun([*options, "--resume"], tmp_path / "two")
-    assert_equal_runs(one, tmp_path / "two")
+        train.main([*options, "--out", str(out), "--resume"])
+    torchrun([*options, "--resume"], out)
+    assert_equal_runs(one, out)
+    parts = [f"checkpoint-epoch2-batch0-rank{rank}.pt" for rank in (0, 1)]
+    assert sorted(path.name for path in out.glob("checkpoint*")) == [*parts, "checkpoint.pt"]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import checkpoints
 import pytest
 import torch
 import train
@@ -79,11 +80,15 @@ def test_killed_in_the_middle_of_an_epoch(small, whole, tmp_path):
     assert_same_end(train.main([*small, "--out", str(tmp_path), "--resume"]), whole, rel=1e-5, abs=1e-6)
 
 
-def test_sigterm_saves_and_ends(small, whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_signals_save_and_end(small, whole, tmp_path, number):
     process = start([*small, "--workers", "1", "--checkpoint-every", "5"], tmp_path)
     wait_until_the_middle_of_an_epoch(process, tmp_path)
-    os.killpg(process.pid, signal.SIGTERM)  # as schedulers do it: to the workers as well
-    assert process.wait(timeout=300) == 128 + signal.SIGTERM, process.stderr.read().decode()
+    os.killpg(process.pid, number)  # as schedulers and terminals do it: to the workers as well
+    out, errors = (text.decode() for text in process.communicate(timeout=300))
+    assert process.returncode == 128 + number, errors
+    assert "stopped in epoch 2, batch" in out
+    assert "Traceback" not in errors
     before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["place"]
     assert (before["epoch"], before["batch"]) > (1, 0)
     assert not (tmp_path / "model").exists()
@@ -99,8 +104,9 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(small, tmp_path)
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space left"):
-        train.write_whole(tmp_path / "checkpoint.pt", fail_in_the_middle)
+        checkpoints.write_whole(tmp_path / "checkpoint.pt", fail_in_the_middle)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
     assert len(train.main([*small, "--out", str(tmp_path), "--resume", "--stop-after", "2"]).history) == 2
 
 

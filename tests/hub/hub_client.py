@@ -52,6 +52,25 @@ def load(name: str, **options: Any) -> Loaded:
     return Loaded(model.cfg, descriptors(model), log)
 
 
+def backbone_weights(name: str, **options: Any) -> dict[str, np.ndarray]:
+    """State dict of a backbone with ImageNet weights."""
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, backbone=name, **options)
+    return {key: tensor.numpy() for key, tensor in model.backbone.state_dict().items()}
+
+
+def kept_state_dicts(name: str, **options: Any) -> list[str]:
+    """Modules of a pyramid with ImageNet weights that keep the file they came from."""
+    model = lz.create_model(
+        "dolg_efficientnet_lite0", pretrained_backbone=True, backbone=name, hidden_dim=8, **options
+    )
+    return [
+        module
+        for module, part in model.named_modules()
+        for known in (getattr(part, "pretrained_cfg", None), getattr(part, "default_cfg", None))
+        if known and "state_dict" in known
+    ]
+
+
 def load_without_patience(name: str, **options: Any) -> Loaded:
     """The same, while the client does not wait before it tries again."""
     with mock.patch.object(time, "sleep"):

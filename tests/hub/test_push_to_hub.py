@@ -64,7 +64,7 @@ def test_arguments_reach_the_hub(hub, push, load):
     assert repo.messages[-1] == "First of its kind"
     main = repo.refs["main"]
     push("org/new", revision="v2")
-    assert repo.messages[-1] == "Push efficientnet_lite0_gem with landmarkzoo"
+    assert repo.messages[-1] == "Push GlobalDescriptor with landmarkzoo"
     assert repo.refs["main"] == main != repo.refs["v2"]
     assert 'create_model("hf-hub:org/new@v2")' in card(hub, branch="v2")
     push("org/new", revision="v2")  # the branch is there now

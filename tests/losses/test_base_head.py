@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from each_head import each_head
 from torch.nn import functional as F
 
 import landmarkzoo as lz
-from landmarkzoo.losses import base_head
+from landmarkzoo.losses import base_head, head_checks
 
 
 def class_cosines(x, head):
@@ -112,10 +113,44 @@ class TestPredictions:
 
 
 @each_head
+def test_predictions_need_the_memory_of_blocks(make_head, monkeypatch):
+    monkeypatch.setattr(base_head, "_PREDICT_VALUES", 2**16)
+    monkeypatch.setattr(head_checks, "_CHECKED_VALUES", 2**16)
+    head, x = make_head(64, 50).eval(), torch.randn(100_000, 64)  # 26 MB
+    head.predict(x[:100], k=1)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        classes, cosines = head.predict(x, k=1)
+    held = most = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    results = classes.nbytes + cosines.nbytes
+    assert most < 2 * results + 4e6  # the parts, put together, and a block of 1,310 rows
+
+
+@each_head
+def test_threads_get_what_one_gets(make_head):
+    head, x, y = make_head(64, 3000), torch.randn(40, 6, 64), torch.randint(3000, (40, 6))
+
+    def work(i):
+        one = x[i].clone().requires_grad_()
+        by_x, by_weight = torch.autograd.grad(head(one, y[i]), [one, head.weight])
+        return [by_x, by_weight.clone(), *head.predict(x[i])]
+
+    expected = [work(i) for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for right, got in zip(expected, pool.map(work, range(40))):
+            for one, other in zip(right, got):
+                torch.testing.assert_close(one, other)
+
+
+@each_head
 class TestModule:
-    def test_state_dict_is_the_weight_and_starts_uniform(self, make_head):
+    def test_state_dict_is_the_weight_and_the_margins_and_starts_uniform(self, make_head):
         head = make_head(64, 5000)
-        assert list(head.state_dict()) == [name for name, _ in head.named_parameters()] == ["weight"]
+        assert [name for name, _ in head.named_parameters()] == ["weight"]
+        assert list(head.state_dict()) == ["weight", "margins"]
         assert head.weight.shape == (5000 * head.sub_centers, 64)
         assert head.weight.abs().max() <= 1 / 8
         assert head.weight.std().item() == pytest.approx(1 / 8 / 3**0.5, rel=0.01)

@@ -22,6 +22,12 @@ X = torch.randn(2, 4)
         (torch.tensor([0, 1, 2]), ValueError, r"shape \(2,\)"),
         (torch.tensor([[0], [1]]), ValueError, r"shape \(2,\)"),
         ([0, 1], TypeError, "torch.Tensor of integers"),
+        (None, TypeError, "torch.Tensor of integers, got NoneType"),
+        (
+            torch.tensor([0, 2**64 - 1], dtype=torch.uint64),
+            ValueError,
+            f"got {2**64 - 1} at row 1 of the batch.$",
+        ),
         (torch.tensor([0, 1], device="meta"), ValueError, "labels are on meta"),
     ],
 )
@@ -30,7 +36,7 @@ def test_labels(make_head, labels, error, message):
         make_head(4, 3)(X, labels)
 
 
-@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.int16])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.int16, torch.uint64])
 def test_other_integer_labels_are_fine(make_head, dtype):
     head, labels = make_head(4, 3), torch.tensor([0, 2])
     torch.testing.assert_close(head(X, labels.to(dtype)), head(X, labels))

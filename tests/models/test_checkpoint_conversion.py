@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import reference_forward
 import torch
@@ -59,6 +60,17 @@ WRAPPINGS = {
     "plain": lambda state: state,
     "wrapped": lambda state: {"model": state, "optimizer": {"state": {0: {"step": 3}}}, "epoch": 7},
     "DDP": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+    "DDP of compiled": lambda state: {f"module._orig_mod.{name}": t for name, t in state.items()},
+    "compiled DDP of DDP": lambda state: {f"_orig_mod.module.module.{name}": t for name, t in state.items()},
+    "numbers of NumPy": lambda state: {
+        "model": state,
+        "best": np.float64(0.61),
+        "step": np.int64(3),
+        "margins": np.linspace(0, 1, 5, dtype=np.float32),
+        "random": np.random.default_rng(0).bit_generator.state
+        | {"legacy": ("MT19937", np.arange(624, dtype=np.uint32), 624, 0, 0.0)},
+    },
     "wrapped DDP": lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
 }
 
@@ -208,7 +220,8 @@ def test_other_arguments(dolg_state):
         ({"attention2d.bn.running_var": None}, "attention2d.bn.running_var is missing"),
         ({"conv_g.bias": torch.zeros(8)}, r"conv_g.bias has shape \(8,\), not \(1024,\)"),
         ({"conv_g.bias": torch.zeros(1024, dtype=torch.int8)}, "conv_g.bias has dtype torch.int8"),
-        ({"module.conv_g.bias": torch.zeros(1024)}, "'conv_g.bias' twice, with and without 'module.'"),
+        ({"module.conv_g.bias": torch.zeros(1024)}, "module.conv_g.bias fits nothing"),
+        ({"_orig_mod.conv_g.bias": torch.zeros(1024)}, "conv_g.bias' twice, with and without '_orig_mod.'"),
         ({"mam.conv1.weight": None}, "it has no mam.conv1.weight, but backbone.conv_stem.weight"),
         ({"names": ["a"]}, "in this one not all values are tensors: names"),
         ({f"x{i}": torch.zeros(1) for i in range(5)}, "x2 fits nothing, and 2 more. Is it one of another"),

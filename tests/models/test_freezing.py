@@ -152,10 +152,37 @@ def test_unknown_parts_change_nothing(model, function, part, message):
     assert not model.global_norm.weight.requires_grad
 
 
-@pytest.mark.parametrize("function", [lz.freeze, lz.unfreeze, lambda m, _: lz.parameter_groups(m, lr=0.1)])
-def test_wrapped_models(model, function):
-    with pytest.raises(TypeError, match=r"needed, got DataParallel; in a wrapper it is \.module"):
-        function(nn.DataParallel(model), "neck")
+@pytest.mark.parametrize(
+    "wrap", [nn.DataParallel, torch.compile, lambda m: nn.DataParallel(torch.compile(m))]
+)
+def test_wrapped_models_are_frozen_inside(model, wrap):
+    wrapped = wrap(model)
+    lz.freeze(wrapped, "backbone")
+    assert not any(p.requires_grad for p in model.backbone.parameters())
+    assert not wrapped.train().training or not model.backbone.training
+    groups = lz.parameter_groups(wrapped, lr=0.1)
+    trained = {id(p) for group in groups for p in group["params"]}
+    assert trained == {id(p) for p in model.parameters() if p.requires_grad}
+    lz.unfreeze(wrapped)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_reducer_waits_for_what_was_trained_when_it_was_made(model, tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        for function in (lz.freeze, lz.unfreeze):
+            with pytest.raises(TypeError, match="freeze or unfreeze the model before it is wrapped"):
+                function(wrapped, "neck")
+        assert len(lz.parameter_groups(wrapped, lr=0.1)) > 2
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_not_a_model():
+    for function in (lz.freeze, lz.unfreeze, lambda m, _: lz.parameter_groups(m, lr=0.1)):
+        with pytest.raises(TypeError, match="a landmarkzoo model is needed, got Linear"):
+            function(nn.DataParallel(nn.Linear(2, 2)), "neck")
 
 
 def test_freezing_nothing_is_an_error(model):

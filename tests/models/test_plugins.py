@@ -1,11 +1,14 @@
 """Models of other packages: a real one, installed by pip into an environment of its own, and broken ones."""
 
+import importlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import venv
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,7 +95,7 @@ def test_an_installed_package_brings_an_architecture_and_a_model(environment, tm
 def install(tmp_path, monkeypatch):
     """Installs packages of one module with an entry point each, and lets the plug-ins be loaded again."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(plugins, "_loaded", False)
+    monkeypatch.setattr(plugins, "_left", None)
 
     def install(name, code, entry_point):
         (tmp_path / f"{name}.py").write_text(code)
@@ -168,6 +171,34 @@ def test_threads_wait_for_the_plugins(install):
     install("slow", "import time\ntime.sleep(0.3)\n" + REGISTER.format("slow"), "slow:register")
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: lz.is_model("from_slow"), range(4))) == [True] * 4
+
+
+@pytest.mark.parametrize("first", ["lz.list_models()", "lz.get_model_cfg('efficientnet_b3')"])
+def test_a_module_that_is_imported_by_hand_keeps_its_function(install, first, recwarn):
+    """Its function is not there yet when the module asks the registry at its top."""
+    code = f"import landmarkzoo as lz\n{first}\n" + REGISTER.format("top")
+    install("top_asks", code, "top_asks:register")
+    import top_asks
+
+    assert lz.is_model("from_top")
+    assert len(top_asks.calls) == 1
+    assert not recwarn.list
+
+
+def test_imports_in_other_threads_end(install):
+    """One thread loads the plug-ins, others import their modules, which ask the registry."""
+    names = [f"crossed_{i}" for i in range(4)]
+    for name in names:
+        code = "import time\nimport landmarkzoo as lz\ntime.sleep(0.2)\nlz.list_models()\n"
+        install(name, code + REGISTER.format(name), f"{name}:register")
+    ask = [lz.list_models, *(partial(importlib.import_module, name) for name in reversed(names))]
+    threads = [threading.Thread(target=call, daemon=True) for call in ask]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(lz.list_models("from_crossed_*")) == 4
 
 
 def test_a_saved_model_finds_its_architecture_among_the_plugins(install, tmp_path):

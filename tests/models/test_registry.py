@@ -108,7 +108,7 @@ def test_wrong_names(arguments, message):
         ({"backbone": "resnet5O"}, "Did you mean resnet50"),
         ({"projection": "other"}, "projection must be one of"),
         ({"backbone": "resnet18.bogus"}, "timm has no weights 'resnet18.bogus'"),
-        ({"embedding_dim": 0}, "embedding_dim must be positive"),
+        ({"embedding_dim": 0}, "embedding_dim must be a positive integer"),
     ],
 )
 def test_wrong_overrides(overrides, message):

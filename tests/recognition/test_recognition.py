@@ -267,3 +267,17 @@ class TestThreshold:
             lz.recognition.threshold_at_precision(self.answers([1], [1.0]), [[1]], 95)
         with pytest.raises(ValueError, match="truth of 2 photos for 1 answers"):
             lz.recognition.threshold_at_precision(self.answers([1], [1.0]), [[1], []])
+
+
+def test_scores_and_thresholds_that_are_no_numbers():
+    with pytest.raises(ValueError, match="the score of photo 1 is NaN"):
+        lz.Recognition([1, 2], [0.5, np.nan], [[0], [1]])
+    for scores in (["0.5", "0.1"], [0.5, None]):
+        with pytest.raises(TypeError, match="the scores are numbers, got dtype"):
+            lz.Recognition([1, 2], scores, [[0], [1]])
+    answers = lz.Recognition([1, 2], [0.5, -np.inf], [[0], [1]])
+    for threshold in (np.nan, None, "0.5"):
+        with pytest.raises(ValueError, match="threshold must be a number, got"):
+            answers.above(threshold)
+    assert answers.above(-np.inf).tolist() == [1, 2]
+    assert answers.above(np.float32(0.1)).tolist() == [1, -1]

@@ -34,18 +34,22 @@ def close(pixels, color):
     return np.abs(pixels.astype(int) - color).max(axis=2) < 12
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
-def test_a_browser_shows_photos_and_marks(page, tmp_path):
-    picture = tmp_path / "picture.png"
+def screenshot(address, folder):
+    picture = folder / "picture.png"
     command = [
         BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--proxy-server=127.0.0.1:9",  # whatever asked the network would get nothing
-        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,500", f"--screenshot={picture}",
-        page.as_uri(),
+        f"--user-data-dir={folder / 'profile'}", "--window-size=900,1000", f"--screenshot={picture}",
+        address,
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=600)
-    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    return np.asarray(Image.open(picture).convert("RGB"))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_a_browser_shows_photos_and_marks(page, tmp_path):
+    pixels = screenshot(page.as_uri(), tmp_path)
     for color in PHOTOS.values():
         assert close(pixels, color).sum() > 15_000, color  # of a photo of 140 x 140
     for color in (BLUE, GREEN, RED):
@@ -57,17 +61,33 @@ def test_a_browser_shows_photos_and_marks(page, tmp_path):
     assert columns == sorted(columns)  # the query, then the right result, then the wrong one
 
 
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_a_browser_shows_wrong_queries_only(tmp_path):
+    ids = ["right.png", "wrong.png"]
+    for id_, color in zip(ids, [(250, 120, 0), (0, 200, 220)]):
+        Image.new("RGB", (300, 200), color).save(tmp_path / id_)
+    path = tmp_path / "page.html"
+    ranking = lz.Ranking([[0], [1], [1]], [[0.9]] * 3, ["right.png", "right.png", "wrong.png"], ids)
+    labels = (["tower", "gate", None], ["tower", "tower"])
+    write_ranking_page(path, ranking, tmp_path, tmp_path, labels=labels)
+    for part, photos in (("", 3), ("#wrong", 1)):
+        pixels = screenshot(path.as_uri() + part, tmp_path)[:, :200]
+        assert close(pixels, BLUE).any(axis=1).sum() == pytest.approx(150 * photos, abs=12)
+        assert close(pixels, (0, 200, 220)).any() == (photos == 3)  # the query without a landmark
+
+
 class Figures(HTMLParser):
     """What a browser would make of the page: each figure with its class, its photo, and all of its text."""
 
     def __init__(self, page):
         super().__init__()
-        self.open, self.figures, self.tags = [], [], set()
+        self.open, self.figures, self.tags, self.all, self.text = [], [], set(), [], ""
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
         self.tags.add(tag)
+        self.all.append((tag, attributes))
         if tag == "figure":
             self.figures.append({"class": attributes["class"], "alt": None, "text": ""})
         if tag == "img":
@@ -82,6 +102,7 @@ class Figures(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        self.text += "" if "style" in self.open else data
         if "figure" in self.open:
             self.figures[-1]["text"] += data
         if "h1" in self.open:
@@ -118,6 +139,19 @@ def test_names_and_errors_are_text_and_never_tags(tmp_path):
         assert name in figure["text"]
         assert "<s>" in figure["text"]
     assert "<i>" in parsed.figures[0]["text"]
+
+
+def test_a_name_cannot_leave_an_attribute(tmp_path):
+    name = "a' onerror='x\" onload=\"y.png"
+    Image.new("RGB", (8, 8)).save(tmp_path / name)
+    path = tmp_path / "page.html"
+    ranking = lz.Ranking([[0]], [[0.5]], [name], [name])
+    write_ranking_page(path, ranking, tmp_path, tmp_path, title="</title><script>")
+    parsed = Figures(path)
+    assert [figure["alt"] for figure in parsed.figures] == [name, name]
+    assert "script" not in parsed.tags
+    assert all(set(attributes) <= {"alt", "src"} for tag, attributes in parsed.all if tag == "img")
+    assert all(set(attributes) <= {"href"} for tag, attributes in parsed.all if tag == "a")
 
 
 def test_ids_are_needed(tmp_path):

@@ -106,7 +106,7 @@ class TestSoft:
         x = np.eye(3)
         with pytest.raises(ValueError, match="confidence must be one of"):
             lz.rerank.soft_discriminative(x, x, x, [1, 2, 3], confidence="mean")
-        with pytest.raises(ValueError, match="up and down must be finite"):
+        with pytest.raises(ValueError, match="up must be finite"):
             lz.rerank.soft_discriminative(x, x, x, [1, 2, 3], up=np.nan)
         with pytest.raises(ValueError, match="index is empty"):
             lz.rerank.soft_discriminative(x, np.empty((0, 3)), x, [1, 2, 3])

@@ -1,5 +1,7 @@
 """k-reciprocal re-ranking against the definition, image by image."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,6 +78,28 @@ def test_duplicates_and_zero_vectors():
     ranking = lz.rerank.k_reciprocal(np.array([[0.6, 0.8]]), index, k1=5, k2=3)
     assert np.isfinite(ranking.scores).all()
     assert sorted(ranking.indices[0, :30].tolist()) == list(range(30))
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.0])
+def test_memory_holds_the_vectors_once_more(weight):
+    random = np.random.default_rng(0)
+    query, index = random.random((20, 4096), np.float32), random.random((1000, 4096), np.float32)
+    tracemalloc.start()
+    lz.rerank.k_reciprocal(query, index, weight=weight)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * index.nbytes  # in float64: 6 times
+
+
+def test_many_copies_of_one_photo():
+    """A placeholder photo 400 times: no image is lost, and the copies do not push others down."""
+    random = np.random.default_rng(0)
+    index = np.concatenate([random.standard_normal((100, 8)), np.tile(random.standard_normal(8), (400, 1))])
+    query = index[:3] + random.standard_normal((3, 8)) / 100
+    alone = lz.rerank.k_reciprocal(query, index[:100], k=5)
+    among = lz.rerank.k_reciprocal(query, index, k=5)
+    assert among.indices[:, 0].tolist() == alone.indices[:, 0].tolist() == [0, 1, 2]
+    assert sorted(lz.rerank.k_reciprocal(query, index, k=500).indices[0].tolist()) == list(range(500))
 
 
 def test_wrong_values():

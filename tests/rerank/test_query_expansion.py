@@ -76,6 +76,16 @@ def test_memory_does_not_grow_with_the_number_of_queries():
     assert peak < 60 * 2**20  # all 3,000 x 20 neighbours at once: 125
 
 
+def test_memory_holds_the_index_once_more(monkeypatch):
+    monkeypatch.setattr(query_expansion, "_BLOCK_VALUES", 2**16)
+    index = np.random.default_rng(0).random((20_000, 128), dtype=np.float32)
+    tracemalloc.start()
+    lz.rerank.database_augmentation(index, k=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * index.nbytes  # in float64 all at once: 3 times
+
+
 def test_a_set_expanded_by_itself_leaves_itself_out():
     ids, x = ["a", "b", "c"], np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
     d = lz.Descriptors(ids, x)

@@ -123,6 +123,30 @@ def test_memory_does_not_grow_with_the_pairs_of_voters():
     assert peak < 80 * 2**20  # all 2,000 x 100 x 100 pairs at once: 175
 
 
+def peak_of_votes(rows, voters):
+    random = np.random.default_rng(0)
+    labels, cosines = random.integers(0, 9, (rows, voters)), random.random((rows, voters), np.float32)
+    tracemalloc.start()
+    count_votes(labels, cosines, voters)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_many_voters_take_no_more_memory_than_as_many_votes_of_few():
+    assert peak_of_votes(4, 5000) < 3 * peak_of_votes(2000, 10)  # their pairs: 200 MB
+
+
+def test_many_voters_of_many_labels_equal_a_slow_loop():
+    random = np.random.default_rng(1)
+    labels, cosines = random.integers(-1, 4, (6, 300)), random.integers(1, 4, (6, 300)).astype(np.float32)
+    winners, confidence = count_votes(labels, cosines, 300)
+    for row in range(6):
+        sums = {label: cosines[row, labels[row] == label].sum() for label in labels[row].tolist()}
+        best = next(label for label in labels[row].tolist() if sums[label] == max(sums.values()))
+        assert (winners[row], confidence[row]) == (best, float(sums[best]) / 300)
+
+
 def test_wrong_input():
     x = np.eye(3)
     for labels in ([0.5, 1, 2], ["a", 1, None], [1, None, 2], [True, False, True], [b"a", b"b", b"c"]):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.suggestions import did_you_mean
+from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.datasets.gldv2.csv_tables import (
     find_csv,
     index_to_train_landmarks,
@@ -25,7 +26,7 @@ from landmarkzoo.datasets.gldv2.solutions import (
     read_recognition_solution,
     read_retrieval_solution,
 )
-from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform
+from landmarkzoo.datasets.photo_dataset import PhotoFiles, PhotoTransform, TargetTransform, is_file_name
 
 Split = Literal["clean", "x", "full", "index", "test"]
 _RECOGNITION, _RETRIEVAL = "recognition_solution_v2.1.csv", "retrieval_solution_v2.1.csv"
@@ -103,7 +104,7 @@ class GLDv2(PhotoFiles):
         if split not in get_args(Split):
             splits = get_args(Split)
             raise ValueError(f"split must be one of {splits}, got {split!r}.{did_you_mean(split, splits)}")
-        self.root = Path(root)
+        self.root = user_path(root)
         self.split = split
         self.truth: list[tuple[int, ...]] | None = None
         self.usage: list[str] | None = None
@@ -193,10 +194,10 @@ class GLDv2(PhotoFiles):
         """File of a photo, there or not.
 
         Raises:
-            ValueError: If its id is too short or has a slash, so that no file can have its name.
+            ValueError: If its id is too short or has a slash, so that its file could not be in the folder.
         """
         id_ = self.ids[position]
-        if len(id_) < 3 or "/" in id_ or "\\" in id_:
+        if len(id_) < 3 or not is_file_name(id_):
             raise ValueError(
                 f"{id_!r} is not an image id of GLDv2: these have 3 characters or more and no slashes"
             )

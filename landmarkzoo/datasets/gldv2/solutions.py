@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -82,8 +82,8 @@ def read_retrieval_solution(
     return solution
 
 
-def _rows(path: Path, column: str, test: Container[str] | None) -> list[tuple[int, str, str, str]]:
-    rows, seen = [], set[str]()
+def _rows(path: Path, column: str, test: Container[str] | None) -> Iterator[tuple[int, str, str, str]]:
+    seen = set[str]()
     for line, (id_, cell, usage) in csv_rows(path, ["id", column, "Usage"]):
         if usage not in _USAGES:
             raise csv_error(path, line, f"Usage must be one of {', '.join(_USAGES)}, got {usage!r}")
@@ -92,5 +92,4 @@ def _rows(path: Path, column: str, test: Container[str] | None) -> list[tuple[in
         if test is not None and id_ not in test:
             raise csv_error(path, line, f"the id {id_} is not in test.csv")
         seen.add(id_)
-        rows.append((line, id_, "" if cell == "None" else cell, usage))
-    return rows
+        yield line, id_, "" if cell == "None" else cell, usage

@@ -11,6 +11,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from landmarkzoo.hub.convert.numpy_values import numpy_numbers
+
+_LEGACY = b"\x80\x02"  # how files of torch.save begin that are not zips: a pickle of protocol 2
+
 
 def read_checkpoint(path: str | Path) -> Any:
     """Read what ``torch.save`` or safetensors wrote, onto the CPU, mapped from disk if the format allows it.
@@ -22,7 +26,8 @@ def read_checkpoint(path: str | Path) -> Any:
     Raises:
         FileNotFoundError: If there is no such file.
         IsADirectoryError: If it is a folder.
-        ValueError: If the file is damaged, or holds more than tensors and plain values.
+        ValueError: If the file is damaged, or holds more than tensors, numbers and arrays of NumPy, and plain
+            values.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -36,22 +41,29 @@ def read_checkpoint(path: str | Path) -> Any:
             raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
     is_whole_zip = zipfile.is_zipfile(path)  # looks for the directory at its end
     if not is_whole_zip:
-        _refuse_half_a_zip(path)
+        _check_start(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole_zip)
+        with numpy_numbers():
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole_zip)
     except OSError:
         raise
     except Exception as error:  # a file that is not a whole pickle can raise anything
         raise ValueError(f"{path}: {_reason(error)}") from error
 
 
-def _refuse_half_a_zip(path: Path) -> None:
+def _check_start(path: Path) -> None:
+    """Raise if a file that is not a whole zip is half a zip, or a pickle that torch.save never writes."""
     with path.open("rb") as file:
         start = file.read(2)
     if not start:
         raise ValueError(f"{path} is empty: copy or download it again")
     if start == b"PK":
         raise ValueError(f"{path} is damaged: its end is missing. Copy or download it again")
+    if start[:1] == _LEGACY[:1] and start != _LEGACY:
+        raise ValueError(
+            f"{path}: damaged, or not a checkpoint that torch.load reads with weights_only=True (it is a "
+            "pickle that torch.save did not write, and code in a pickle could do anything)"
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -59,12 +71,12 @@ def _reason(error: Exception) -> str:
     refused = re.search(r"GLOBAL (\S+)", text)
     if refused is None:
         # torch puts the cause into advice to use weights_only=False, which would not help a damaged file.
-        inner = re.search(r"WeightsUnpickler error: *(.*)", text)
+        inner = re.search(r"WeightsUnpickler error:\s*(.*)", text)
         cause = inner[1] if inner else text.strip().partition("\n")[0]
         cause = f" ({cause[:200]})" if cause else ""
         return f"damaged, or not a checkpoint that torch.load reads with weights_only=True{cause}"
     return (
-        f"it holds more than tensors and plain values: {refused[1]}, which is not loaded, as code in a "
-        "checkpoint could do anything. If you trust it, load it with weights_only=False yourself and "
+        f"it holds more than tensors, numbers and plain values: {refused[1]}, which is not loaded, as code "
+        "in a checkpoint could do anything. If you trust it, load it with weights_only=False yourself and "
         "torch.save({'model': checkpoint['model']}, ...) as a new file, which can be converted"
     )

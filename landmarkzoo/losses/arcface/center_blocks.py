@@ -12,25 +12,19 @@ autograd; ``tests/losses`` compares the two. What makes this one lean and fast:
 
 from __future__ import annotations
 
-import math
-import threading
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo.layers.autocast import has_bfloat16
+from landmarkzoo.losses.arcface.reusable_buffer import ReusableBuffer
 
 _CPU_BLOCK_VALUES = 2**21  # 8 MiB of centers: they stay in the last-level cache
 _GPU_BLOCK_VALUES = 2**26  # large enough to keep a GPU busy
 _LARGE_WEIGHT = 2**22  # values of the weight from which products in bfloat16 are worth their rounding
-_ALIGNMENT = 64  # bytes of a cache line
-_REUSED_BYTES = 2**22  # smaller memory is made anew
 
 MatmulDtype = Literal["auto", "float32", "bfloat16"]
 
@@ -294,47 +288,3 @@ class _Blocks:
         if centers.dtype == self.workspace.dtype:
             return centers
         return self.workspace[: len(centers)].copy_(centers)
-
-
-class ReusableBuffer:
-    """One block of CPU memory for a large gradient, handed out again as soon as no tensor uses it any more.
-
-    A CPU tensor of hundreds of MB is new memory from the system each time it is made: at the size of Google
-    Landmarks, handing it out page by page costs as much as computing what stands in it. Tensors in use are
-    never touched: who keeps ``weight.grad``, or a view of it, keeps its memory, and the next tensor gets
-    another block. Copies and pickles start without memory.
-
-    Examples:
-        >>> buffer, cpu = ReusableBuffer(), torch.device("cpu")
-        >>> gradient = buffer.empty((3000, 512), torch.float32, cpu)
-        >>> address = gradient.data_ptr()
-        >>> del gradient
-        >>> buffer.empty((512, 3000), torch.float32, cpu).data_ptr() == address
-        True
-    """
-
-    def __init__(self) -> None:
-        self._block: NDArray[Any] = np.empty(0, np.uint8)
-        self._one_at_a_time = threading.Lock()
-        self._user: Callable[[], NDArray[Any] | None] = lambda: None  # what a tensor's storage holds on to
-
-    def empty(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Like ``torch.empty``. Small tensors, and tensors on a GPU, come from ``torch.empty``."""
-        size = math.prod(shape) * dtype.itemsize
-        if device.type != "cpu" or size < _REUSED_BYTES:
-            return torch.empty(shape, dtype=dtype, device=device)
-        with self._one_at_a_time:
-            part = self._part(size)
-        return torch.from_numpy(part).view(dtype).view(*shape)
-
-    def _part(self, size: int) -> NDArray[Any]:
-        if self._user() is not None or len(self._block) < size + _ALIGNMENT:
-            self._block = np.empty(0, np.uint8)  # first give back what is there
-            self._block = np.empty(size + _ALIGNMENT, np.uint8)  # numpy asks for huge pages
-        start = -self._block.ctypes.data % _ALIGNMENT
-        part = self._block[start : start + size]
-        self._user = weakref.ref(part)  # which lives as long as the storage of the tensor
-        return part
-
-    def __reduce__(self) -> tuple[type[ReusableBuffer], tuple[()]]:
-        return ReusableBuffer, ()

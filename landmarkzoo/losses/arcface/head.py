@@ -9,9 +9,11 @@ split over processes.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 from torch.nn import functional as F
@@ -19,7 +21,6 @@ from torch.nn import functional as F
 from landmarkzoo.losses.arcface.center_blocks import (
     MatmulDtype,
     NearestCosines,
-    ReusableBuffer,
     own_cosines,
     resolve_matmul_dtype,
 )
@@ -33,16 +34,20 @@ from landmarkzoo.losses.arcface.label_noise import (
 )
 from landmarkzoo.losses.arcface.margin_softmax import MarginSoftmax, Targets, rows_among, sample_classes
 from landmarkzoo.losses.arcface.margins import margins_of_classes
+from landmarkzoo.losses.arcface.reusable_buffer import ReusableBuffer
 from landmarkzoo.losses.base_head import Predictions, best_of, register_head, top_classes, unit_vectors
 from landmarkzoo.losses.head_checks import (
     PerClass,
-    check_embeddings,
+    check_finite,
     check_labels,
     one_of,
     per_class,
     positive_integer,
     positive_number,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -140,6 +145,18 @@ class SubCenterArcFaceDynamic(ShardedHead):
         self.keep_per_class("class_weights", class_weights)
         self._buffer = ReusableBuffer()
 
+    def keep_per_class(self, name: str, values: NDArray[np.float64] | None) -> None:
+        """See ``Head``; margins are radians, from wherever they come."""
+        if name == "margins":
+            values = margins_of_classes(None, values, self.num_classes)
+        super().keep_per_class(name, values)
+
+    def train(self, mode: bool = True) -> Self:
+        """As in ``torch.nn.Module``; ``eval()`` gives the memory of the gradient back at once."""
+        if not mode:
+            self._buffer.release()
+        return super().train(mode)
+
     # --- the loss ----------------------------------------------------------------------------------
 
     # The blocks and the reused buffer cannot be traced: compiled code calls this as it stands.
@@ -149,16 +166,16 @@ class SubCenterArcFaceDynamic(ShardedHead):
 
         Raises:
             TypeError: If embeddings are not floating point, or labels not integers.
-            ValueError: If shapes do not fit, a label is out of range, a value is not finite, or the head
-                has no margins. On CUDA values are checked by a device-side assertion.
+            ValueError: If shapes do not fit, a label is out of range, the head has no margins, or a value is
+                not finite (see ``check_embeddings``). On CUDA values are checked by a device-side assertion.
         """
         if self.margins is None:
             raise ValueError(
                 "this head has neither class_counts nor margins, so only cosine and predict work: give one "
                 "of them to SubCenterArcFaceDynamic, such as margins=0.3"
             )
-        unit, batch, checked = self._batch(embeddings, labels)
-        labels = batch.gather(checked)
+        batch, checked = self._batch(embeddings, labels)
+        unit, labels = self._unit(embeddings, batch), batch.gather(checked)
         targets, weight = self._targets(labels, unit.dtype)
         matmul_dtype = resolve_matmul_dtype(self.matmul_dtype, unit, self.weight)
         softmax = MarginSoftmax(
@@ -191,9 +208,16 @@ class SubCenterArcFaceDynamic(ShardedHead):
         return torch.where((rows >= 0) & (rows < len(self.shard)), rows, -1)
 
     def _batch(
-        self, embeddings: Tensor, labels: Tensor | None, *, wrong: Exception | None = None, k: int = 0
-    ) -> tuple[Tensor, DistributedBatch, Tensor]:
-        """Embeddings of all processes at length 1, how many each has, and the checked labels of this one.
+        self,
+        embeddings: Tensor,
+        labels: Tensor | None = None,
+        *,
+        with_labels: bool = True,
+        wrong: Exception | None = None,
+        k: int = 0,
+        always_finite: bool = False,
+    ) -> tuple[DistributedBatch, Tensor]:
+        """How many embeddings each process has, and the checked labels of this one.
 
         What is wrong on one process, or differs between them, is an error on all: they would wait for it.
         """
@@ -203,10 +227,12 @@ class SubCenterArcFaceDynamic(ShardedHead):
         try:
             if wrong is not None:
                 raise wrong
-            check_embeddings(embeddings, self.embedding_dim, device, wait=wait)
+            self.check_embeddings(embeddings, wait=wait)
+            if always_finite:
+                check_finite(embeddings, wait=wait)
             size, bits = len(embeddings), self.compute_dtype(embeddings).itemsize * 8
             gradient = torch.is_grad_enabled() and embeddings.requires_grad
-            if labels is not None:
+            if with_labels:
                 checked = check_labels(labels, size, self.num_classes, device, wait=wait)
         except (TypeError, ValueError) as problem:
             wrong = problem
@@ -216,9 +242,11 @@ class SubCenterArcFaceDynamic(ShardedHead):
             "weights that need a gradient": int(torch.is_grad_enabled() and self.weight.requires_grad),
             "k": k,
         }
-        batch = DistributedBatch.exchange(self.processes, size, device, wrong, must_match)
-        embeddings = embeddings.to(self.compute_dtype(embeddings))
-        return unit_vectors(batch.gather(embeddings)), batch, checked
+        return DistributedBatch.exchange(self.processes, size, device, wrong, must_match), checked
+
+    def _unit(self, embeddings: Tensor, batch: DistributedBatch) -> Tensor:
+        """Embeddings of all processes at length 1."""
+        return unit_vectors(batch.gather(embeddings.to(self.compute_dtype(embeddings))))
 
     # --- cosines and predictions -------------------------------------------------------------------
 
@@ -235,8 +263,9 @@ class SubCenterArcFaceDynamic(ShardedHead):
             >>> head.cosine(torch.randn(4, 512)).shape
             torch.Size([4, 10])
         """
-        unit, batch, _ = self._batch(embeddings, None)
-        return batch.scatter(batch.join_columns(self._cosine_here(unit), self.shard, self.num_classes))
+        batch, _ = self._batch(embeddings, with_labels=False)
+        here = self._cosine_here(self._unit(embeddings, batch))
+        return batch.scatter(batch.join_columns(here, self.shard, self.num_classes))
 
     def _cosine_here(self, unit: Tensor) -> Tensor:
         matmul_dtype = resolve_matmul_dtype(self.matmul_dtype, unit, self.weight)
@@ -255,11 +284,15 @@ class SubCenterArcFaceDynamic(ShardedHead):
             k = min(positive_integer(k, "k"), self.num_classes)
         except ValueError as error:
             k, wrong = 0, error
-        unit, batch, _ = self._batch(embeddings, None, wrong=wrong, k=k)
-        step = max(1, _BLOCK_VALUES * self.processes.count // self.num_classes)  # the same on all processes
-        parts = [self._predict_sharded(block, k) for block in torch.split(unit, step)]
-        classes, cosines = (torch.cat(part) for part in zip(*parts))
-        return Predictions(batch.scatter(classes), batch.scatter(cosines))
+        batch, _ = self._batch(embeddings, with_labels=False, wrong=wrong, k=k, always_finite=True)
+        step = max(1, _BLOCK_VALUES // self.num_classes)  # rows of each process at a time
+        parts = []
+        for start in range(0, max(batch.sizes), step):  # as often on all processes
+            sizes = [min(max(size - start, 0), step) for size in batch.sizes]
+            block = DistributedBatch(self.processes, sizes)
+            found = self._predict_sharded(self._unit(embeddings[start : start + step], block), k)
+            parts.append([x[block.own] for x in found])
+        return Predictions(*(torch.cat(part) for part in zip(*parts)))
 
     def _predict_sharded(self, unit: Tensor, k: int) -> Predictions:
         """Best classes of the shard, then of all shards."""
@@ -337,8 +370,8 @@ class SubCenterArcFaceDynamic(ShardedHead):
         self, embeddings: Tensor, labels: Tensor, wrong: Exception | None = None
     ) -> tuple[Tensor, DistributedBatch, Tensor]:
         """Cosines (N, K) with the centers of their class, and labels (N,), of the images of all processes."""
-        unit, batch, checked = self._batch(embeddings, labels, wrong=wrong)
-        labels = batch.gather(checked)
+        batch, checked = self._batch(embeddings, labels, wrong=wrong, always_finite=True)
+        unit, labels = self._unit(embeddings, batch), batch.gather(checked)
         rows = self._rows_here(labels)
         step = max(1, _BLOCK_VALUES // (self.sub_centers * self.embedding_dim))
         blocks = zip(torch.split(unit, step), torch.split(rows.clamp(min=0), step))

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from landmarkzoo.losses.arcface.center_blocks import (
     BestCosines,
-    ReusableBuffer,
     add_own_gradients,
     best_cosines,
     gradients,
@@ -25,6 +24,7 @@ from landmarkzoo.losses.arcface.center_blocks import (
 )
 from landmarkzoo.losses.arcface.class_parallel import ProcessGroupInfo
 from landmarkzoo.losses.arcface.margins import add_angular_margin
+from landmarkzoo.losses.arcface.reusable_buffer import ReusableBuffer
 
 _LOGITS_BLOCK = 2**20  # values
 

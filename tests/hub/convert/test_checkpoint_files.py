@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -27,7 +28,9 @@ def test_code_never_runs(tmp_path, zipped):
     checkpoint = {"model": {"neck.0.bias": torch.zeros(2)}, "config": Attack(tmp_path / "ran")}
     path = tmp_path / "checkpoint.pth"
     torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r"holds more than tensors and plain values: \w+.mkdir") as error:
+    with pytest.raises(
+        ValueError, match=r"holds more than tensors, numbers and plain values: \w+.mkdir"
+    ) as error:
         lz.convert_checkpoint(path, NAME)
     assert "checkpoint.pth: " in str(error.value)
     assert "torch.save({'model'" in str(error.value)
@@ -37,10 +40,61 @@ def test_code_never_runs(tmp_path, zipped):
     assert (tmp_path / "ran").exists()
 
 
-def test_objects_are_refused_with_the_fix(tmp_path):
-    torch.save({"model": {}, "best": np.float64(0.5)}, tmp_path / "a.pth")
-    with pytest.raises(ValueError, match="holds more than tensors and plain values: numpy"):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_numbers_and_arrays_of_numpy_are_plain_values(tmp_path, zipped):
+    values = {
+        "best": np.float64(0.61),
+        "epoch": np.int32(7),
+        "flag": np.bool_(True),
+        "name": np.array(["Taj Mahal", "塔"]),
+        "matrix": np.arange(6.0, dtype=np.float16).reshape(2, 3),
+        "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "swapped": np.arange(3, dtype=">i4"),
+        "empty": np.zeros((0, 4)),
+        "random": ("MT19937", np.arange(624, dtype=np.uint32), 624, 0, 0.0),
+    }
+    torch.save(values, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    before = set(torch.serialization.get_safe_globals())
+    read = read_checkpoint(tmp_path / "a.pth")
+    assert set(torch.serialization.get_safe_globals()) == before
+    for name, value in values.items():
+        assert str(read[name]) == str(value)
+        assert type(read[name]) is type(value)
+
+
+def test_a_checkpoint_of_numpy_1_has_another_name_for_the_same_function(tmp_path):
+    torch.save(np.float64(0.61), tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "a.pth").read_bytes().replace(b"cnumpy._core.", b"cnumpy.core.")
+    assert b"cnumpy.core.multiarray\nscalar" in content
+    (tmp_path / "a.pth").write_bytes(content)
+    assert read_checkpoint(tmp_path / "a.pth") == 0.61
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([1, None], dtype=object),
+        np.array([(1, 2.0)], dtype=[("a", int), ("b", object)]),
+        np.void(b"abc"),
+    ],
+)
+def test_arrays_of_objects_stay_refused(tmp_path, value):
+    torch.save({"model": {}, "value": value}, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"a\.pth: .*(an array of .* may hold objects)"):
         read_checkpoint(tmp_path / "a.pth")
+
+
+def test_what_the_user_has_allowed_stays_and_many_threads_can_read(tmp_path):
+    torch.save({"best": np.float64(0.5), "array": np.arange(3)}, tmp_path / "a.pth")
+    before = set(torch.serialization.get_safe_globals())
+    with torch.serialization.safe_globals([np.ndarray]):
+        with ThreadPoolExecutor(8) as pool:
+            read = list(pool.map(lambda _: read_checkpoint(tmp_path / "a.pth")["best"], range(64)))
+        assert set(torch.serialization.get_safe_globals()) == before | {np.ndarray}
+    assert read == [0.5] * 64
+
+
+def test_objects_are_refused_with_the_fix(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "b.pth")
     with pytest.raises(ValueError, match=r"holds more than .* torch\.nn\.modules\.linear\.Linear"):
         read_checkpoint(tmp_path / "b.pth")
@@ -68,7 +122,7 @@ def test_truncated_files_of_other_formats(tmp_path, kept):
             read_checkpoint(path)
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol", "ignore:.torch.jit")
+@pytest.mark.filterwarnings("error:Detected pickle protocol", "ignore:.torch.jit")
 def test_other_files(tmp_path):
     for name, content in (
         ("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(range(256))),

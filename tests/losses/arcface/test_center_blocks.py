@@ -1,10 +1,7 @@
-"""Products in bfloat16: how large the error is, and when they are chosen. Memory that is used again."""
+"""Products in bfloat16: how large the error is, and when they are chosen."""
 
 import copy
-import gc
 import math
-import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -12,7 +9,6 @@ from torch.nn import functional as F
 
 import landmarkzoo as lz
 from landmarkzoo.losses.arcface import center_blocks
-from landmarkzoo.losses.arcface.center_blocks import ReusableBuffer
 
 
 class TestBfloat16Products:
@@ -99,88 +95,3 @@ def test_weight_in_bfloat16_has_the_gradient_of_the_same_numbers_in_float32():
     # every sum is rounded once for the products and once for each image of the class
     assert (by_weight - right_weight).abs().max() < 2**-7 * right_weight.abs().max()
     assert (by_weight - right_weight).norm() < 2**-7 * right_weight.norm()
-
-
-SHAPE, CPU = (2**11, 2**10), torch.device("cpu")
-
-
-@pytest.mark.parametrize(
-    "keep",
-    [
-        lambda t: t,
-        lambda t: t.detach(),
-        lambda t: t.view(-1)[:5],
-        lambda t: t.numpy()[0],
-        lambda t: t.untyped_storage(),
-        lambda t: memoryview(t.numpy()),
-        lambda t: t.T,
-        lambda t: torch.nn.Parameter(t),
-    ],
-)
-def test_what_is_in_use_is_never_handed_out_again(keep):
-    buffer = ReusableBuffer()
-    kept = keep(buffer.empty(SHAPE, torch.float32, CPU).fill_(1))
-    first = buffer.empty(SHAPE, torch.float32, CPU).fill_(2)
-    second = buffer.empty(SHAPE, torch.float32, CPU).fill_(3)
-    assert {float(x) for x in (first.min(), first.max())} == {2}
-    assert second.data_ptr() != first.data_ptr()
-    if isinstance(kept, torch.Tensor):
-        assert (kept == 1).all()
-
-
-def test_what_is_not_is_used_again_for_other_shapes_and_dtypes_too():
-    buffer = ReusableBuffer()
-    address = buffer.empty(SHAPE, torch.float32, CPU).data_ptr()
-    for shape, dtype in ((SHAPE, torch.float32), ((2**21,), torch.bfloat16), ((2**10, 2**10), torch.float64)):
-        tensor = buffer.empty(shape, dtype, CPU)
-        assert (tensor.shape, tensor.dtype) == (torch.Size(shape), dtype)
-        assert tensor.data_ptr() == address
-        assert tensor.data_ptr() % 64 == 0
-        del tensor
-        gc.collect()
-    assert buffer.empty((2**12, 2**10), torch.float32, CPU).data_ptr() % 64 == 0  # larger
-
-
-def test_copies_have_memory_of_their_own():
-    buffer = ReusableBuffer()
-    buffer.empty(SHAPE, torch.float32, CPU)
-    twin = copy.deepcopy(buffer)
-    one, other = buffer.empty(SHAPE, torch.float32, CPU), twin.empty(SHAPE, torch.float32, CPU)
-    assert one.data_ptr() != other.data_ptr()
-
-
-def test_autograd_keeps_it_as_the_gradient_without_a_copy():
-    buffer = ReusableBuffer()
-
-    class Double(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x * 2
-
-        @staticmethod
-        def backward(ctx, g):
-            return torch.mul(g, 2, out=buffer.empty(g.shape, g.dtype, g.device))
-
-    x = torch.randn(SHAPE, requires_grad=True)
-    Double.apply(x).sum().backward()
-    address = x.grad.data_ptr()
-    x.grad = None
-    Double.apply(x).sum().backward()
-    assert x.grad.data_ptr() == address
-    assert (x.grad == 2).all()
-
-
-def test_threads_never_get_one_block_at_once():
-    buffer, interval = ReusableBuffer(), sys.getswitchinterval()
-
-    def use(number):
-        tensor = buffer.empty((2**20 + 1,), torch.float32, CPU)
-        tensor[0] = number
-        return bool(tensor[0] == number)
-
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            assert all(pool.map(use, range(400)))
-    finally:
-        sys.setswitchinterval(interval)

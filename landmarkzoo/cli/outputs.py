@@ -1,0 +1,156 @@
+"""Files that commands write: the user's are never overwritten, and what cannot be written is said first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from landmarkzoo._utils.atomic_writing import check_writable
+
+_HEAD = 1 << 16  # bytes of a file that say what it is
+
+
+class Kind(NamedTuple):
+    """A kind of file that commands write, and how it is recognised.
+
+    Attributes:
+        name: What it is called in messages.
+        start: What its first bytes are.
+        mark: What stands somewhere in its first 64 KiB.
+        suffix: Of names that messages propose.
+    """
+
+    name: str
+    start: bytes = b""
+    mark: bytes = b""
+    suffix: str = ".csv"
+
+    def fits(self, head: bytes) -> bool:
+        """Whether a file with these first bytes is of this kind."""
+        return head.startswith(self.start) and self.mark in head
+
+
+DESCRIPTORS = Kind("descriptors", mark=b'"format":"landmarkzoo.descriptors.', suffix=".safetensors")
+RANKING = Kind("a table of results", start=b"query,rank,id,score")
+ANSWERS = Kind("a table of landmarks", start=b"id,label,score,support1")
+PAGE = Kind("a report", mark=b'<meta name="generator" content="landmarkzoo', suffix=".html")
+PICTURE = Kind("a picture of rankings", start=b"\x89PNG", mark=b"Software\x00landmarkzoo", suffix=".png")
+SCORES = Kind("scores", start=b'{\n "scores": [', mark=b'"protocol":', suffix=".json")
+MODEL = Kind("a saved model", mark=b'"format": "landmarkzoo.model.', suffix=".json")
+GLDV2_LIST = Kind("a list of GLDv2", start=b"id,landmark_id,class_id")
+GLDV2_CLASSES = Kind("the classes of GLDv2", start=b"class_id,landmark_id,clean_images,x_images")
+_KINDS = (DESCRIPTORS, RANKING, ANSWERS, PAGE, PICTURE, SCORES, MODEL, GLDV2_LIST, GLDV2_CLASSES)
+
+
+def check_outputs(
+    outputs: Mapping[str, tuple[str | Path | None, Kind]],
+    *,
+    inputs: Iterable[str | Path | None] = (),
+    overwrite: bool,
+) -> None:
+    """Check all files that a command will write, before it starts.
+
+    Args:
+        outputs: By option, such as ``"--out"``: the file, ``None`` if it is not written, and its kind.
+        inputs: Files and folders of photos that the command reads; ``None`` is left out.
+        overwrite: Whether files that landmarkzoo wrote may be replaced.
+
+    Raises:
+        FileExistsError: If a file exists and may not be replaced.
+        OSError: If a file cannot be written.
+        ValueError: If a file is an input, a photo, or another output.
+    """
+    wanted = [(option, Path(path), kind) for option, (path, kind) in outputs.items() if path is not None]
+    for position, (option, path, kind) in enumerate(wanted):
+        for other_option, other, _ in wanted[:position]:
+            if _is_same(path, other):
+                raise ValueError(f"{other_option} and {option} are both {path}: give each a name of its own")
+        check_output(path, kind, inputs=[i for i in inputs if i is not None], overwrite=overwrite)
+
+
+def check_output(path: Path, kind: Kind, *, inputs: Sequence[str | Path] = (), overwrite: bool) -> None:
+    """Check one file; see ``check_outputs``."""
+    for source in inputs:
+        if _is_same(path, Path(source)):
+            raise ValueError(f"cannot write {path}: it is {source}, which is read; give another name")
+    if _is_photo(path) and (kind is not PICTURE or any(_is_below(path, Path(i)) for i in inputs)):
+        raise ValueError(
+            f"cannot write {kind.name} to {path}: that is the name of a photo; "
+            f"give another, such as {path.with_suffix(kind.suffix).name}"
+        )
+    if path.exists() and not path.is_dir():
+        _check_replaceable(path, kind, overwrite)
+    check_writable(path)
+
+
+def check_model_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[str], overwrite: bool) -> None:
+    """Check the folder that a model will be written to; see ``check_outputs``.
+
+    Args:
+        folder: The folder, there or not.
+        names: Of the files of a model; the first one is its config.
+        inputs: Files that the command reads.
+        overwrite: Whether a model that landmarkzoo wrote may be replaced.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"cannot write the folder {folder}: it is a file")
+    present = [name for name in names if os.path.lexists(folder / name)]
+    for name in present:
+        for source in inputs:
+            if _is_same(folder / name, Path(source)):
+                raise ValueError(f"cannot write {folder / name}: it is {source}, which is read")
+    if present:
+        _check_replaceable(folder / (names[0] if names[0] in present else present[0]), MODEL, overwrite)
+    there = folder
+    while not there.exists():
+        there = there.parent
+    check_writable(there / names[0])
+
+
+def free_name(path: Path) -> Path:
+    """The path, or with a number if it is taken: a file that nobody named replaces none.
+
+    Examples:
+        >>> free_name(Path("no/such/demo.png")).name
+        'demo.png'
+    """
+    number, free = 2, path
+    while os.path.lexists(free):
+        number, free = number + 1, path.with_stem(f"{path.stem}_{number}")
+    return free
+
+
+def _check_replaceable(path: Path, kind: Kind, overwrite: bool) -> None:
+    if not path.is_file():
+        raise FileExistsError(f"cannot write {path}: it is a device or a pipe, and no file")
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head:  # as mktemp and touch make them: there is nothing to lose
+        return
+    if not kind.fits(head):
+        what = next((k.name for k in _KINDS if k.fits(head)), "a file of another kind")
+        raise FileExistsError(
+            f"cannot write {kind.name} to {path}: it is {what} already; give another name, or delete it first"
+        )
+    if not overwrite:
+        raise FileExistsError(f"{path} exists: give --overwrite to replace it, or another name")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two paths are one file, also through links; for files that are not there, one path."""
+    with suppress(OSError):
+        return path.samefile(other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _is_photo(path: Path) -> bool:
+    from landmarkzoo.photos.listing import PHOTO_SUFFIXES
+
+    return path.suffix.lower() in PHOTO_SUFFIXES
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents

@@ -1,0 +1,82 @@
+"""Photos embedded like others, so that their descriptors can be compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import nn
+
+from landmarkzoo.embedding.inference import Precision
+from landmarkzoo.embedding.tta import TestTimeAugmentation
+from landmarkzoo.models.wrappers import unwrapped
+from landmarkzoo.photos import PhotoSource, create_transform
+from landmarkzoo.photos.batches import Transform
+from landmarkzoo.retrieval import Descriptors
+
+
+def options_like(
+    index: Descriptors,
+    model: nn.Module,
+    source: PhotoSource,
+    *,
+    transform: Transform | None,
+    views: TestTimeAugmentation,
+    precision: Precision,
+) -> tuple[Transform | None, TestTimeAugmentation, Precision]:
+    """Transform, views and precision that some descriptors were made with, where none are given.
+
+    float16 and float32 give the same neighbours, so either is computed where it is fast.
+
+    Raises:
+        TypeError: If ``index`` is something else.
+        ValueError: If it does not say where it comes from.
+    """
+    if not isinstance(index, Descriptors):
+        raise TypeError(
+            f"like= takes Descriptors, got {type(index).__name__}; lz.Descriptors.load(path) reads a file"
+        )
+    origin = index.provenance
+    if "weights" not in origin:
+        raise ValueError(
+            "like= needs Descriptors that lz.embed made: these do not say what model they come from"
+        )
+    size = re.fullmatch(r"(\d+) x (\d+)", origin.get("image_size", ""))
+    if (
+        transform is None
+        and size is not None
+        and not source.is_transformed()
+        and hasattr(unwrapped(model), "cfg")
+    ):
+        transform = create_transform(model, image_size=(int(size[1]), int(size[2])))
+    if views == TestTimeAugmentation():
+        views = TestTimeAugmentation.from_provenance(origin)
+    if precision == "auto" and origin.get("precision") == "bfloat16":
+        precision = "bfloat16"
+    return transform, views, precision
+
+
+def check_alike(origin: Mapping[str, str], index: Mapping[str, str]) -> None:
+    """Raise ValueError if photos would not be embedded as those of an index were.
+
+    Args:
+        origin: Provenance that they would get.
+        index: Provenance of the index. Where it is whitened, its weights before that count.
+    """
+    weights = index["weights"].partition("+whitening:")[0]
+    if origin["weights"] != weights:
+        raise ValueError(
+            f"like= needs the model of the index, {index.get('model')} (weights {weights}), got "
+            f"{origin['model']} (weights {origin['weights']})"
+        )
+    if origin["transform"] != index.get("transform", origin["transform"]):
+        known = "image_size" in index
+        raise ValueError(
+            f"the photos of the index went through {index['transform']}, and these would go through "
+            f"{origin['transform']}: {'leave transform= out' if known else 'pass the same transform='}"
+        )
+    if origin.get("views") != index.get("views"):
+        raise ValueError(
+            f"the index has {index.get('views', 'scales (1.0,), flip False')}, and these would have "
+            f"{origin.get('views')}: leave scales= and flip= out"
+        )

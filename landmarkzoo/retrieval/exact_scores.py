@@ -1,0 +1,228 @@
+"""What results are ranked by: cosines in float64 plus a bonus, rounded to float32; ties by the smaller row.
+
+For some pairs they are computed one by one. For whole rows of pairs a float64 matrix product is faster, but
+libraries add it up in any order. So its last bits are not used: where they decide how a score is rounded,
+which is rare, that pair is computed by itself. The result is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from landmarkzoo._utils.checks import IntArray
+
+_INDEX_BLOCK = 4096  # index images of one product
+_VALUES = 2**22  # keys and float64 products of a block of queries: 32 MiB each
+_PAIR_VALUES = 2**18  # float64 values in flight while pairs are computed one by one: 2 MiB
+_CACHED_VALUES = 2**16  # pairs that are turned into keys at once, so that they stay in the cache
+_LAST_ROW = 2**32 - 1  # of an index
+_NO_KEY = -(2**63)  # below every key
+GROUPS_OF = 8  # values that are first compared by their maximum
+
+
+class Bonus(Protocol):
+    """What a re-ranking adds to the cosine of a query and an index image.
+
+    Attributes:
+        largest: Bound on the absolute value of every bonus.
+    """
+
+    @property
+    def largest(self) -> float:
+        """See above."""
+
+    def block(self, queries: slice, index: slice, device: torch.device) -> Tensor:
+        """Bonus (q, n) of a block, float32, on ``device``."""
+
+    def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
+        """Bonus (q, m) of index images (q, m), or (1, m) for all queries alike; float64, on the CPU."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExactScores:
+    """The scores of all pairs of queries and index images.
+
+    Attributes:
+        queries: Vectors (Q, D), float32, on the CPU.
+        index: Vectors (N, D), float32, on the CPU.
+        bonus: What is added to the cosines.
+        lowest: Cosines below count as this.
+    """
+
+    queries: Tensor
+    index: Tensor
+    bonus: Bonus | None
+    lowest: float
+
+    def of(self, queries: Tensor, index: Tensor) -> Tensor:
+        """Scores (q, m) of queries (q,) with their index images (q, m), float32."""
+        scores = torch.empty(index.shape, dtype=torch.float64, device="cpu")
+        columns = max(1, min(index.shape[1], _PAIR_VALUES // self.index.shape[1]))
+        rows = max(1, _PAIR_VALUES // (columns * self.index.shape[1]))
+        for start in range(0, len(index), rows):
+            some = slice(start, start + rows)
+            q = self.queries[queries[some], None]  # (r, 1, D)
+            for first in range(0, index.shape[1], columns):
+                part = slice(first, first + columns)
+                scores[some, part] = _cosines(q, self.index[index[some, part]])
+        scores.clamp_(min=self.lowest)
+        if self.bonus is not None:
+            scores += self.bonus.pairs(queries.numpy(), index)
+        return scores.float()
+
+    def best(
+        self, queries: Tensor, k: int, device: torch.device, floor: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The ``k`` best index images of each query, by products with the whole index.
+
+        Args:
+            queries: Which queries (q,), at most ``queries_at_once(k)``.
+            k: How many.
+            device: Where the products are computed.
+            floor: Scores (q,) that k index images reach at least, where that is known: it saves work.
+
+        Returns:
+            Rows (q, k), int64, best first, and their scores (q, k), float32.
+        """
+        if device.type != "cuda":
+            device = torch.device("cpu")  # others, such as Apple's, have no float64
+        unit = _unit(self.queries[queries].to(device))
+        width = self._width(k)
+        best = torch.empty(len(unit), width, dtype=torch.int64, device=device)
+        filled = 0
+        for start in range(0, len(self.index), _INDEX_BLOCK):
+            columns = slice(start, min(start + _INDEX_BLOCK, len(self.index)))
+            block = _unit(self.index[columns].to(device))
+            keys = self._keys(unit @ block.T, queries, columns, k, floor)  # (q, D), (n, D) -> (q, n)
+            if filled + keys.shape[1] > width:
+                best[:, :k] = best[:, :filled].topk(k, dim=1, sorted=False).values
+                filled = k
+            best[:, filled : filled + keys.shape[1]] = keys
+            filled += keys.shape[1]
+        best = best[:, :filled]
+        if 2 * k < filled:
+            best = best.topk(k, dim=1, sorted=False).values
+        ordered = best.cpu().numpy()
+        ordered.sort(axis=1)  # NumPy sorts several times faster than torch
+        return _from_keys(torch.from_numpy(ordered[:, : -k - 1 : -1].copy()))
+
+    def queries_at_once(self, k: int) -> int:
+        """How many queries ``best`` can take, so that memory depends neither on k nor on the index."""
+        return max(1, _VALUES // (self._width(k) + _INDEX_BLOCK))
+
+    def _width(self, k: int) -> int:
+        return min(len(self.index), 2 * k + _INDEX_BLOCK)
+
+    def _keys(
+        self, products: Tensor, queries: Tensor, columns: slice, k: int, floor: Tensor | None
+    ) -> Tensor:
+        """Keys (q, m) of the best m of a block; smaller ones where none reaches the floor."""
+        rows, count = products.shape
+        keys = torch.full((rows, min(k, count)), _NO_KEY, dtype=torch.int64, device=products.device)
+        step = rows if products.is_cuda else max(1, _CACHED_VALUES // count)
+        for start in range(0, rows, step):
+            some = slice(start, start + step)
+            least = None if floor is None else floor[some, None].to(products.device)
+            score = self._rounded(products[some], queries[some], columns, least)
+            reached = slice(None) if least is None else (score >= least).any(dim=1).nonzero().flatten()
+            keys[some][reached] = largest(_to_keys(score[reached], columns.start), keys.shape[1])[0]
+        return keys
+
+    def _rounded(self, products: Tensor, queries: Tensor, columns: slice, least: Tensor | None) -> Tensor:
+        """Scores (q, n), float32, from cosines in float64; those below ``least`` (q, 1) may be less exact."""
+        products.clamp_(min=self.lowest)
+        images = torch.arange(columns.start, columns.stop, device="cpu")
+        if self.bonus is not None:
+            products += self.bonus.pairs(queries.numpy(), images[None]).to(products.device)
+        scores, high = (products - self._error).float(), (products + self._error).float()
+        unsure = scores != high
+        if least is not None:
+            unsure &= high >= least
+        zero = self._zero_queries[queries, None] | self._zero_images[images]  # (q, n)
+        if zero.any():  # their cosine is 0 for sure
+            zero = zero.to(products.device)
+            scores = torch.where(zero, products.float(), scores)
+            unsure &= ~zero
+        row, column = unsure.nonzero(as_tuple=True)
+        if len(row):
+            pairs = self.of(queries[row.cpu()], images[column.cpu(), None]).flatten()
+            scores[row, column] = pairs.to(products.device)
+        return scores
+
+    @cached_property
+    def _error(self) -> float:
+        """Bound on how far a float64 score of a matrix product is from that of the pair by itself."""
+        largest_bonus = self.bonus.largest if self.bonus is not None else 0.0
+        return float((2 * self.index.shape[1] + 16) * 2.0**-52 * (1 + largest_bonus))
+
+    @cached_property
+    def _zero_queries(self) -> Tensor:
+        return _zero_rows(self.queries)
+
+    @cached_property
+    def _zero_images(self) -> Tensor:
+        return _zero_rows(self.index)
+
+
+def _zero_rows(x: Tensor) -> Tensor:
+    """Which vectors (N, D) are zero, (N,)."""
+    return torch.cat([~block.any(dim=1) for block in torch.split(x, _INDEX_BLOCK)])
+
+
+def largest(values: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """Largest values (q, keep) of each row of (q, n) and where they stand, in no order.
+
+    They lie in the groups with the largest maxima, so most of the row is never sorted.
+    """
+    rows, columns = values.shape
+    groups = columns // GROUPS_OF
+    if columns % GROUPS_OF or groups <= keep:
+        top = values.topk(min(keep, columns), dim=1, sorted=False)
+        return top.values, top.indices
+    grouped = values.view(rows, GROUPS_OF, groups)  # a group is every groups-th column
+    chosen = grouped.amax(dim=1).topk(keep, dim=1, sorted=False).indices  # (q, keep)
+    members = grouped.gather(2, chosen[:, None].expand(-1, GROUPS_OF, -1))  # (q, 8, keep)
+    top = members.flatten(1).topk(keep, dim=1, sorted=False)
+    member, group = top.indices // keep, top.indices % keep
+    return top.values, member * groups + chosen.gather(1, group)
+
+
+def _to_keys(scores: Tensor, first: int) -> Tensor:
+    """Integers (q, n) in the order of results: by score, and on ties the smaller row is the larger key.
+
+    The upper half has the bits of the score, changed so that integers have the order of the numbers.
+    """
+    bits = (scores + 0.0).view(torch.int32)  # -0.0 becomes 0.0
+    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    rows = torch.arange(first, first + scores.shape[1], device=scores.device)
+    return (ordered.long() << 32) | (_LAST_ROW - rows)
+
+
+def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and scores of keys; the rows take their memory."""
+    bits = (keys >> 32).int()
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    return keys.bitwise_and_(_LAST_ROW).neg_().add_(_LAST_ROW), bits.view(torch.float32)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Vectors (..., D) of length 1 in float64; zero vectors stay zero."""
+    x = x.double()
+    norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x.div_(torch.where(norms > 0, norms, 1.0))
+
+
+def _cosines(q: Tensor, x: Tensor) -> Tensor:
+    """Cosines (...) in float64 of vectors (..., D) that broadcast; 0 with a zero vector.
+
+    Products and sums, not matmul: every pair is added up alike, so equal vectors get equal scores.
+    """
+    q, x = q.double(), x.double()
+    inner = (x * q).sum(dim=-1)
+    norms = x.square().sum(dim=-1).sqrt() * q.square().sum(dim=-1).sqrt()
+    return inner / torch.where(norms > 0, norms, 1.0)
