@@ -1,11 +1,11 @@
-"""A soak: threads embed, search, re-rank, whiten and save for minutes, while an index grows and things go wrong.
+"""A soak: threads embed, search, re-rank, whiten and save for minutes, while an index grows and things fail.
 
-    python benchmarks/soak.py [--minutes 20] [--threads 8]
+    python benchmarks/soak.py [--minutes 20] [--threads 8] [--full-disk DIR]
 
 Every answer is compared, bit by bit, with the one that a single thread gives for the same input. Meanwhile
-other threads add photos to the index, break photos, fill disks, flip the precision of products and the mode of
-the model, and kill embedding jobs, which then have to go on. Prints how often each thing was done and what
-differed; exit code 1 if anything did.
+other threads add photos to the index, flip the precision of products and the mode of the model, and kill
+embedding jobs, which then have to go on; photos are broken and targets cannot be written. Prints how often each
+thing was done and what differed; exit code 1 if anything did.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def error_of(task: Task) -> str:
 class Soak:
     """Photos on disk, a model in training mode, the tasks, and what came out of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, full_disk: Path | None) -> None:
+        self.folder, self.full_disk = folder, full_disk
         self.photos = folder / "photos"
         self.photos.mkdir()
         drawn = lz.rendered.RenderedLandmarks(landmarks=8, views=6, distractors=0, image_size=160)
@@ -93,7 +93,7 @@ class Soak:
         self.transform = lz.create_transform(self.model, image_size=SIZE)
         self.whole = self.embed(self.photos)
         self.labels = np.arange(PHOTOS) // 6
-        self.parts = [self.whole[start::PARTS] for start in range(PARTS)]
+        self.parts = [self.part(number) for number in range(PARTS)]
         self.index = self.parts[0]  # grows while others search
         self.grown = 1
         self.done: Counter[str] = Counter()
@@ -103,6 +103,10 @@ class Soak:
     def embed(self, photos: object, model: nn.Module | None = None, **options: object) -> lz.Descriptors:
         options = {"transform": self.transform, "progress": False, **options}
         return lz.embed(self.model if model is None else model, photos, **options)
+
+    def part(self, number: int) -> lz.Descriptors:
+        """Every sixth photo: what is added to the index at once."""
+        return self.embed(sorted(self.photos.iterdir())[number::PARTS])
 
     def index_of(self, parts: int) -> lz.Descriptors:
         return lz.Descriptors.concat(self.parts[:parts])
@@ -124,8 +128,12 @@ class Soak:
         tasks["embed views"] = lambda: self.embed(paths[:4], scales=(0.8, 1.0), flip=True)
         tasks["embed half"] = lambda: error_of(lambda: self.embed(self.folder / "half.jpg"))
         tasks["embed some"] = lambda: self.embed([paths[0], self.folder / "empty.jpg"], on_error="skip")
-        tasks["embed to full disk"] = lambda: error_of(lambda: self.embed(paths[:2], out="/dev/full"))
+        tasks["embed to a device"] = lambda: error_of(lambda: self.embed(paths[:2], out="/dev/full"))
         tasks["embed to nowhere"] = lambda: error_of(lambda: self.embed(paths[:2], out="/nowhere/x"))
+        if (full := self.full_disk) is not None:
+            tasks["embed to a full disk"] = lambda: error_of(lambda: self.embed(paths[:2], out=full / "a"))
+            tasks["save to a full disk"] = lambda: error_of(lambda: self.whole.save(full / "b"))
+            tasks["save a model there"] = lambda: error_of(lambda: self.model.save_pretrained(full / "c"))
         tasks["search all"] = lambda: lz.search(self.whole, self.whole, 10, exclude_same_id=True)
         tasks["vote"] = lambda: lz.rerank.vote(self.whole, self.whole, self.labels).labels
         tasks["soft"] = lambda: lz.rerank.soft_discriminative(self.whole, self.whole, self.whole, self.labels)
@@ -175,8 +183,7 @@ def grow(soak: Soak, expected: dict[str, str], end: float) -> None:
     """Add photos to an index that is searched meanwhile, saved and read again each time."""
     while time.monotonic() < end:
         added = soak.grown % PARTS
-        new = soak.embed(sorted(soak.photos.iterdir())[added::PARTS], batch_size=32)
-        new = lz.Descriptors(soak.parts[added].ids, new.vectors, provenance=new.provenance)
+        new = soak.part(added)
         index = new if added == 0 else lz.Descriptors.concat([soak.index, new])
         index.save(soak.folder / "grown.safetensors")
         soak.index, soak.grown = lz.Descriptors.load(soak.folder / "grown.safetensors"), added + 1
@@ -225,10 +232,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--full-disk", type=Path, metavar="DIR", help="a folder with no room for 10 kB")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # sums in one order: answers can be compared bit by bit
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder))
+        soak = Soak(Path(folder), arguments.full_disk)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             first = lz.create_model("efficientnet_lite0_gem", neck="fc-bn", embedding_dim=8)
@@ -236,7 +244,10 @@ def main() -> None:
         tasks = soak.tasks()
         before = digest(soak.model)
         expected = {name: digest(task()) for name, task in tasks.items()}  # one thread
-        print(f"{len(tasks)} tasks, answers of one thread known; {machine()}, {os.cpu_count()} cores", flush=True)
+        print(
+            f"{len(tasks)} tasks, answers of one thread known; {machine()}, {os.cpu_count()} cores",
+            flush=True,
+        )
         end = time.monotonic() + 60 * arguments.minutes
         threads = [
             threading.Thread(target=work, args=(soak, tasks, expected, seed, end))
@@ -253,7 +264,8 @@ def main() -> None:
         for name, times in sorted(soak.done.items()):
             print(f"{times:8d}  {name}")
         print(f"{sum(soak.done.values())} answers, {len(soak.wrong)} wrong")
-        left = sorted(path.name for path in Path(folder).iterdir() if ".tmp" in path.name or ".part" in path.name)
+        folders = [folder] if arguments.full_disk is None else [folder, arguments.full_disk]
+        left = [p.name for f in folders for p in Path(f).iterdir() if ".tmp" in p.name or ".part" in p.name]
         print(f"left behind: {left or 'nothing'}")
         if soak.wrong or left:
             sys.exit(1)
