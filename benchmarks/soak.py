@@ -4,8 +4,9 @@
 
 Every answer is compared, bit by bit, with the one that a single thread gives for the same input. Meanwhile
 other threads add photos to the index, flip the precision of products and the mode of the model, and kill
-embedding jobs, which then have to go on; photos are broken and targets cannot be written. Prints how often each
-thing was done and what differed; exit code 1 if anything did.
+embedding jobs, which then have to go on; photos are broken and targets cannot be written. Prints how often
+each thing was done and what differed; exit code 1 if anything did. A killed process cannot remove the
+temporary file that it was writing: at most one for each kill may stay.
 """
 
 from __future__ import annotations
@@ -267,7 +268,7 @@ def main() -> None:
         folders = [folder] if arguments.full_disk is None else [folder, arguments.full_disk]
         left = [p.name for f in folders for p in Path(f).iterdir() if ".tmp" in p.name or ".part" in p.name]
         print(f"left behind: {left or 'nothing'}")
-        if soak.wrong or left:
+        if soak.wrong or len(left) > soak.done["kill a job"]:
             sys.exit(1)
 
 
