@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from landmarkzoo._utils.user_warnings import LandmarkzooWarning
+
 _PACKAGE = str(Path(__file__).parents[1])
 _LONGEST = 600  # characters of an error that landmarkzoo does not know
 _NO_MEMORY = ("out of memory", "can't allocate memory", "alloc_cpu", "not enough memory")
@@ -72,7 +74,7 @@ def one_line_warnings() -> Iterator[None]:
     """Within it warnings of landmarkzoo are one line on stderr; those of other libraries are silent."""
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
-        if filename.startswith(_PACKAGE):
+        if issubclass(category, LandmarkzooWarning) or filename.startswith(_PACKAGE):
             say(f"landmarkzoo: warning: {_in_one_line(str(message))}")
 
     with warnings.catch_warnings():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image, ImageFile
+
+from landmarkzoo._utils.user_warnings import warn_user
 
 
 def allow_pixels(pixels: int | None) -> None:
@@ -63,10 +64,9 @@ class _Settings:
             try:
                 pickle.dumps(opener)
             except Exception as error:
-                warnings.warn(
+                warn_user(
                     f"worker processes do not read {name}, whose opener cannot be sent to them ({error}): "
-                    "register functions of a module, or use num_workers=0",
-                    stacklevel=2,
+                    "register functions of a module, or use num_workers=0"
                 )
                 del openers[name]
         return _Settings(

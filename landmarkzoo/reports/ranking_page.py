@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from PIL import ImageOps
 from landmarkzoo import __version__
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
+from landmarkzoo._utils.user_warnings import warn_user
 from landmarkzoo.photos import PhotoError, open_photo
 from landmarkzoo.reports.photo_folder import PhotoFolder, link
 from landmarkzoo.reports.ranking_summary import Labels, summary
@@ -109,7 +109,7 @@ def _missing(folders: list[PhotoFolder]) -> list[str]:
         if folder.missing:
             count = f"{len(folder.missing):,} of {len(folder.asked):,} photos were"
             message = f"{count} not found in {folder.folder}, such as {folder.missing[0]!r}"
-            warnings.warn(message, UserWarning, stacklevel=3)
+            warn_user(message)
     return missing
 
 

@@ -6,8 +6,9 @@ it was not embedded here. Views and whitening are different: where there are non
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
+
+from landmarkzoo._utils.user_warnings import warn_user
 
 RUNNING_NUMBERS = "running numbers"  # provenance["ids"] of images in memory
 
@@ -46,10 +47,9 @@ def refuse_unlike(a: Mapping[str, str], b: Mapping[str, str], name_a: str, name_
             ".vectors"
         )
     if _differ(a, b, "precision") and "bfloat16" in a["precision"] + b["precision"]:
-        warnings.warn(
+        warn_user(
             f"{name_a} was embedded in {a['precision']}, {name_b} in {b['precision']}: bfloat16 has 3 digits "
-            "only, so cosines are less exact; embed both in one precision",
-            stacklevel=4,
+            "only, so cosines are less exact; embed both in one precision"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_labels, check_count, unit
+from landmarkzoo._utils.user_warnings import warn_user
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 
@@ -102,10 +102,9 @@ class Whitening:
             rows = _supervised_whitening(total, within, dim, shrinkage)
         spanned = int(rows.any(axis=1).sum())
         if spanned < dim:
-            warnings.warn(
+            warn_user(
                 f"{len(x)} photos span {spanned} directions: the other {dim - spanned} of {dim} dimensions "
-                f"are zero. Learn from more photos, or use dim={spanned} or less",
-                stacklevel=2,
+                f"are zero. Learn from more photos, or use dim={spanned} or less"
             )
         weights = descriptors.provenance.get("weights") if isinstance(descriptors, Descriptors) else None
         return Whitening(mean, rows, weights)
