@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,8 @@ class _Budget(TorchFunctionMode):
             self.tensors -= 1
             if str(kwargs.get("device")) != "meta" and "out" not in kwargs:
                 plain = {k: v for k, v in kwargs.items() if k not in ("generator", "pin_memory")}
-                self.numbers -= math.prod(func(*args, **{**plain, "device": "meta"}).shape)
+                with suppress(TypeError):  # torch.normal of tensors: of their size, so they are counted
+                    self.numbers -= math.prod(func(*args, **{**plain, "device": "meta"}).shape)
             if self.tensors < 0:
                 raise TooLargeError(f"far more tensors than the {self.tensors_in_file} of the file")
             if self.numbers < 0:

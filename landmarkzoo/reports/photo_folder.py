@@ -12,6 +12,8 @@ from landmarkzoo.photos import PhotoError
 class PhotoFolder:
     """Photos by id, in one folder; an id from a file never leads out of it.
 
+    A link in the folder is followed, as when its photos are embedded: who made the folder put it there.
+
     Attributes:
         folder: The folder.
         asked: Ids that were asked for, as keys.
@@ -21,7 +23,6 @@ class PhotoFolder:
         self.folder = folder
         self.asked: dict[str, None] = {}  # a set that keeps the order
         self._missing: dict[str, None] = {}
-        self._real = folder.resolve()
 
     @property
     def missing(self) -> list[str]:
@@ -37,12 +38,11 @@ class PhotoFolder:
         self.asked[id_] = None
         reason = "no such file in the folder"
         try:
-            path = (self.folder / id_).resolve()
-            if path.is_relative_to(self._real):
-                if path.is_file():
-                    return path
-            else:
+            inside = os.path.relpath(id_, self.folder) if os.path.isabs(id_) else os.path.normpath(id_)
+            if os.path.splitdrive(inside)[0] or inside.split(os.sep)[0] == os.pardir:
                 reason = "not in the folder of the photos"
+            elif (self.folder / inside).is_file():
+                return self.folder.absolute() / inside
         except (OSError, ValueError, RuntimeError):  # too long, a null byte, links in a circle
             reason = "not a path"
         self._missing[id_] = None
