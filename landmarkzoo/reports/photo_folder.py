@@ -38,8 +38,11 @@ class PhotoFolder:
         self.asked[id_] = None
         reason = "no such file in the folder"
         try:
-            inside = os.path.relpath(id_, self.folder) if os.path.isabs(id_) else os.path.normpath(id_)
-            if os.path.splitdrive(inside)[0] or inside.split(os.sep)[0] == os.pardir:
+            photo = Path(id_)
+            inside = Path(
+                os.path.relpath(photo, self.folder) if photo.is_absolute() else os.path.normpath(photo)
+            )
+            if inside.drive or inside.parts[:1] == ("..",):
                 reason = "not in the folder of the photos"
             elif (self.folder / inside).is_file():
                 return self.folder.absolute() / inside
