@@ -73,7 +73,7 @@ def write_together(
             files[name] = until_all_are_there.enter_context(_new_file(folder / name))
             write(files[name].temporary)
             files[name].flush()
-        # A link to a file that comes anew stays; only what it points to goes.
+        # Of a file that is written again a symbolic link stays; only the file that it points to is removed.
         _rename(files.values(), [files[name].target if name in files else folder / name for name in remove])
 
 
@@ -120,7 +120,7 @@ def cannot_write(path: str | Path, number: int | None, reason: str) -> OSError:
 
 @contextmanager
 def made_folder(folder: Path, *, parents: bool = True) -> Iterator[None]:
-    """Make a folder; if the block fails, remove what is new again, unless there are files in it.
+    """Make a folder; if the block fails, remove the folders that were made, unless there are files in them.
 
     Args:
         folder: It may be there already.
@@ -167,7 +167,7 @@ def _new_file(path: str | Path) -> Iterator[_NewFile]:
     temporary: Path | None = None
     try:
         target = _checked_target(path)
-        # No thread, process or host has the same name; that of the target may be too long for more letters.
+        # Unique over threads, processes and hosts. The target's own name may be too long to add anything.
         temporary = target.with_name(f".landmarkzoo-{secrets.token_hex(8)}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         old = target if target.exists() else temporary

@@ -18,6 +18,7 @@ from landmarkzoo._utils.atomic_writing import cannot_write
 _logger = logging.getLogger(__name__)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
 _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
+_START = b'{"process": '  # of what stands in a lock file
 _held: set[int] = set()  # file descriptors
 
 
@@ -33,7 +34,8 @@ def single_writer(path: Path) -> Iterator[None]:
         path: The file that will be written, without symbolic links; its folder must exist.
 
     Raises:
-        OSError: If somebody else writes it, with the holder, or the lock file cannot be made.
+        OSError: If somebody else writes it, with the holder, or the lock file cannot be made, or is a file of
+            somebody else.
 
     Examples:
         >>> import tempfile
@@ -50,6 +52,7 @@ def single_writer(path: Path) -> Iterator[None]:
             since = datetime.now().astimezone().isoformat(" ", "seconds")
             holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
             os.truncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, json.dumps(holder).encode())
         yield
     finally:
@@ -88,6 +91,12 @@ def _acquire(lock: Path, path: Path) -> int:
                     raise cannot_write(lock, error.errno, str(error.strerror)) from error
                 raise cannot_write(path, errno.EBUSY, _busy(lock)) from error
         if _is_at(descriptor, lock):
+            if os.read(descriptor, len(_START)) not in (b"", _START):
+                os.close(descriptor)
+                reason = (
+                    "it is there already, and not a lock of landmarkzoo: remove it, or write another file"
+                )
+                raise cannot_write(lock, errno.EEXIST, reason)
             return descriptor
         os.close(descriptor)  # its last holder removed it meanwhile, and it would keep nobody out
 

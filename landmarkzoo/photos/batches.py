@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -87,9 +89,20 @@ def photo_batches(
         sampler=range(start, len(source)),
         num_workers=num_workers,
         collate_fn=_collate,
+        worker_init_fn=_be_quiet_at_the_end,
         generator=torch.Generator(),  # else the loader would draw from the user's global generator
     )
     yield from loader
+
+
+def _be_quiet_at_the_end(worker: int) -> None:
+    """In a worker process: no traceback if the job is stopped while a batch is handed over."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, ConnectionError):
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = show
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ def write_ranking_page(
     """Write one HTML file, photos included, that opens in any browser without network.
 
     Only photos in the two folders get into the page: an id that leads out of its folder (an absolute path,
-    ``..``, a symbolic link) is a gap with a reason, as is a photo that is missing or cannot be read.
+    ``..``) is a gap with a reason, as is a photo that is missing or cannot be read.
 
     Args:
         path: The file to write, whole or not at all.
