@@ -32,6 +32,7 @@ REGISTRIES = frozenset(
         "_compiled_call_impl",  # of module.compile(): it calls the module itself, and no copy has it
     }
 )
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _CHANGEABLE = (dict, list, set, deque)
 # Their objects keep nothing of a forward pass: those of PyTorch only manage modules.
 _KNOWN = frozenset({"torch", "timm", "landmarkzoo", "transformers", "numpy", "builtins"})
@@ -76,7 +77,13 @@ def held_by_functions(value: Any) -> Iterator[Any]:
 def searchable(module: nn.Module) -> list[tuple[str, Any]]:
     """Attributes of a module in which functions or objects could be, by name; most modules have none."""
     own = list(vars(module).items())  # at once: another thread may set one meanwhile
-    return [(name, value) for name, value in own if name not in REGISTRIES and not _is_simple(value)]
+    return [
+        (name, value)
+        for name, value in own
+        # The first two are quick, and are all there is to most modules.
+        if type(value) not in PLAIN and not (name in _OF_EVERY_MODULE and not value)
+        if name not in REGISTRIES and not _is_simple(value)
+    ]
 
 
 def keeps_something(module: nn.Module) -> bool:

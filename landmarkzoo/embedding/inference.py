@@ -63,10 +63,8 @@ class Inference:
         lock = _SHARED_STATE if self.one_at_a_time else nullcontext()
         try:
             images = images.to(self.device, self.dtype)
-            if images.ndim == 4:
-                images = images.contiguous(memory_format=torch.channels_last)
             with lock, torch.inference_mode(), self._autocast():
-                vectors = (function or self.model)(images)
+                vectors = _applied(function or self.model, images)
         except torch.OutOfMemoryError as error:
             raise torch.OutOfMemoryError(
                 f"no memory on {self.device} for batch_size={len(images)}: use a smaller one. {error}"
@@ -93,8 +91,9 @@ def inference_with(
 ) -> Inference:
     """Make a model ready to embed, and leave it as it is: any number of threads may do so, or train.
 
-    What runs is an eval copy that shares the weights; for another device or type, one that has its own. Only
-    what is compiled or cannot be copied runs itself, if it is in eval mode. Nobody may switch it meanwhile.
+    What runs is an eval copy that shares the weights; for another device or type, one that has its own. A
+    model that is compiled or cannot be copied runs itself, if it is in eval mode; its mode must not change
+    meanwhile.
 
     Args:
         model: Any module.
@@ -108,10 +107,7 @@ def inference_with(
         ValueError: If there is no such device or precision, the model has no weights (on the meta device),
             or would have to be copied and cannot.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"a model must be a torch.nn.Module, got {type(model).__name__}; lz.create_model(name) makes one"
-        )
+    check_module(model)
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}")
     while isinstance(model, DistributedDataParallel):  # would talk to the other processes
@@ -153,6 +149,26 @@ def inference_with(
                     f"{error}. Call {' and '.join(calls)} first"
                 ) from error
     return Inference(model, where, dtype, autocast, one_at_a_time=shared)
+
+
+def check_module(model: object) -> None:
+    """Raise TypeError if a model is not a module."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"a model must be a torch.nn.Module, got {type(model).__name__}; lz.create_model(name) makes one"
+        )
+
+
+def _applied(function: Callable[[Tensor], Any], images: Tensor) -> Any:
+    """What a model gives, with the layout in memory that convolutions are fastest with, if it can have it."""
+    if images.ndim != 4:
+        return function(images)
+    try:
+        return function(images.contiguous(memory_format=torch.channels_last))
+    except RuntimeError as error:
+        if "view size is not compatible" not in str(error):
+            raise
+        return function(images.contiguous())  # a model that calls `view`, which needs the usual layout
 
 
 def _types(own: torch.dtype, precision: Precision, device: torch.device) -> tuple[torch.dtype, Any]:

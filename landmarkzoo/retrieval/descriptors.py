@@ -124,9 +124,9 @@ class Descriptors:
         if not parts:
             raise ValueError("concat needs at least one Descriptors, got an empty list")
         known = dict(parts[0].provenance)
-        for part in parts[1:]:
-            check_comparable(parts[0].vectors, part.vectors, "one part", "another part")
-            refuse_unlike(known, part.provenance, "one part", "another part")
+        for number, part in enumerate(parts[1:], start=2):
+            check_comparable(parts[0].vectors, part.vectors, "part 1", f"part {number}")
+            refuse_unlike(known, part.provenance, "an earlier part", f"part {number}")
             known = {**part.provenance, **known}
         named = _numbered_on(parts)
         ids = [id_ for ids, _ in named for id_ in ids]
