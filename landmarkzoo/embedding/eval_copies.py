@@ -126,6 +126,9 @@ def _mapped(value: Any, copies: dict[int, Any]) -> Any:
         return MethodType(value.__func__, copies[id(value.__self__)])
     if type(value) is weakref.ref:
         return weakref.ref(copies[id(value())]) if id(value()) in copies else value
+    if type(value) in weakref.ProxyTypes:
+        behind = value.__repr__.__self__
+        return weakref.proxy(copies[id(behind)]) if id(behind) in copies else value
     return _mapped_container(value, copies) if isinstance(value, CONTAINERS) else value
 
 

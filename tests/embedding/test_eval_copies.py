@@ -243,6 +243,15 @@ class ByWeakReference(nn.Module):
         return self.parent().drop(x)
 
 
+class ByProxy(nn.Module):
+    def __init__(self, parent):
+        super().__init__()
+        object.__setattr__(self, "parent", weakref.proxy(parent))
+
+    def forward(self, x):
+        return self.parent.drop(x)
+
+
 def dropping(hold):
     """A model that finds its dropout in some place, as ``hold`` makes it of the model."""
 
@@ -269,12 +278,21 @@ def nested(model):
     [
         (lambda model: (deque([model.drop]), lambda place: place[0]), True),
         (lambda model: (ByWeakReference(model), lambda place: place), True),
+        (lambda model: (ByProxy(model), lambda place: place), True),
         (lambda model: (Holder(model.drop), lambda place: place.module), False),
         (lambda model: (nested(model), lambda place: place), False),
         (lambda model: (lambda x, drop=model.drop: drop(x), lambda place: place), False),
         (lambda model: (partial(Holder.__call__, Holder(model.drop)), lambda place: model.drop), False),
     ],
-    ids=["deque", "weak reference", "object", "nested function", "default value", "partial with an object"],
+    ids=[
+        "deque",
+        "weak reference",
+        "proxy",
+        "object",
+        "nested function",
+        "default value",
+        "partial with an object",
+    ],
 )
 def test_wherever_a_model_finds_its_parts_these_are_never_in_training_mode(hold, mapped):
     model, images = dropping(hold), torch.rand(2, 3, 4, 4)
