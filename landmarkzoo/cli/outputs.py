@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from landmarkzoo._utils.atomic_writing import check_writable
+from landmarkzoo._utils.atomic_writing import check_name, check_writable
 
 _HEAD = 1 << 16  # bytes of a file that say what it is
 
@@ -63,7 +63,10 @@ def check_outputs(
         OSError: If a file cannot be written.
         ValueError: If a file is an input, a photo, or another output.
     """
-    wanted = [(option, Path(path), kind) for option, (path, kind) in outputs.items() if path is not None]
+    given = [(option, path, kind) for option, (path, kind) in outputs.items() if path is not None]
+    for _, text, _ in given:
+        check_name(text)
+    wanted = [(option, Path(path), kind) for option, path, kind in given]
     for position, (option, path, kind) in enumerate(wanted):
         for other_option, other, _ in wanted[:position]:
             if _is_same(path, other):
@@ -76,7 +79,11 @@ def check_output(path: Path, kind: Kind, *, inputs: Sequence[str | Path] = (), o
     for source in inputs:
         if _is_same(path, Path(source)):
             raise ValueError(f"cannot write {path}: it is {source}, which is read; give another name")
-    if _is_photo(path) and (kind is not PICTURE or any(_is_below(path, Path(i)) for i in inputs)):
+    if kind is PICTURE and _is_photo(path) and any(_is_below(path, Path(i)) for i in inputs):
+        raise ValueError(
+            f"cannot write {kind.name} to {path}: that is the name of a photo; give one outside of their folder"
+        )
+    if kind is not PICTURE and _is_photo(path):
         raise ValueError(
             f"cannot write {kind.name} to {path}: that is the name of a photo; "
             f"give another, such as {path.with_suffix(kind.suffix).name}"

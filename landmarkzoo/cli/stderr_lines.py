@@ -60,6 +60,16 @@ def error_line(error: Exception, has_batches: bool = False) -> str:
     return f"{type(error).__name__}: {_shortened(text)} (LANDMARKZOO_TRACEBACK=1 shows where)"
 
 
+def usage_line(message: str, command: str) -> str:
+    """What is wrong with the arguments of a command, in one line.
+
+    Examples:
+        >>> usage_line("argument -k: expected one argument", "landmarkzoo search")
+        'landmarkzoo: error: argument -k: expected one argument (landmarkzoo search --help shows all)'
+    """
+    return f"landmarkzoo: error: {_shortened(_in_one_line(message))} ({command} --help shows all)"
+
+
 def show_traceback() -> None:
     """Print the traceback of the error that is being handled, if the environment asks for it."""
     if os.environ.get("LANDMARKZOO_TRACEBACK", "0") not in ("", "0"):

@@ -141,6 +141,9 @@ class EmbeddingJob:
             ValueError: If no photo could be read.
         """
         if not self.ids:
+            if self.parts is not None:
+                self.parts.remove()  # there is nothing in them to go on from
+                self.parts = None
             first, reason = self.skipped[0]
             raise ValueError(f"none of {self.seen} photos could be read; the first, {first}: {reason}")
         descriptors = self._since(0, 0)

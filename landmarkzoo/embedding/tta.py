@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from landmarkzoo.backbones.image_sizes import ImageSizeRule
 from landmarkzoo.embedding.inference import Inference
 from landmarkzoo.models.wrappers import unwrapped
+from landmarkzoo.photos.transforms import LARGEST_SIDE
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule) -> Tensor:
     """Images at a scale; to multiples of the patch for a transformer that needs them."""
     step = rule.multiple
     height, width = (max(step, round(side * scale / step) * step) for side in images.shape[2:])
+    if max(height, width) > LARGEST_SIDE:
+        raise ValueError(f"scale {scale:g} is too large: images of more than {LARGEST_SIDE:,} pixels a side")
     try:
         rule.check_size(height, width)
     except ValueError as error:

@@ -55,6 +55,8 @@ def saved_folder(
         raise ValueError(
             f"{name!r} does not name a saved model: a folder is {right!r}, a repository '{HUB}org/repo'"
         )
+    if name == LOCAL:
+        raise ValueError(f"{name!r} names no folder: it is '{LOCAL}path'")
     folder = Path(name.removeprefix(LOCAL)).expanduser()
     if folder.is_file():
         raise ValueError(f"{name!r} is a file: give its folder, '{LOCAL}{folder.parent}'")

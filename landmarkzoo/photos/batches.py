@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from landmarkzoo._utils.checks import check_count
 from landmarkzoo.photos.photo_error import PhotoError, blame
 from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 from landmarkzoo.photos.sources import PhotoSource
@@ -81,11 +82,14 @@ def photo_batches(
         Whatever the transform raises, with a note that names the photo. A ``PhotoError`` of it means that the
         photo cannot be read.
     """
+    batch_size = max(1, min(check_count(batch_size, "batch_size"), len(source) - start))
     loader = DataLoader(
         _TransformedPhotos(source, transform),
         batch_size=batch_size,
         sampler=range(start, len(source)),
-        num_workers=num_workers,
+        num_workers=min(
+            num_workers, -(-(len(source) - start) // batch_size)
+        ),  # others would have nothing to do
         collate_fn=_collate,
         generator=torch.Generator(),  # else the loader would draw from the user's global generator
     )

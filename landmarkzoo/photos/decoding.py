@@ -84,7 +84,7 @@ def _why_no_file(path: Path) -> str:
     if is_url(path):
         return "it is a URL: download it first"
     if not path.is_dir():
-        return "no such file"
+        return "it is a device, a pipe or a broken link" if os.path.lexists(path) else "no such file"
     return "it is a folder" if os.access(path, os.R_OK | os.X_OK) else "no permission to list this folder"
 
 
@@ -92,8 +92,10 @@ def _decoded(name: str, file: Path | BytesIO) -> Image.Image:
     with photo_errors(name):
         try:
             with Image.open(file) as image:
+                if image.format == "EPS":  # Pillow would have Ghostscript run it
+                    raise PhotoError(name, "it is PostScript, a program, which is not run: save it as PNG")
                 return to_rgb(image)
-        except (Image.DecompressionBombError, MemoryError):
+        except (Image.DecompressionBombError, MemoryError, PhotoError):
             raise
         except Exception:
             image = _opened_otherwise(file.read_bytes() if isinstance(file, Path) else file.getvalue())
