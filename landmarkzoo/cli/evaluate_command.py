@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> None:
     )
     kind, *options = _DATASETS[arguments.dataset]
     dataset: Any = getattr(datasets, kind)(arguments.root, *options)
-    descriptors = Descriptors.concat([Descriptors.load(path) for path in arguments.descriptors])
+    parts = [Descriptors.load(path) for path in arguments.descriptors]
+    descriptors = parts[0] if len(parts) == 1 else Descriptors.concat(parts)
     result = evaluate(descriptors, dataset)
     print(result)
     if arguments.worst > 0:

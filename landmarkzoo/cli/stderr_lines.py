@@ -55,6 +55,8 @@ def error_line(error: Exception, has_batches: bool = False) -> str:
         return f"out of memory: {out}" + (f" ({_shortened(text)})" if text else "")
     if isinstance(error, ModuleNotFoundError) and "pip install" not in text and error.name:
         return f"{text}: pip install {error.name.partition('.')[0]}"
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
+        return f"{text}: the folder that the command runs in is gone; cd to one that is there"
     if (isinstance(error, (ValueError, OSError, ModuleNotFoundError)) and text) or _is_ours(error):
         return text
     return f"{type(error).__name__}: {_shortened(text)} (LANDMARKZOO_TRACEBACK=1 shows where)"
@@ -89,6 +91,15 @@ def one_line_warnings() -> Iterator[None]:
         warnings.simplefilter("default")
         warnings.showwarning = show
         yield
+
+
+def _is_nowhere() -> bool:
+    """Whether the working directory was deleted."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def _in_one_line(text: str) -> str:

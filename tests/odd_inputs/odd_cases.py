@@ -44,13 +44,13 @@ class Command:
     more: tuple[str, ...] = ()
     fault: str | None = None
 
-    def check(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def check(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Run it in the folder, and see that all holds."""
         self.make()
         before = contents(folder)
-        capfd.readouterr()
+        capsys.readouterr()
         code = exit_code([*shlex.split(self.line), *self.more])
-        out, err = capfd.readouterr()
+        out, err = capsys.readouterr()
         assert code in (0, 2), err
         if self.error is None:
             assert code == 0, err

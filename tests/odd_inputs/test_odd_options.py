@@ -180,5 +180,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", params(CASES))
-def test_odd_option(case, world, capfd):
-    case.check(world, capfd)
+def test_odd_option(case, world, capsys):
+    case.check(world, capsys)

@@ -252,5 +252,5 @@ def encoded_float():
 
 
 @pytest.mark.parametrize("case", params(CASES))
-def test_odd_photo(case, world, capfd):
-    case.check(world, capfd)
+def test_odd_photo(case, world, capsys):
+    case.check(world, capsys)
