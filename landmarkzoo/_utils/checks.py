@@ -212,11 +212,7 @@ def as_device(device: str | torch.device | None) -> torch.device:
     try:
         where = torch.device("cpu" if device is None else device)
         torch.empty(0, device=where).cpu()
-    except (
-        RuntimeError,
-        AssertionError,
-        ImportError,
-    ) as error:  # no CUDA, "meta", no module for it
+    except (TypeError, RuntimeError, AssertionError, ImportError) as error:  # no CUDA, "meta"
         reason = str(error).partition("\n")[0].partition(". This could be")[0].rstrip(".")
         raise ValueError(f"cannot compute on the device {device!r}: {reason}. Use 'cpu'?") from error
     return where

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,6 +28,7 @@ class TestTimeAugmentation:
         flip: Whether each scale is also seen in a mirror.
 
     Raises:
+        TypeError: If the scales are no list of numbers.
         ValueError: If there is no scale, or one is not positive.
     """
 
@@ -37,7 +38,10 @@ class TestTimeAugmentation:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        scales = tuple(float(scale) for scale in self.scales)
+        given: object = self.scales
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise TypeError(f"scales must be a list of numbers, such as (0.7071, 1.0), got {given!r}")
+        scales = tuple(float(scale) for scale in given)
         if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(
                 f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {self.scales!r}"

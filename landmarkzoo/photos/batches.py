@@ -45,8 +45,11 @@ def transform_for(source: PhotoSource, model: nn.Module, transform: Transform | 
         A transform; ``None`` for float tensors, which are transformed already.
 
     Raises:
-        TypeError: If there is a ``transform`` for float tensors, or the model needs one and there is none.
+        TypeError: If there is a ``transform`` for float tensors, the model needs one and there is none, or it
+            is no function.
     """
+    if transform is not None and not callable(transform):
+        raise TypeError(f"transform must be a function from an image to a tensor, got {transform!r}")
     if not source.is_transformed():
         return create_transform(model) if transform is None else transform
     if transform is not None:
@@ -77,11 +80,13 @@ def photo_batches(
 
     Raises:
         TypeError: If the transform does not give a tensor, or only some photos are transformed already.
-        ValueError: If it gives tensors of different shapes.
+        ValueError: If it gives tensors of different shapes, or a number is out of its range.
 
         Whatever the transform raises, with a note that names the photo. A ``PhotoError`` of it means that the
         photo cannot be read.
     """
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+        raise ValueError(f"num_workers must be 0 or a positive integer, got {num_workers!r}")
     batch_size = max(1, min(check_count(batch_size, "batch_size"), len(source) - start))
     loader = DataLoader(
         _TransformedPhotos(source, transform),

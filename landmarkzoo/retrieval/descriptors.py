@@ -116,12 +116,18 @@ class Descriptors:
         stays what all parts have in common; what need not be equal stands there as ``"float32 | float16"``.
 
         Raises:
+            TypeError: If a part is something else, such as an array.
             ValueError: If ``parts`` is empty, an id is in several of them, the sizes differ, or they cannot
                 be compared: other weights, transform, views or whitening.
         """
         parts = list(parts)
         if not parts:
             raise ValueError("concat needs at least one Descriptors, got an empty list")
+        for part in parts:
+            if not isinstance(part, Descriptors):
+                raise TypeError(
+                    f"concat joins Descriptors, got {type(part).__name__}: give vectors ids first"
+                )
         known = dict(parts[0].provenance)
         for part in parts[1:]:
             check_comparable(parts[0].vectors, part.vectors, "one part", "another part")
