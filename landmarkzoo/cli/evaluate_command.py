@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from landmarkzoo.cli.outputs import SCORES, check_outputs
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.worst > 0:
         metric = result.metrics[0]
         print(f"\nLowest {metric}:")
-        for id_, value in result.worst(metric, arguments.worst):
+        for id_, value in result.worst(metric, min(arguments.worst, sys.maxsize)):
             print(f"{value:.3f}  {printable(id_)}")
     if arguments.out is not None:
         result.to_json(arguments.out)

@@ -77,7 +77,8 @@ class GeM(nn.Module):
 
     def __init__(self, p: float = 3.0, eps: float = 1e-6, trainable: bool = True) -> None:
         super().__init__()
-        if isinstance(p, str) or isinstance(eps, str):
+        given: tuple[object, ...] = (p, eps)
+        if any(isinstance(number, str) for number in given):
             raise TypeError(f"GeM needs numbers p and eps, got p={p!r} and eps={eps!r}")
         if not MIN_POWER <= p < math.inf or not eps > 0:
             raise ValueError(f"GeM needs a finite p >= {MIN_POWER} and eps > 0, got p={p} and eps={eps}")

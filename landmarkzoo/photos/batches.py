@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -85,7 +86,7 @@ def photo_batches(
         Whatever the transform raises, with a note that names the photo. A ``PhotoError`` of it means that the
         photo cannot be read.
     """
-    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+    if not _is_count(num_workers):
         raise ValueError(f"num_workers must be 0 or a positive integer, got {num_workers!r}")
     batch_size = max(1, min(check_count(batch_size, "batch_size"), len(source) - start))
     loader = DataLoader(
@@ -138,6 +139,10 @@ class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
             note = f"The transform failed on the photo {id_}. To leave such photos out, let it raise"
             blame(error, f'{note} landmarkzoo.PhotoError, and use on_error="skip".')
             raise
+
+
+def _is_count(number: object) -> bool:
+    return not isinstance(number, bool) and isinstance(number, Integral) and int(number) >= 0
 
 
 def _collate(items: list[tuple[int, Tensor | PhotoError]]) -> PhotoBatch:

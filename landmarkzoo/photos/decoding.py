@@ -152,7 +152,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         A new image without any metadata: it is upright and sRGB already.
 
     Raises:
-        ValueError: If there are no pixels, or they are floats or wider than 16 bits: their range is not known.
+        ValueError: If there are no pixels, or they are floats or wider than 16 bits, of unknown range.
     """
     if 0 in image.size:
         raise ValueError(f"it has no pixels: {image.width} x {image.height}")

@@ -1,7 +1,6 @@
 """A small world for odd inputs: photos of two landmarks, their index, queries, labels, and a tiny model."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest

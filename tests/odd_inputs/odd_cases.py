@@ -1,7 +1,8 @@
 """Odd inputs as data, and what must hold for each of them.
 
-A command answers with exit code 0, or with 2 and exactly one line on stderr. It changes no file but its output,
-and leaves nothing beside it. A call of the library gives the right answer, or the declared error, in one line.
+A command answers with exit code 0, or with 2 and exactly one line on stderr. It changes no file but its
+output, and leaves nothing beside it. A call of the library gives the right answer, or the declared error, in
+one line.
 """
 
 import hashlib

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from odd_cases import Command, params
 
-import landmarkzoo as lz
-
 EMBED = "embed photos --model local-dir:model --quiet --out"
 SEARCH = "search query.st index.st --out"
 RECOGNIZE = "recognize query.st index.st --out"
@@ -37,62 +35,139 @@ def hard(target, name="h"):
 
 CASES = [
     # What is written is read, by another name.
-    Command("hard link to the index", f"{SEARCH} h --overwrite", "??", make=hard("index.st")),
-    Command("hard link to the queries", f"{RECOGNIZE} h", "??", make=hard("query.st")),
-    Command("hard link to a photo", f"{EMBED} h --overwrite", "??", make=hard("photos/tower/1.png")),
+    Command(
+        "hard link to the index",
+        f"{SEARCH} h --overwrite",
+        "cannot write h: it is index.st, which is read; give another",
+        make=hard("index.st"),
+    ),
+    Command(
+        "hard link to the queries",
+        f"{RECOGNIZE} h",
+        "cannot write h: it is query.st, which is read; give another",
+        make=hard("query.st"),
+    ),
+    Command(
+        "hard link to a photo",
+        f"{EMBED} h --overwrite",
+        "cannot write descriptors to h: it is a file of another kind",
+        make=hard("photos/tower/1.png"),
+    ),
     Command(
         "hard link to the labels",
         f"{RECOGNIZE} h --labels labels.csv --overwrite",
-        "??",
+        "cannot write h: it is labels.csv, which is read; give another",
         make=hard("labels.csv"),
     ),
     Command(
         "hard link to the weights",
         f"{EMBED} h --overwrite",
-        "??",
+        "cannot write descriptors to h: it is a file of another kind",
         make=lambda: shutil.copytree(Path("model").resolve(), "m") and os.link("m/model.safetensors", "h"),
     ),
     Command(
         "link to a link to the index",
         f"{SEARCH} l2",
-        "??",
+        "cannot write l2: it is index.st, which is read; give another",
         make=lambda: (link("index.st")(), link("l", "l2")()),
     ),
-    Command("through a folder and back", f"{SEARCH} photos/../index.st", "??"),
-    Command("through a link to the folder", f"{SEARCH} l/index.st", "??", make=link(".")),
-    Command("through /proc", f"{SEARCH} /proc/self/cwd/index.st", "??"),
+    Command(
+        "through a folder and back",
+        f"{SEARCH} photos/../index.st",
+        "cannot write photos/../index.st: it is index.st, which is",
+    ),
+    Command(
+        "through a link to the folder",
+        f"{SEARCH} l/index.st",
+        "cannot write l/index.st: it is index.st, which is read; give",
+        make=link("."),
+    ),
+    Command(
+        "through /proc",
+        f"{SEARCH} /proc/self/cwd/index.st",
+        "cannot write /proc/self/cwd/index.st: it is index.st, which",
+    ),
     Command(
         "the photo that is embedded",
         "embed photos/tower/0.png --model local-dir:model --out photos/tower/0.png --overwrite",
-        "??",
+        "cannot write photos/tower/0.png: it is photos/tower/0.png,",
     ),
     Command(
         "the one photo by a hard link without suffix",
         "embed photos/tower/0.png --model local-dir:model --out h --overwrite",
-        "??",
+        "cannot write h: it is photos/tower/0.png, which is read; give",
         make=hard("photos/tower/0.png"),
     ),
     Command(
         "the index of --like",
         "embed photos --model local-dir:model --like index.st --out index.st --overwrite",
-        "??",
+        "cannot write index.st: it is index.st, which is read; give",
     ),
-    Command("the folder of the model", f"{EMBED} model/config.json --overwrite", "??"),
-    Command("a whitening", f"{EMBED} white.st --overwrite", "??"),
     Command(
-        "the second of the descriptors", "evaluate photos index.st query.st --out query.st --overwrite", "??"
+        "the folder of the model",
+        f"{EMBED} model/config.json --overwrite",
+        "cannot write descriptors to model/config.json: it is a saved",
+    ),
+    Command(
+        "over a whitening",
+        f"{EMBED} white.st --overwrite",
+        "cannot write descriptors to white.st: it is a file of another",
+    ),
+    Command(
+        "the second of the descriptors",
+        "evaluate photos index.st query.st --out query.st --overwrite",
+        "cannot write query.st: it is query.st, which is read; give",
     ),
     # Links, and files of others.
     Command("a link to nothing", f"{SEARCH} l", make=link("new.csv"), writes=("new.csv",), out="2 queries"),
-    Command("a link to nothing in no folder", f"{SEARCH} l", "??", make=link("no/new.csv")),
-    Command("a link to itself", f"{SEARCH} l", "??", make=link("l")),
-    Command("a link to a device", f"{SEARCH} l", "??", make=link("/dev/full")),
-    Command("a device that is full", f"{SEARCH} /dev/full", "??"),
-    Command("nothing at all", f"{SEARCH} /dev/null", "??"),
-    Command("a file below a file", f"{SEARCH} labels.csv/x", "??"),
-    Command("a folder below a photo", f"{EMBED} photos/tower/0.png/x.st", "??"),
-    Command("a file of the system", f"{SEARCH} /proc/self/x.csv", "??"),
-    Command("a sealed file of the system", f"{SEARCH} /proc/version --overwrite", "??"),
+    Command(
+        "a link to nothing in no folder",
+        f"{SEARCH} l",
+        "cannot write l: the folder ",
+        make=link("no/new.csv"),
+    ),
+    Command(
+        "out is a link that leads to itself",
+        f"{SEARCH} l",
+        "cannot write l: Too many levels of symbolic links",
+        make=link("l"),
+    ),
+    Command(
+        "a link to a device",
+        f"{SEARCH} l",
+        "cannot write l: it is a device or a pipe, and no file",
+        make=link("/dev/full"),
+    ),
+    Command(
+        "a device that is full",
+        f"{SEARCH} /dev/full",
+        "cannot write /dev/full: it is a device or a pipe, and no file",
+    ),
+    Command(
+        "the null device",
+        f"{SEARCH} /dev/null",
+        "cannot write /dev/null: it is a device or a pipe, and no file",
+    ),
+    Command(
+        "a file below a file",
+        f"{SEARCH} labels.csv/x",
+        "cannot write labels.csv/x: the folder labels.csv does not",
+    ),
+    Command(
+        "a folder below a photo",
+        f"{EMBED} photos/tower/0.png/x.st",
+        "cannot write photos/tower/0.png/x.st: the folder",
+    ),
+    Command(
+        "a file of the system",
+        f"{SEARCH} /proc/self/x.csv",
+        "cannot write /proc/self/x.csv: No such file or directory",
+    ),
+    Command(
+        "a sealed file of the system",
+        f"{SEARCH} /proc/version --overwrite",
+        "cannot write a table of results to /proc/version: it is a",
+    ),
     Command(
         "an old file that is kept by a hard link",
         f"{SEARCH} r.csv --overwrite",
@@ -109,22 +184,25 @@ CASES = [
     Command(
         "a table that only begins so",
         f"{SEARCH} r.csv --overwrite",
-        "??",
+        "cannot write a table of results to r.csv: it is a file of",
         make=lambda: Path("r.csv").write_text("query,rank,id,score,mine\n1"),
     ),
     Command(
         "a table with a mark before it",
         f"{SEARCH} r.csv --overwrite",
-        "??",
+        "cannot write a table of results to r.csv: it is a file of",
         make=lambda: Path("r.csv").write_text("\ufeffquery,rank,id,score\n"),
     ),
     Command(
-        "spaces only", f"{SEARCH} r.csv --overwrite", "??", make=lambda: Path("r.csv").write_text("   \n")
+        "spaces only",
+        f"{SEARCH} r.csv --overwrite",
+        "cannot write a table of results to r.csv: it is a file of",
+        make=lambda: Path("r.csv").write_text("   \n"),
     ),
     Command(
         "descriptors over a ranking",
         f"{EMBED} r.csv --overwrite",
-        "??",
+        "cannot write descriptors to r.csv: it is a table of results",
         make=lambda: Path("r.csv").write_text("query,rank,id,score\n"),
     ),
     Command(
@@ -135,52 +213,67 @@ CASES = [
         make=lambda: Path("x.st.lock").write_text("{"),
     ),
     Command(
-        "a folder where the lock would be", f"{EMBED} x.st", "??", make=lambda: Path("x.st.lock").mkdir()
+        "a folder where the lock would be",
+        f"{EMBED} x.st",
+        "x.st.lock: Is a directory",
+        make=lambda: Path("x.st.lock").mkdir(),
     ),
     Command(
         "a lock of another program",
         f"{EMBED} poetry",
-        "??",
+        "poetry.lock is in the way, which landmarkzoo did not write",
         make=lambda: Path("poetry.lock").write_text("# mine"),
     ),
-    Command("a pipe where the lock would be", f"{EMBED} x.st", "??", make=lambda: os.mkfifo("x.st.lock")),
+    Command(
+        "a pipe where the lock would be",
+        f"{EMBED} x.st",
+        "x.st.lock is in the way, which landmarkzoo did not write",
+        make=lambda: os.mkfifo("x.st.lock"),
+    ),
     Command(
         "a link where the lock would be",
         f"{EMBED} x.st",
-        "??",
+        "x.st.lock: Too many levels of symbolic links",
         make=lambda: Path("x.st.lock").symlink_to("labels.csv"),
     ),
     Command("the report into the photos", f"{REPORT} photos/tower/r.html", writes=("photos/tower/r.html",)),
     Command(
         "vanished photos",
         "search query.st index.st --photos photos --report r.html",
-        "??",
+        "none of the 6 photos of the report is in photos, such as",
         make=lambda: [p.unlink() for p in Path("photos").rglob("*.png")],
     ),
     Command(
         "one vanished photo",
         "search query.st index.st --photos photos --report r.html",
-        warns="??",
+        warns="warning: 1 of 6 photos were not found in photos,",
         writes=("r.html",),
         make=lambda: Path("photos/bridge/0.png").unlink(),
     ),
     Command(
         "photos that are pipes",
         "search query.st index.st --photos photos --report r.html",
-        warns="??",
+        warns="warning: 1 of 6 photos were not found in photos,",
         writes=("r.html",),
         make=lambda: (Path("photos/bridge/0.png").unlink(), os.mkfifo("photos/bridge/0.png")),
     ),
     Command(
         "whitened on a folder without photos",
         "embed photos --out x.st --whiten e",
-        "??",
+        "no photos in e: looked for .avif, .bmp, .gif, .heic, .heif,",
         make=lambda: Path("e").mkdir(),
     ),
     Command(
-        "whitened on one photo", "embed photos --out x.st --whiten photos/tower/0.png --image-size 32", "??"
+        "whitened on one photo",
+        "embed photos --out x.st --whiten photos/tower/0.png --image-size 32",
+        "whitening needs at least 2 photos, got 1",
     ),
-    Command("whitened on a pipe", "embed photos --out x.st --whiten p", "??", make=lambda: os.mkfifo("p")),
+    Command(
+        "whitened on a pipe",
+        "embed photos --out x.st --whiten p",
+        "neither a folder nor a file, nor a link to one: p",
+        make=lambda: os.mkfifo("p"),
+    ),
 ]
 
 
