@@ -82,7 +82,8 @@ def run_steps(
 
     start = time.perf_counter()
     dim = get_model_cfg(MODEL).embedding_dim
-    whitening = Whitening.fit(frozen[split.train], dim, shrinkage=SHRINKAGE)
+    spanned = min(dim, len(split.train) - 1)  # the other dimensions of the neck would be zero
+    whitening = Whitening.fit(frozen[split.train], spanned, shrinkage=SHRINKAGE)
     whitened = cast(Descriptors, whitening.apply(frozen))
     query, index, train = (whitened[rows] for rows in (split.query, split.index, split.train))
     steps.append(_step(f"+ whitened neck ({dim}-d)", split, whitened, search(query, index), start))

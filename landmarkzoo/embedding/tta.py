@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,10 +67,10 @@ class TestTimeAugmentation:
         """
         if "views" not in provenance:
             return TestTimeAugmentation()
-        found = re.fullmatch(r"scales (\(.*\)), flip (True|False)", provenance["views"])
+        found = re.fullmatch(r"scales \((.*?),?\), flip (True|False)", provenance["views"])
         if found is None:
             raise ValueError(f"views {provenance['views']!r} are not known here")
-        return TestTimeAugmentation(ast.literal_eval(found[1]), found[2] == "True")
+        return TestTimeAugmentation([float(scale) for scale in found[1].split(",")], found[2] == "True")
 
     def embed(self, run: Inference, images: Tensor | None) -> Tensor | None:
         """Descriptors of length 1, the mean of those of all views: (B, 3, H, W) -> (B, D), on the CPU.

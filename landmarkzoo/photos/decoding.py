@@ -112,7 +112,7 @@ def _opened_otherwise(data: bytes) -> Image.Image | None:
     """
     kind = heif_kind(data)
     if kind == "HEIC":
-        return _with_few_pixels(open_heic(data))
+        return _within_limit(open_heic(data))
     if kind == "AVIF" and not features.check("avif"):
         raise ValueError("it is an AVIF photo, which this Pillow cannot read: pip install 'pillow>=11.3'")
     png = png_without_metadata(data)
@@ -126,8 +126,8 @@ def _opened_otherwise(data: bytes) -> Image.Image | None:
     return images[0] if whole else None
 
 
-def _with_few_pixels(image: Image.Image) -> Image.Image:
-    """An image that was opened past ``Image.open``, which looks at the limit."""
+def _within_limit(image: Image.Image) -> Image.Image:
+    """An image itself, if it has no more pixels than ``Image.open``, which did not open it, allows."""
     pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
     if limit is not None and pixels > 2 * limit:
         raise Image.DecompressionBombError(

@@ -41,7 +41,8 @@ class SettingsForWorkers:
 
 
 def _arrived(settings: _Settings) -> SettingsForWorkers:
-    # Not where somebody reads a pickled file. A process that starts has its name already, but no parent yet.
+    # In the main process somebody reads a pickled file. It is told by its name: parent_process() is not set
+    # yet in a worker that is starting.
     if multiprocessing.current_process().name != "MainProcess":
         settings.apply()
     return SettingsForWorkers()

@@ -53,8 +53,23 @@ def refuse_unlike(a: Mapping[str, str], b: Mapping[str, str], name_a: str, name_
         )
 
 
+def joined_provenance(provenances: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Provenance of descriptors one below the other; all of them can be compared.
+
+    As ``common_provenance``; but what is compared stays where only some parts have it. So what could not be
+    searched with these parts cannot be searched with the whole.
+
+    Examples:
+        >>> joined_provenance([{"weights": "1", "precision": "float32"}, {"precision": "float16"}])
+        {'precision': 'float32 | float16', 'weights': '1'}
+    """
+    joined = common_provenance(provenances)
+    embedded = [provenance for provenance in provenances if "weights" in provenance]
+    return joined | {key: provenance[key] for provenance in embedded for key in COMPARED if key in provenance}
+
+
 def common_provenance(provenances: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Provenance of descriptors that are joined; all of them can be compared.
+    """What several descriptors have in common.
 
     What is compared stays where all have it. Of the rest, differing values stand beside each other.
 

@@ -141,18 +141,19 @@ def _as_id(id_: object, row: int) -> str:
     raise TypeError(f"an id must be a string or a whole number, got {came} at row {row}")
 
 
-def first_repeated(ids: Iterable[str]) -> str | None:
-    """The first id that stands there a second time.
+def first_repeated(ids: Sequence[str]) -> str | None:
+    """The first id that stands there a second time; ``None`` if there is none.
 
     Examples:
         >>> first_repeated(["a", "b", "b", "a"]), first_repeated(["a", "b"])
         ('b', None)
     """
     seen: set[str] = set()
-    for id_ in ids:
-        if id_ in seen:
-            return id_
-        seen.add(id_)
+    if len(set(ids)) < len(ids):  # mostly it is not, and this is faster than the loop
+        for id_ in ids:
+            if id_ in seen:
+                return id_
+            seen.add(id_)
     return None
 
 

@@ -119,7 +119,10 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
     ("arguments", "message"),
     [
         (["embed", "nowhere", "--out", "x"], "no such folder or photo: nowhere"),
-        (["embed", ".", "--out", "no/where/x"], "cannot write no/where/x: there is no folder no/where"),
+        (
+            ["embed", ".", "--out", "no/where/x"],
+            "cannot write no/where/x: the folder no/where does not exist",
+        ),
         (["embed", ".", "--out", "."], "cannot write .: it is ., which is read"),
         (["embed", ".", "--out", "x", "--model", "dolg_lite0"], "Did you mean dolg_"),
         (["embed", ".", "--out", "x", *DOLG], "use --model efficientnet_lite0_gem"),
@@ -130,7 +133,7 @@ DOLG = ["--model", "dolg_efficientnet_lite0"]
         (["embed", ".", "--out", "x", "--batch-size", "0", "--quiet"], "batch_size must be a positive"),
         (["embed", ".", "--out", "x", "--workers", "-1", "--quiet"], "num_workers"),
         (["demo", "--views", "1"], "views"),
-        (["demo", "--out", "no/where/x.png"], "there is no folder no/where"),
+        (["demo", "--out", "no/where/x.png"], "the folder no/where does not exist"),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2(capsys, arguments, message, tmp_path, monkeypatch):

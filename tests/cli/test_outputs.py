@@ -95,7 +95,9 @@ class TestRefused:
         assert f"that is the name of a photo; give {way_out}" in line
 
     def test_no_folder_or_device(self, capsys, files, command, overwrite):
-        assert "there is no folder no" in refused(capsys, files, *WRITERS[command], "no/where", *overwrite)
+        assert "the folder no does not exist" in refused(
+            capsys, files, *WRITERS[command], "no/where", *overwrite
+        )
         assert "it is a folder" in refused(capsys, files, *WRITERS[command], "photos/place0", *overwrite)
         os.mkfifo("pipe")
         assert "a device or a pipe" in refused(capsys, files, *WRITERS[command], "pipe", *overwrite)

@@ -59,8 +59,9 @@ def test_command_writes_what_the_function_builds(toy, capsys):
     assert rows(out / "gldv2_classes.csv") == [
         ["class_id", "landmark_id", "clean_images", "x_images"], ["0", "5", "1", "2"], ["1", "9", "2", "2"]
     ]  # fmt: skip
-    assert main(["gldv2", str(toy), "--out", str(out)]) == 0
-    assert "train.csv" in capsys.readouterr().err  # the progress bar
+    assert main(["gldv2", str(toy), "--out", str(out)]) == 2
+    assert "gldv2c.csv exists: give --overwrite" in capsys.readouterr().err
+    assert main(["gldv2", str(toy), "--out", str(out), "--overwrite"]) == 0
 
 
 def test_command_with_wrong_input_is_one_line(toy, capsys):

@@ -230,7 +230,7 @@ def test_the_command_line_takes_a_registered_name_with_weights(hub, call, pushed
     model = lz.create_model(f"local-dir:{pushed.folder}")
     expected = lz.embed(model, photo_folder, progress=False)
     np.testing.assert_allclose(lz.Descriptors.load(out).vectors, expected.vectors, atol=1e-5)
-    command = (*command, "--whiten", str(photo_folder))
+    command = (*command, "--whiten", str(photo_folder), "--overwrite")
     code, stderr = call(hub_client.run_command_with_published, "org/model", pushed.folder, *command)
     assert (code, "--whiten is for ImageNet weights" in stderr) == (2, True)
 
@@ -248,6 +248,7 @@ def test_the_command_line_takes_a_name_on_the_hub(hub, call, tmp_path, photo_fol
         "--quiet",
     )
     assert (code, out.is_file()) == (0, True), stderr
+    out = tmp_path / "none.safetensors"
     code, stderr = call(
         hub_client.run_command, "embed", str(photo_folder), "--out", str(out), "--model", "hf-hub:org/none"
     )

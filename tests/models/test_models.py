@@ -197,7 +197,7 @@ class TestDOLG:
         assert model.cfg.mean == (0.485, 0.456, 0.406)
 
     def test_wrong_dilations(self):
-        with pytest.raises(ValueError, match="dilations must be positive"):
+        with pytest.raises(ValueError, match="dilations must be a positive integer, got 0"):
             lz.DOLG("tf_efficientnet_lite0", dilations=(0, 3))
 
 
