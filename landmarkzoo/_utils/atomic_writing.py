@@ -105,6 +105,29 @@ def check_writable(path: str | Path, needs: int = 0) -> None:
         raise cannot_write(path, errno.ENOSPC, reason)
 
 
+def check_name(path: str | Path) -> None:
+    """Check that a file can have this name, whether it is there or not.
+
+    Raises:
+        OSError: If it is that of a folder, is too long, or holds a null byte or half of a character.
+
+    Examples:
+        >>> check_name("results/")
+        Traceback (most recent call last):
+        IsADirectoryError: cannot write results/: a name that ends with / is that of a folder
+    """
+    text = str(path)
+    if text.endswith(("/", os.sep)):
+        raise cannot_write(path, errno.EISDIR, f"a name that ends with {text[-1]} is that of a folder")
+    try:
+        Path(text).stat()
+    except ValueError as error:
+        raise cannot_write(repr(text), errno.EINVAL, f"no file can have this name ({error})") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise cannot_write(path, error.errno, str(error.strerror)) from error
+
+
 def cannot_write(path: str | Path, number: int | None, reason: str) -> OSError:
     """The error for a number of ``errno``, of the class that fits it, with one line that names the target.
 
@@ -190,6 +213,7 @@ def _new_file(path: str | Path) -> Iterator[_NewFile]:
 
 
 def _checked_target(path: str | Path) -> Path:
+    check_name(path)
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         folder = target.parent if Path(path).is_symlink() else Path(path).parent

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,8 @@ from landmarkzoo._utils.atomic_writing import cannot_write
 _logger = logging.getLogger(__name__)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
 _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
-_START = b'{"process": '  # of what stands in a lock file
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+_START = b'{"process": '  # of a lock file
 _held: set[int] = set()  # file descriptors
 
 
@@ -34,8 +36,8 @@ def single_writer(path: Path) -> Iterator[None]:
         path: The file that will be written, without symbolic links; its folder must exist.
 
     Raises:
-        OSError: If somebody else writes it, with the holder, or the lock file cannot be made, or is a file of
-            somebody else.
+        OSError: If somebody else writes it, with the holder, or the lock file cannot be made: there is a file
+            of that name that is no lock file.
 
     Examples:
         >>> import tempfile
@@ -77,9 +79,12 @@ def beside(path: Path, suffix: str) -> Path:
 def _acquire(lock: Path, path: Path) -> int:
     while True:
         try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
         except OSError as error:
             raise cannot_write(lock, error.errno, str(error.strerror)) from error
+        if not _is_ours(descriptor):
+            os.close(descriptor)
+            raise cannot_write(path, errno.EEXIST, f"{lock} is in the way, which landmarkzoo did not write")
         try:
             _lock(descriptor)
         except OSError as error:
@@ -91,14 +96,17 @@ def _acquire(lock: Path, path: Path) -> int:
                     raise cannot_write(lock, error.errno, str(error.strerror)) from error
                 raise cannot_write(path, errno.EBUSY, _busy(lock)) from error
         if _is_at(descriptor, lock):
-            if os.read(descriptor, len(_START)) not in (b"", _START):
-                os.close(descriptor)
-                reason = (
-                    "it is there already, and not a lock of landmarkzoo: remove it, or write another file"
-                )
-                raise cannot_write(lock, errno.EEXIST, reason)
             return descriptor
         os.close(descriptor)  # its last holder removed it meanwhile, and it would keep nobody out
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether an open file is a lock file, maybe an empty one, and not a pipe or a file of the user."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return False
+    head = os.read(descriptor, len(_START))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return head == _START[: len(head)]
 
 
 def _busy(lock: Path) -> str:

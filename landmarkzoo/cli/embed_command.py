@@ -164,7 +164,7 @@ def _take_from(like: Descriptors, arguments: argparse.Namespace) -> None:
     try:
         command = json.loads(like.provenance.get(_COMMAND, "{}"))
         model = command.get("model") or like.provenance.get("model")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{arguments.like}: its provenance is damaged: give --model as well") from error
     if not isinstance(model, str) or not (is_saved(model) or is_model(model)):
         raise ValueError(f"{arguments.like} does not say which model made it: give --model as well")

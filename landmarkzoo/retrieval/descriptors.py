@@ -117,12 +117,18 @@ class Descriptors:
         float16"``.
 
         Raises:
+            TypeError: If a part is something else, such as an array.
             ValueError: If ``parts`` is empty, an id is in several of them, the sizes differ, or they cannot
                 be compared: other weights, transform, views or whitening.
         """
         parts = list(parts)
         if not parts:
             raise ValueError("concat needs at least one Descriptors, got an empty list")
+        for part in parts:
+            if not isinstance(part, Descriptors):
+                raise TypeError(
+                    f"concat joins Descriptors, got {type(part).__name__}: give vectors ids first"
+                )
         known = dict(parts[0].provenance)
         for number, part in enumerate(parts[1:], start=2):
             check_comparable(parts[0].vectors, part.vectors, "part 1", f"part {number}")
