@@ -177,7 +177,7 @@ CASES = [
     Command(
         "like with flip",
         f"{EMBED} --like index.st --flip",
-        "--flip is that of the index with --like: leave one of the two",
+        "--like takes --flip from the index: leave one of the two",
     ),
     Command(
         "like of arrays",
