@@ -187,7 +187,7 @@ ARRAYS = [
         "concat dimensions",
         lambda: lz.Descriptors.concat([index(), lz.Descriptors(["x"], np.ones((1, 9)))]),
         ValueError,
-        "part 1 has 8 dimensions, part 2 has 9: use one model",
+        "8 dimensions",
     ),
     Call("search k 0", lambda: lz.search(EYE, EYE, 0), ValueError, "k must be a positive integer, got 0"),
     Call(
