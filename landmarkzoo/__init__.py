@@ -127,7 +127,7 @@ if not TYPE_CHECKING:
     _lock = _RLock()
 
     def __getattr__(name: str) -> object:
-        if name not in __all__:
+        if name not in __all__ and name not in {*_NAMES_OF, "backbones"}:  # lz.retrieval.search, too
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         with _lock:
             for folder, names in _NAMES_OF.items():

@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import json, sys, time
 start = time.process_time()
@@ -38,7 +40,7 @@ def test_functions_are_not_hidden_by_modules_of_the_same_name():
 
     for function in (lz.embed, lz.evaluate, lz.search, lz.whiten_neck, lz.metrics.gap, lz.rerank.vote):
         assert isinstance(function, types.FunctionType)
-    for module in (lz.rerank, lz.metrics, lz.datasets, lz.evaluation):
+    for module in (lz.rerank, lz.metrics, lz.datasets, lz.evaluation, lz.retrieval):
         assert isinstance(module, types.ModuleType)
 
 
@@ -73,6 +75,12 @@ def test_nothing_heavy_is_imported_before_a_name_is_used():
         "assert set(lz.__all__) <= set(vars(lz))  # all at once: later names do not import any more"
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("room", ["retrieval", "embedding", "backbones", "metrics"])
+def test_the_first_name_may_be_that_of_a_room(room):
+    done = run(f"import landmarkzoo as lz; print(lz.{room}.__name__)")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"landmarkzoo.{room}\n", "")
 
 
 def test_the_first_name_may_be_used_in_any_thread():

@@ -73,7 +73,7 @@ def write_together(
             files[name] = until_all_are_there.enter_context(_new_file(folder / name))
             write(files[name].temporary)
             files[name].flush()
-        # A link to a file that comes anew stays; only what it points to goes.
+        # Of a file that is written again a symbolic link stays; only the file that it points to is removed.
         _rename(files.values(), [files[name].target if name in files else folder / name for name in remove])
 
 
@@ -105,6 +105,29 @@ def check_writable(path: str | Path, needs: int = 0) -> None:
         raise cannot_write(path, errno.ENOSPC, reason)
 
 
+def check_name(path: str | Path) -> None:
+    """Check that a file can have this name, whether it is there or not.
+
+    Raises:
+        OSError: If it is that of a folder, is too long, or holds a null byte or half of a character.
+
+    Examples:
+        >>> check_name("results/")
+        Traceback (most recent call last):
+        IsADirectoryError: cannot write results/: a name that ends with / is that of a folder
+    """
+    text = str(path)
+    if text.endswith(("/", os.sep)):
+        raise cannot_write(path, errno.EISDIR, f"a name that ends with {text[-1]} is that of a folder")
+    try:
+        Path(text).stat()
+    except ValueError as error:
+        raise cannot_write(repr(text), errno.EINVAL, f"no file can have this name ({error})") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise cannot_write(path, error.errno, str(error.strerror)) from error
+
+
 def cannot_write(path: str | Path, number: int | None, reason: str) -> OSError:
     """The error for a number of ``errno``, of the class that fits it, with one line that names the target.
 
@@ -120,7 +143,7 @@ def cannot_write(path: str | Path, number: int | None, reason: str) -> OSError:
 
 @contextmanager
 def made_folder(folder: Path, *, parents: bool = True) -> Iterator[None]:
-    """Make a folder; if the block fails, remove what is new again, unless there are files in it.
+    """Make a folder; if the block fails, remove the folders that were made, unless there are files in them.
 
     Args:
         folder: It may be there already.
@@ -167,7 +190,7 @@ def _new_file(path: str | Path) -> Iterator[_NewFile]:
     temporary: Path | None = None
     try:
         target = _checked_target(path)
-        # No thread, process or host has the same name; that of the target may be too long for more letters.
+        # Unique over threads, processes and hosts. The target's own name may be too long to add anything.
         temporary = target.with_name(f".landmarkzoo-{secrets.token_hex(8)}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         old = target if target.exists() else temporary
@@ -190,6 +213,7 @@ def _new_file(path: str | Path) -> Iterator[_NewFile]:
 
 
 def _checked_target(path: str | Path) -> Path:
+    check_name(path)
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         folder = target.parent if Path(path).is_symlink() else Path(path).parent

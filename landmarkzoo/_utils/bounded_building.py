@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from torch.overrides import TorchFunctionMode
 
-# Buffers that are no part of a file, such as the masks of a Swin, and models that are built for a look.
+# Room for buffers that no file holds, such as the masks of a Swin, and for models built to be looked at.
 _MORE_NUMBERS, _TIMES_NUMBERS = 2**26, 4
 _MORE_TENSORS, _TIMES_TENSORS = 20_000, 20
 
@@ -39,7 +39,7 @@ _MAKERS = frozenset(
 
 
 class TooLargeError(ValueError):
-    """A file describes more than it holds."""
+    """A file describes a model that is far larger than the weights beside it."""
 
 
 def tensors_in(path: Path) -> dict[str, torch.Tensor]:
@@ -60,7 +60,7 @@ def tensors_in(path: Path) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def no_larger_than(tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Let the block make not many more tensors, and numbers in them, than a file holds; in this thread.
+    """Limit the tensors that the block makes in this thread to a few times what a file holds.
 
     Raises:
         TooLargeError: Before the memory is taken.
@@ -89,7 +89,8 @@ class _Budget(TorchFunctionMode):
             self.tensors -= 1
             if str(kwargs.get("device")) != "meta" and "out" not in kwargs:
                 plain = {k: v for k, v in kwargs.items() if k not in ("generator", "pin_memory")}
-                self.numbers -= math.prod(func(*args, **{**plain, "device": "meta"}).shape)
+                with suppress(TypeError):  # torch.normal of tensors: of their size, so they are counted
+                    self.numbers -= math.prod(func(*args, **{**plain, "device": "meta"}).shape)
             if self.tensors < 0:
                 raise TooLargeError(f"far more tensors than the {self.tensors_in_file} of the file")
             if self.numbers < 0:

@@ -184,6 +184,8 @@ def check_count(value: int, name: str) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    if value >= 2**63:
+        raise ValueError(f"{name} must be a positive integer that fits into 64 bits, got {value}")
     return int(value)
 
 
@@ -210,8 +212,8 @@ def as_device(device: str | torch.device | None) -> torch.device:
     try:
         where = torch.device("cpu" if device is None else device)
         torch.empty(0, device=where).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # no CUDA, or "meta"
-        reason = str(error).partition("\n")[0]
+    except (TypeError, RuntimeError, AssertionError, ImportError) as error:  # no CUDA, "meta"
+        reason = str(error).partition("\n")[0].partition(". This could be")[0].rstrip(".")
         raise ValueError(f"cannot compute on the device {device!r}: {reason}. Use 'cpu'?") from error
     return where
 

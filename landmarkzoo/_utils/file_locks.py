@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ from landmarkzoo._utils.atomic_writing import cannot_write
 _logger = logging.getLogger(__name__)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
 _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+_START = b'{"process": '  # of a lock file
 _held: set[int] = set()  # file descriptors
 
 
@@ -33,7 +36,8 @@ def single_writer(path: Path) -> Iterator[None]:
         path: The file that will be written, without symbolic links; its folder must exist.
 
     Raises:
-        OSError: If somebody else writes it, with the holder, or the lock file cannot be made.
+        OSError: If somebody else writes it, with the holder, or the lock file cannot be made: there is a file
+            of that name that is no lock file.
 
     Examples:
         >>> import tempfile
@@ -50,6 +54,7 @@ def single_writer(path: Path) -> Iterator[None]:
             since = datetime.now().astimezone().isoformat(" ", "seconds")
             holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
             os.truncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, json.dumps(holder).encode())
         yield
     finally:
@@ -74,9 +79,12 @@ def beside(path: Path, suffix: str) -> Path:
 def _acquire(lock: Path, path: Path) -> int:
     while True:
         try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
         except OSError as error:
             raise cannot_write(lock, error.errno, str(error.strerror)) from error
+        if not _is_ours(descriptor):
+            os.close(descriptor)
+            raise cannot_write(path, errno.EEXIST, f"{lock} is in the way, which landmarkzoo did not write")
         try:
             _lock(descriptor)
         except OSError as error:
@@ -90,6 +98,15 @@ def _acquire(lock: Path, path: Path) -> int:
         if _is_at(descriptor, lock):
             return descriptor
         os.close(descriptor)  # its last holder removed it meanwhile, and it would keep nobody out
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether an open file is a lock file, maybe an empty one, and not a pipe or a file of the user."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return False
+    head = os.read(descriptor, len(_START))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return head == _START[: len(head)]
 
 
 def _busy(lock: Path) -> str:

@@ -26,7 +26,7 @@ def load_plugins() -> None:
     global _left, _current
     if _left == []:
         return
-    # Who waited here in the middle of an import could be what the loading thread waits for.
+    # Never wait in the middle of an import: the loading thread may itself wait for that import.
     if not _lock.acquire(blocking=not _inside_an_import()):
         return
     try:

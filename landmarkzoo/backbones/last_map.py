@@ -88,7 +88,7 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     Raises:
         TypeError: If a module that timm did not make gives a map that is not floating-point.
         ValueError: If the backbone returns neither a map of its ``num_features`` nor the tokens of a grid; or
-            a module that timm did not make gives maps of another batch, or maps that may be NHWC.
+            a module that timm did not make gives maps of another batch.
     """
     extract = getattr(backbone, "forward_features", backbone)
     return _as_map(backbone, extract(images), images)
@@ -126,12 +126,7 @@ def _own_map(backbone: nn.Module, features: Tensor, images: Tensor) -> Tensor:
     if features.shape[0] != images.shape[0] or 0 in features.shape[2:]:
         raise ValueError(
             f"{kind} gives a map {shape} for images {tuple(images.shape)}: it must give one map an image, "
-            " (B, C, H, W), H and W at least 1"
-        )
-    if features.shape[3] == features.shape[1] and not hasattr(backbone, "output_fmt"):
-        raise ValueError(
-            f"the map {shape} of {kind} may be (B, C, H, W) or (B, H, W, C), as W and C are equal: say which "
-            "by the attribute output_fmt = 'NCHW' or 'NHWC' of the backbone"
+            "(B, C, H, W), H and W at least 1"
         )
     return features.to(images.dtype)
 

@@ -13,10 +13,17 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import NoReturn
 
 from landmarkzoo import __version__
 from landmarkzoo.cli.signals import OrderlyStop
-from landmarkzoo.cli.stderr_lines import error_line, one_line_warnings, say, show_traceback
+from landmarkzoo.cli.stderr_lines import (
+    error_line,
+    one_line_warnings,
+    say,
+    show_traceback,
+    usage_line,
+)
 
 # In the order of the help.
 COMMANDS = ("models", "embed", "search", "rerank", "recognize", "evaluate", "gldv2", "convert", "demo")
@@ -55,7 +62,7 @@ def _answer(argv: Sequence[str] | None, stop: OrderlyStop) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # a file name may hold what the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        _refuse_addresses(arguments)
+        _refuse_texts(arguments)
         with one_line_warnings():
             import_module("landmarkzoo.evaluation")  # PyTorch, timm and all else that takes seconds
             stop.nothing_to_keep = False
@@ -79,8 +86,15 @@ def _answer(argv: Sequence[str] | None, stop: OrderlyStop) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all else does, instead of the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{usage_line(message, self.prog)}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="landmarkzoo", description="Recognise and retrieve landmarks in photos.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"landmarkzoo {__version__}")
@@ -90,9 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _refuse_addresses(arguments: argparse.Namespace) -> None:
+def _refuse_texts(arguments: argparse.Namespace) -> None:
+    """Refuse addresses, and empty texts: an empty path would be the folder that we are in."""
     for name, value in vars(arguments).items():
         for text in value if isinstance(value, list) else [value]:
+            if text == "":
+                raise ValueError(f"{name.replace('_', '-')} is empty: was a variable of the shell not set?")
             if name != "model" and isinstance(text, str) and re.match(r"[a-zA-Z][\w+.-]+://", text):
                 raise ValueError(f"{text} is an address: download it first, then give the file or folder")
 

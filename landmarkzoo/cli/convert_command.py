@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         ValueError: If an option has a wrong value, or the checkpoint does not fit the model.
         OSError: If a file cannot be read or the folder cannot be written.
     """
+    from landmarkzoo._utils.checks import check_count
     from landmarkzoo.hub.convert import read_checkpoint
     from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE
     from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
@@ -67,7 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
         inputs=[path for path in (arguments.checkpoint, arguments.class_names) if path is not None],
         overwrite=arguments.overwrite,
     )
-    overrides = dict(_override(setting) for setting in arguments.set)
+    overrides = _overrides(arguments.set)
+    if arguments.sub_centers is not None:
+        check_count(arguments.sub_centers, "--sub-centers")
     class_names = None if arguments.class_names is None else _class_names(Path(arguments.class_names))
     state_dict = read_checkpoint(arguments.checkpoint)
     sub_centers = 3 if arguments.sub_centers is None else arguments.sub_centers
@@ -86,6 +89,15 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{arguments.model}{' and its head' if head is not None else ', no head'}: {out_dir}")
 
 
+def _overrides(settings: list[str]) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    for name, value in map(_override, settings):
+        if name in overrides:
+            raise ValueError(f"--set {name} is given twice: which one is meant?")
+        overrides[name] = value
+    return overrides
+
+
 def _override(setting: str) -> tuple[str, Any]:
     name, equals, value = setting.partition("=")
     if not name.isidentifier() or not equals:
@@ -99,13 +111,19 @@ def _override(setting: str) -> tuple[str, Any]:
 def _class_names(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"--class-names: there is no file {path}")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--class-names: {path} is not UTF-8: {error}") from error
     if path.suffix != ".json":
         return text.splitlines()
     try:
         names = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"--class-names: {path} is damaged: {error}") from error
     if not isinstance(names, list):
         raise ValueError(f"--class-names: {path} must hold a list of names, got a {type(names).__name__}")
+    wrong = [name for name in names if isinstance(name, bool) or not isinstance(name, (str, int))]
+    if wrong:
+        raise ValueError(f"--class-names: {path} must hold names, got {wrong[0]!r} among them")
     return [str(name) for name in names]

@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help=f"picture to write (PNG), default: {_PICTURE}, or with a number behind it if that is there",
+        help=f"picture to write (PNG), default: {_PICTURE}, with a number in its name if that exists",
     )
     for name, default, what in (
         ("--landmarks", _LANDMARKS, "landmarks to render"),

@@ -21,7 +21,8 @@ _MODEL, _SHRINKAGE = "efficientnet_lite0_gem", 0.01
 
 # A key of the provenance: how the command made the model, as JSON, for --like.
 _COMMAND = "command"
-_WHITENING = ("whiten", "shrinkage", "batch_size")  # rounding differs with the batch size, and so do weights
+# The batch size too: it changes the rounding, and so the fingerprint of the whitened weights.
+_WHITENING = ("whiten", "shrinkage", "batch_size")
 
 
 def add_parser(commands: Any) -> None:
@@ -143,7 +144,7 @@ def _check(arguments: argparse.Namespace) -> None:
         for name in ("image_size", "scales", "flip", "precision"):
             if getattr(arguments, name) not in (None, False):
                 option = f"--{name.replace('_', '-')}"
-                raise ValueError(f"{option} is that of the index with --like: leave one of the two out")
+                raise ValueError(f"--like takes {option} from the index: leave one of the two out")
     if not Path(arguments.photos).exists():
         raise FileNotFoundError(f"no such folder or photo: {arguments.photos}")
     check_outputs(
@@ -163,7 +164,7 @@ def _take_from(like: Descriptors, arguments: argparse.Namespace) -> None:
     try:
         command = json.loads(like.provenance.get(_COMMAND, "{}"))
         model = command.get("model") or like.provenance.get("model")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{arguments.like}: its provenance is damaged: give --model as well") from error
     if not isinstance(model, str) or not (is_saved(model) or is_model(model)):
         raise ValueError(f"{arguments.like} does not say which model made it: give --model as well")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from landmarkzoo.cli.outputs import SCORES, check_outputs
@@ -61,13 +62,14 @@ def run(arguments: argparse.Namespace) -> None:
     )
     kind, *options = _DATASETS[arguments.dataset]
     dataset: Any = getattr(datasets, kind)(arguments.root, *options)
-    descriptors = Descriptors.concat([Descriptors.load(path) for path in arguments.descriptors])
+    parts = [Descriptors.load(path) for path in arguments.descriptors]
+    descriptors = parts[0] if len(parts) == 1 else Descriptors.concat(parts)
     result = evaluate(descriptors, dataset)
     print(result)
     if arguments.worst > 0:
         metric = result.metrics[0]
         print(f"\nLowest {metric}:")
-        for id_, value in result.worst(metric, arguments.worst):
+        for id_, value in result.worst(metric, min(arguments.worst, sys.maxsize)):
             print(f"{value:.3f}  {printable(id_)}")
     if arguments.out is not None:
         result.to_json(arguments.out)

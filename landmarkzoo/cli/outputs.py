@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from landmarkzoo._utils.atomic_writing import check_writable
+from landmarkzoo._utils.atomic_writing import check_name, check_writable
 
 _HEAD = 1 << 16  # bytes of a file that say what it is
 
@@ -18,7 +19,8 @@ class Kind(NamedTuple):
 
     Attributes:
         name: What it is called in messages.
-        start: What its first bytes are.
+        start: What its first bytes are, as a regular expression. A table that has one more column is no
+            longer ours alone.
         mark: What stands somewhere in its first 64 KiB.
         suffix: Of names that messages propose.
     """
@@ -30,18 +32,18 @@ class Kind(NamedTuple):
 
     def fits(self, head: bytes) -> bool:
         """Whether a file with these first bytes is of this kind."""
-        return head.startswith(self.start) and self.mark in head
+        return re.match(self.start, head) is not None and self.mark in head
 
 
 DESCRIPTORS = Kind("descriptors", mark=b'"format":"landmarkzoo.descriptors.', suffix=".safetensors")
-RANKING = Kind("a table of results", start=b"query,rank,id,score")
-ANSWERS = Kind("a table of landmarks", start=b"id,label,score,support1")
+RANKING = Kind("a table of results", start=rb"query,rank,id,score\r?\n")
+ANSWERS = Kind("a table of landmarks", start=rb"id,label,score(,support\d+)+\r?\n")
 PAGE = Kind("a report", mark=b'<meta name="generator" content="landmarkzoo', suffix=".html")
 PICTURE = Kind("a picture of rankings", start=b"\x89PNG", mark=b"Software\x00landmarkzoo", suffix=".png")
-SCORES = Kind("scores", start=b'{\n "scores": [', mark=b'"protocol":', suffix=".json")
+SCORES = Kind("scores", start=rb'\{\n "scores": \[', mark=b'"protocol":', suffix=".json")
 MODEL = Kind("a saved model", mark=b'"format": "landmarkzoo.model.', suffix=".json")
-GLDV2_LIST = Kind("a list of GLDv2", start=b"id,landmark_id,class_id")
-GLDV2_CLASSES = Kind("the classes of GLDv2", start=b"class_id,landmark_id,clean_images,x_images")
+GLDV2_LIST = Kind("a list of GLDv2", start=rb"id,landmark_id,class_id\r?\n")
+GLDV2_CLASSES = Kind("the classes of GLDv2", start=rb"class_id,landmark_id,clean_images,x_images\r?\n")
 _KINDS = (DESCRIPTORS, RANKING, ANSWERS, PAGE, PICTURE, SCORES, MODEL, GLDV2_LIST, GLDV2_CLASSES)
 
 
@@ -63,7 +65,10 @@ def check_outputs(
         OSError: If a file cannot be written.
         ValueError: If a file is an input, a photo, or another output.
     """
-    wanted = [(option, Path(path), kind) for option, (path, kind) in outputs.items() if path is not None]
+    given = [(option, path, kind) for option, (path, kind) in outputs.items() if path is not None]
+    for _, text, _ in given:
+        check_name(text)
+    wanted = [(option, Path(path), kind) for option, path, kind in given]
     for position, (option, path, kind) in enumerate(wanted):
         for other_option, other, _ in wanted[:position]:
             if _is_same(path, other):
@@ -76,7 +81,12 @@ def check_output(path: Path, kind: Kind, *, inputs: Sequence[str | Path] = (), o
     for source in inputs:
         if _is_same(path, Path(source)):
             raise ValueError(f"cannot write {path}: it is {source}, which is read; give another name")
-    if _is_photo(path) and (kind is not PICTURE or any(_is_below(path, Path(i)) for i in inputs)):
+    if kind is PICTURE and _is_photo(path) and any(_is_below(path, Path(i)) for i in inputs):
+        raise ValueError(
+            f"cannot write {kind.name} to {path}: that is the name of a photo; "
+            "give one outside of their folder"
+        )
+    if kind is not PICTURE and _is_photo(path):
         raise ValueError(
             f"cannot write {kind.name} to {path}: that is the name of a photo; "
             f"give another, such as {path.with_suffix(kind.suffix).name}"
@@ -95,8 +105,8 @@ def check_model_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[s
         inputs: Files that the command reads.
         overwrite: Whether a model that landmarkzoo wrote may be replaced.
     """
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"cannot write the folder {folder}: it is a file")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise FileExistsError(f"cannot write the folder {folder}: it is a file, or a link to nothing")
     present = [name for name in names if os.path.lexists(folder / name)]
     for name in present:
         for source in inputs:
@@ -107,6 +117,8 @@ def check_model_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[s
     there = folder
     while not there.exists():
         there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(f"cannot write the folder {folder}: {there} is a file")
     check_writable(there / names[0])
 
 

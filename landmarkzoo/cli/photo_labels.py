@@ -13,8 +13,9 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
 
     Args:
         ids: Ids of the photos.
-        path: A CSV file with columns ``id`` and ``label``, empty for no landmark; ``None``: the name is the
-            first folder of the id, as in a folder with one folder per landmark.
+        path: A CSV file with columns ``id`` and ``label``, empty for no landmark; spaces around labels are
+            left out. ``None``: the name is the first folder of the id, as in a folder with one folder per
+            landmark.
 
     Raises:
         ValueError: If the file is wrong, a photo is missing in it, or an id has no folder.
@@ -37,7 +38,7 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
     for line, (id_, label) in csv_rows(file, ("id", "label")):
         if id_ in names:
             raise csv_error(file, line, f"the id {id_!r} is there twice")
-        names[id_] = nfc(label) or None
+        names[id_] = nfc(label.strip()) or None
     labels = ByName(names)
     missing = [id_ for id_ in ids if id_ not in labels]
     if missing:

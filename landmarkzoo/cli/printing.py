@@ -40,11 +40,12 @@ def show_ranking(ranking: Ranking, out: str | None, score: str) -> None:
     rows = []
     for one in ranking[:queries]:
         names, scores = one.ids[0, :depth].tolist(), one.scores[0, :depth].tolist()
+        there = (one.indices[0, :depth] >= 0).tolist()
         query = one.query_ids[0] if one.query_ids else ""
         rows += [
             [query, str(rank), name, f"{s:.4f}"]
-            for rank, (name, s) in enumerate(zip(names, scores), 1)
-            if name
+            for rank, (name, s, is_there) in enumerate(zip(names, scores, there), 1)
+            if is_there
         ]
     print_table(["query", "rank", "id", score], rows)
     if len(found) > queries or most > depth:

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         train,
         labels,
         non_landmark=others,
-        neighbors=arguments.neighbors,
+        neighbors=min(arguments.neighbors, len(train)),
         device=arguments.device,
     )
     threshold = -math.inf if arguments.threshold is None else arguments.threshold

@@ -119,8 +119,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         ValueError: If ``--train`` is missing where it is needed, or given where it is not.
     """
+    from landmarkzoo._utils.checks import check_count
     from landmarkzoo.retrieval import Descriptors
 
+    if arguments.neighbors is not None:
+        check_count(arguments.neighbors, "--neighbors")
     method = METHODS[arguments.method]
     if method.needs_train and arguments.train is None:
         raise ValueError(f"--method {arguments.method} needs --train, photos whose landmarks are known")

@@ -10,15 +10,15 @@ from types import FrameType
 
 from landmarkzoo.cli.stderr_lines import say
 
-_SAME_WISH = 1.0  # seconds: shells, containers and impatient people send a signal twice
+_REPEATED = 1.0  # seconds: shells, containers and impatient people send a signal twice
 
 
 class OrderlyStop:
     """Turns signals into a ``KeyboardInterrupt``, so that a job keeps what it has done.
 
-    A second signal within a second is the same wish, and does not disturb the keeping. Before the work, and
-    after it, there is nothing to keep: the process ends at once. Processes that read photos leave it to this
-    one to end them.
+    A second signal within a second is ignored, as it would interrupt the saving. Before and after the work
+    there is nothing to save, and the process ends at once. Processes that read photos ignore Ctrl-C: this one
+    ends them.
 
     Attributes:
         nothing_to_keep: Whether a signal ends the process at once.
@@ -64,7 +64,7 @@ class OrderlyStop:
         if self._finished is not None:
             os._exit(self._finished)
         now = time.monotonic()
-        if self.came and now - self._time < _SAME_WISH:
+        if self.came and now - self._time < _REPEATED:
             return
         self.came, self._time = number, now
         if self.nothing_to_keep:  # within an import the exception could be lost

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from landmarkzoo._utils.user_warnings import LandmarkzooWarning
+
 _PACKAGE = str(Path(__file__).parents[1])
 _LONGEST = 600  # characters of an error that landmarkzoo does not know
 _NO_MEMORY = ("out of memory", "can't allocate memory", "alloc_cpu", "not enough memory")
@@ -55,9 +57,21 @@ def error_line(error: Exception, has_batches: bool = False) -> str:
         return f"out of memory: {out}" + (f" ({_shortened(text)})" if text else "")
     if isinstance(error, ModuleNotFoundError) and "pip install" not in text and error.name:
         return f"{text}: pip install {error.name.partition('.')[0]}"
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
+        return f"{text}: the folder that the command runs in is gone; cd to one that is there"
     if (isinstance(error, (ValueError, OSError, ModuleNotFoundError)) and text) or _is_ours(error):
         return text
     return f"{type(error).__name__}: {_shortened(text)} (LANDMARKZOO_TRACEBACK=1 shows where)"
+
+
+def usage_line(message: str, command: str) -> str:
+    """What is wrong with the arguments of a command, in one line.
+
+    Examples:
+        >>> usage_line("argument -k: expected one argument", "landmarkzoo search")
+        'landmarkzoo: error: argument -k: expected one argument (landmarkzoo search --help shows all)'
+    """
+    return f"landmarkzoo: error: {_shortened(_in_one_line(message))} ({command} --help shows all)"
 
 
 def show_traceback() -> None:
@@ -72,13 +86,22 @@ def one_line_warnings() -> Iterator[None]:
     """Within it warnings of landmarkzoo are one line on stderr; those of other libraries are silent."""
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
-        if filename.startswith(_PACKAGE):
+        if issubclass(category, LandmarkzooWarning) or filename.startswith(_PACKAGE):
             say(f"landmarkzoo: warning: {_in_one_line(str(message))}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.showwarning = show
         yield
+
+
+def _is_nowhere() -> bool:
+    """Whether the working directory was deleted."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def _in_one_line(text: str) -> str:

@@ -183,15 +183,28 @@ def _entry(entry: Any, photos: int, what: str) -> dict[str, list[Any]]:
             f"{what} has no {', '.join(missing)}: the Revisited ground truth has {', '.join(needed)}; the "
             "files of the original Oxford and Paris, with ok and junk, do not fit"
         )
-    box = np.asarray(entry["bbx"], dtype=np.float64)
-    if box.shape != (4,) or not np.isfinite(box).all() or not (box[0] < box[2] and box[1] < box[3]):
+    box = _as_array(entry["bbx"])
+    if (
+        box.dtype.kind not in "fiu"
+        or box.shape != (4,)
+        or not np.isfinite(box).all()
+        or not (box[0] < box[2] and box[1] < box[3])
+    ):
         raise ValueError(f"{what}: bbx must be x1, y1, x2, y2 with x1 < x2 and y1 < y2, got {entry['bbx']}")
+    box = box.astype(np.float64)
     lists = {key: _rows(entry[key], photos, f"{what}: {key}") for key in needed[1:]}
     return {"bbx": box.tolist(), **lists}
 
 
+def _as_array(values: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:  # rows of unequal length
+        return np.array(None)
+
+
 def _rows(rows: Sequence[int], photos: int, what: str) -> list[int]:
-    array = np.asarray(rows)
+    array = _as_array(rows)
     if array.size == 0:
         return []
     if array.ndim != 1 or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= photos:

@@ -115,7 +115,7 @@ class PhotoFiles(PhotoDataset):
         """Ids of the photos whose files are not there, in order.
 
         Raises:
-            PermissionError: If a folder must not be opened, so that nobody knows.
+            PermissionError: If a folder may not be opened, so that it is not known.
         """
         return [id_ for position, id_ in enumerate(self.ids) if not _is_there(self.path(position))]
 
@@ -159,7 +159,7 @@ def _is_there(path: Path) -> bool:
     except PermissionError as error:
         raise PermissionError(
             error.errno,
-            "its folder must not be opened, so nobody knows whether the photo is there",
+            "its folder may not be opened, so it is not known whether the photo is there",
             str(path),
         ) from error
     except (OSError, ValueError):  # nothing there, or nothing can have that name

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
-from landmarkzoo.embedding.inference import Precision
+from landmarkzoo.embedding.inference import Precision, check_module
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import PhotoSource, create_transform
@@ -26,16 +27,17 @@ def options_like(
 ) -> tuple[Transform | None, TestTimeAugmentation, Precision]:
     """Transform, views and precision that some descriptors were made with, where none are given.
 
-    float16 and float32 give the same neighbours, so either is computed where it is fast.
+    float16 and float32 give the same neighbours, so either is computed where it is fast; bfloat16 is coarser.
 
     Raises:
-        TypeError: If ``index`` is something else.
+        TypeError: If ``index`` or ``model`` is something else.
         ValueError: If it does not say where it comes from.
     """
     if not isinstance(index, Descriptors):
         raise TypeError(
             f"like= takes Descriptors, got {type(index).__name__}; lz.Descriptors.load(path) reads a file"
         )
+    check_module(model)
     origin = index.provenance
     if "weights" not in origin:
         raise ValueError(
@@ -51,8 +53,11 @@ def options_like(
         transform = create_transform(model, image_size=(int(size[1]), int(size[2])))
     if views == TestTimeAugmentation():
         views = TestTimeAugmentation.from_provenance(origin)
-    if precision == "auto" and origin.get("precision") == "bfloat16":
-        precision = "bfloat16"
+    if precision == "auto":
+        if origin.get("precision") == "bfloat16":
+            precision = "bfloat16"
+        elif any(p.dtype == torch.bfloat16 for p in model.parameters()):
+            precision = "float32"
     return transform, views, precision
 
 
@@ -61,14 +66,13 @@ def check_alike(origin: Mapping[str, str], index: Mapping[str, str]) -> None:
 
     Args:
         origin: Provenance that they would get.
-        index: Provenance of the index. Where it is whitened, its weights before that count.
+        index: Provenance of the index.
     """
-    weights = index["weights"].partition("+whitening:")[0]
-    if origin["weights"] != weights:
+    if origin["weights"] != index["weights"]:
         same_name = origin["model"] == index.get("model")
         hint = ": was its neck whitened both times, on the same photos?" if same_name else ""
         raise ValueError(
-            f"like= needs the model of the index, {index.get('model')} (weights {weights}), got "
+            f"like= needs the model of the index, {index.get('model')} (weights {index['weights']}), got "
             f"{origin['model']} (weights {origin['weights']}){hint}"
         )
     if origin["transform"] != index.get("transform", origin["transform"]):

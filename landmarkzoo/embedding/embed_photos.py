@@ -15,11 +15,12 @@ from landmarkzoo.embedding.embedding_job import EmbeddingJob
 from landmarkzoo.embedding.inference import Precision, inference_with
 from landmarkzoo.embedding.provenance import provenance_of
 from landmarkzoo.embedding.tta import TestTimeAugmentation
-from landmarkzoo.photos import PhotoSource, photo_source
+from landmarkzoo.photos import photo_source
 from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transform_for
 from landmarkzoo.photos.crops import check_boxes
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.row_selection import first_repeated
 
 
 def embed(
@@ -93,7 +94,10 @@ def embed(
         >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
         (2, 512)
     """
-    source = _cropped(photo_source(photos, on_error=on_error), boxes)
+    source = photo_source(photos, on_error=on_error)
+    _check_ids(source.ids)
+    if boxes is not None:
+        source = replace(source, boxes=check_boxes(boxes, len(source)))
     views = TestTimeAugmentation(scales, flip)
     if like is not None:
         transform, views, precision = options_like(
@@ -114,13 +118,10 @@ def embed(
         return job.finish()
 
 
-def _cropped(source: PhotoSource, boxes: Sequence[Sequence[float] | None] | None) -> PhotoSource:
-    if len(set(source.ids)) < len(source):
-        first: dict[str, int] = {}
-        for position, id_ in enumerate(source.ids):
-            if first.setdefault(id_, position) != position:
-                raise ValueError(
-                    f"two photos have the id {id_!r}, at {first[id_]} and {position}: an id stands for one "
-                    "photo. list(dict.fromkeys(paths)) leaves out what is given twice"
-                )
-    return source if boxes is None else replace(source, boxes=check_boxes(boxes, len(source)))
+def _check_ids(ids: list[str]) -> None:
+    if (twice := first_repeated(ids)) is not None:
+        first = ids.index(twice)
+        raise ValueError(
+            f"two photos have the id {twice!r}, at {first} and {ids.index(twice, first + 1)}: an id stands "
+            "for one photo. list(dict.fromkeys(paths)) leaves out what is given twice"
+        )

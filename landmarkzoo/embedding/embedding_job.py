@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -141,9 +142,13 @@ class EmbeddingJob:
             ValueError: If no photo could be read.
         """
         if not self.ids:
+            if self.parts is not None:
+                self.parts.remove()  # there is nothing in them to go on from
+                self.parts = None
             first, reason = self.skipped[0]
             raise ValueError(f"none of {self.seen} photos could be read; the first, {first}: {reason}")
         descriptors = self._since(0, 0)
+        self._warn_of_zeros(descriptors)
         if self.out is not None:
             check_replaceable(self.out, "descriptors")
             descriptors.save(self.out)
@@ -151,6 +156,15 @@ class EmbeddingJob:
             self.parts.remove()
             self.parts = None
         return descriptors
+
+    def _warn_of_zeros(self, descriptors: Descriptors) -> None:
+        zero = np.flatnonzero(~descriptors.vectors.any(axis=1))
+        if len(zero):
+            warnings.warn(
+                f"the model gives only zeros for {len(zero)} of {len(descriptors)} photos, such as "
+                f"{descriptors.ids[zero[0]]}: they are similar to nothing. Has it been trained?",
+                stacklevel=4,
+            )
 
     def _check_room(self, dimensions: int) -> None:
         """Raise now, not after hours, if the disk has no room for the whole and the parts beside it."""

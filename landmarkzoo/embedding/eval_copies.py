@@ -7,29 +7,26 @@ thread that uses it, in both directions. A copy costs a millisecond and no memor
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from functools import partial
-from types import CellType, FunctionType, MethodType
+import weakref
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterable
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import nn
 
+from landmarkzoo.embedding.held_objects import (
+    CONTAINERS,
+    PLAIN,
+    REGISTRIES,
+    held_by_functions,
+    searchable,
+)
 from landmarkzoo.models.wrappers import unwrapped
 
-_PLAIN = frozenset({bool, int, float, str, bytes, type(None), torch.Size, torch.dtype})
-# What a forward pass does not call.
-_UNUSED = frozenset(
-    {
-        "_backward_hooks",
-        "_backward_pre_hooks",
-        "_load_state_dict_post_hooks",
-        "_load_state_dict_pre_hooks",
-        "_non_persistent_buffers_set",
-        "_state_dict_hooks",
-        "_state_dict_pre_hooks",
-    }
-)
+_COPIED = (dict, list, set, deque, OrderedDict, defaultdict)  # always: a forward pass may set something in it
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def eval_copy(
@@ -38,7 +35,10 @@ def eval_copy(
     """A copy of every module, in eval mode, around the same parameters and buffers.
 
     Attributes that hold modules of the model, also in lists, tuples and dictionaries, hold their copies.
-    What ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel`` wrap stands in the copy as it is.
+    Lists and dictionaries are copied in any case: models keep in them what they compute from the weights
+    once, such as position biases. What ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel``
+    wrap stands in the copy as it is. ``train`` is not called: what a model of one's own sets in there beside
+    the modes stays as it is.
 
     Args:
         model: Any module; it is not changed.
@@ -61,24 +61,11 @@ def eval_copy(
     moved = device is not None or dtype is not None
     if moved:  # `to` below changes parameters in place: not those of the model
         copies |= {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
+    copies |= _shared_containers(model, clones, copies)
     for module, clone in clones.items():
-        try:
-            vars(clone).update(_attributes(module, copies))
-        except _NotCopiedError as error:
-            names = {id(part): name for name, part in model.named_modules()}
-            raise ValueError(
-                f"{error.args[0]} of {names[id(module)] or 'the model'} {error.args[1]}"
-            ) from None
+        vars(clone).update(_attributes(module, copies))
     result: nn.Module = copies[id(model)]
     return result.to(device=device, dtype=dtype) if moved else result
-
-
-class _HoldsModulesError(Exception):
-    pass
-
-
-class _NotCopiedError(Exception):
-    """An attribute, and what is wrong with it."""
 
 
 def _empty_like(module: nn.Module) -> nn.Module:
@@ -88,54 +75,79 @@ def _empty_like(module: nn.Module) -> nn.Module:
     return clone
 
 
-def _attributes(module: nn.Module, copies: Mapping[int, Any]) -> dict[str, Any]:
-    """Attributes of a module, with copies in the place of modules."""
-    state = dict(vars(module))  # at once: another thread may set an attribute meanwhile
-    state.pop("_compiled_call_impl", None)  # of module.compile(): it calls the module itself
-    forward = state.get("forward")
+def _shared_containers(
+    model: nn.Module, modules: Iterable[nn.Module], copies: dict[int, Any]
+) -> dict[int, Any]:
+    """Containers that functions among the attributes know: these, such as hooks, stay the same functions.
+
+    Raises:
+        ValueError: If a function knows a module or, where the model is moved, a parameter.
+    """
+    shared = {}
+    for module in modules:
+        for name, value in searchable(module):
+            problem = None
+            if name == "forward" and not (isinstance(value, MethodType) and id(value.__self__) in copies):
+                problem = "was set from outside of its class"
+            for held in held_by_functions(value):
+                if id(held) in copies:
+                    problem = "is a function or an object that holds modules"
+                elif isinstance(held, CONTAINERS):
+                    shared[id(held)] = held
+            if problem:
+                names = {id(part): path for path, part in model.named_modules()}
+                raise ValueError(f"{name} of {names[id(module)] or 'the model'} {problem}")
+    return shared
+
+
+def _attributes(module: nn.Module, copies: dict[int, Any]) -> dict[str, Any]:
+    """Attributes of the copy of a module."""
+    state = dict(vars(module))  # at once: another thread may set one meanwhile
     for name, value in state.items():
-        if type(value) in _PLAIN or name in _UNUSED or (isinstance(value, dict) and not value):
-            continue
-        try:
+        unused = name in REGISTRIES or (name in _OF_EVERY_MODULE and not value)
+        if type(value) not in PLAIN and not unused:
             state[name] = _mapped(value, copies)
-        except _HoldsModulesError:
-            raise _NotCopiedError(name, "is a function that holds modules") from None
-    if forward is not None and state["forward"] is forward:
-        raise _NotCopiedError("forward", "was set from outside of its class")
-    for registered in ("_parameters", "_buffers"):  # what a forward pass sets is set in the copy only
-        state[registered] = dict(state[registered])
+    # What a forward pass registers is in the copy only.
+    state["_parameters"] = {name: copies.get(id(p), p) for name, p in list(module._parameters.items())}
+    state["_modules"] = {name: copies.get(id(part), part) for name, part in list(module._modules.items())}
+    state["_buffers"] = dict(module._buffers)
+    state.pop("_compiled_call_impl", None)
     state["training"] = False
     return state
 
 
-def _mapped(value: Any, copies: Mapping[int, Any]) -> Any:
-    """What an attribute of the copy holds: ``value`` itself if there is no module of the model in it."""
-    if type(value) in _PLAIN:
+def _mapped(value: Any, copies: dict[int, Any]) -> Any:
+    """What the copy of a model holds in the place of ``value``; containers are added to ``copies``."""
+    if type(value) in PLAIN:
         return value
     if id(value) in copies:
         return copies[id(value)]
-    if isinstance(value, dict):
-        changed = {key: new for key, old in list(value.items()) if (new := _mapped(old, copies)) is not old}
-        if not changed:
-            return value
-        mapped = copy.copy(value)
-        mapped.update(changed)
-        return mapped
-    if isinstance(value, (list, tuple, set)):
-        items = [_mapped(item, copies) for item in value]
-        if all(new is old for new, old in zip(items, value)):
-            return value
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, MethodType) and id(value.__self__) in copies:
         return MethodType(value.__func__, copies[id(value.__self__)])
-    if any(id(getattr(held, "__self__", held)) in copies for held in _held(value)):
-        raise _HoldsModulesError
-    return value
+    if type(value) is weakref.ref:
+        return weakref.ref(copies[id(value())]) if id(value()) in copies else value
+    if type(value) in weakref.ProxyTypes:
+        behind = value.__repr__.__self__
+        return weakref.proxy(copies[id(behind)]) if id(behind) in copies else value
+    return _mapped_container(value, copies) if isinstance(value, CONTAINERS) else value
 
 
-def _held(function: Any) -> list[Any]:
-    """What a function carries along: arguments of a ``partial``, names of the function around it."""
-    if isinstance(function, partial):
-        return [function.func, *function.args, *function.keywords.values()]
-    cells = (function.__closure__ or ()) if isinstance(function, FunctionType) else ()
-    return [cell.cell_contents for cell in cells if cell != CellType()]  # an empty one has no contents
+def _mapped_container(value: Any, copies: dict[int, Any]) -> Any:
+    twin: Any = copy.copy(value) if type(value) in _COPIED else value
+    copies[id(value)] = twin  # at once: it may hold itself, and others may hold it
+    if isinstance(value, dict):
+        changed = {key: new for key, old in list(value.items()) if (new := _mapped(old, copies)) is not old}
+        twin = copy.copy(value) if changed and twin is value else twin
+        twin.update(changed)
+    else:
+        olds = list(value)
+        items = [_mapped(item, copies) for item in olds]
+        if all(new is old for new, old in zip(items, olds)):
+            return twin
+        if type(value) in (list, deque):
+            twin.clear()
+            twin.extend(items)
+        else:
+            twin = type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    copies[id(value)] = twin
+    return twin

@@ -14,12 +14,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from landmarkzoo._utils.checks import as_device
 from landmarkzoo.embedding.eval_copies import eval_copy
+from landmarkzoo.embedding.held_objects import keeps_something
 from landmarkzoo.models.wrappers import unwrapped
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-# Hooks leave what they see somewhere: with two threads at once, it would be from either.
-_HOOKS = threading.RLock()
+# Hooks and the like leave what they see somewhere: with two threads at once, it would be from either.
+_SHARED_STATE = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +60,11 @@ class Inference:
             TypeError: If it does not give a tensor of floating point numbers.
             ValueError: If its shape is another one, or the weights are of types that do not fit each other.
         """
-        lock = _HOOKS if self.one_at_a_time else nullcontext()
+        lock = _SHARED_STATE if self.one_at_a_time else nullcontext()
         try:
             images = images.to(self.device, self.dtype)
-            if images.ndim == 4:
-                images = images.contiguous(memory_format=torch.channels_last)
             with lock, torch.inference_mode(), self._autocast():
-                vectors = (function or self.model)(images)
+                vectors = _applied(function or self.model, images)
         except torch.OutOfMemoryError as error:
             raise torch.OutOfMemoryError(
                 f"no memory on {self.device} for batch_size={len(images)}: use a smaller one. {error}"
@@ -92,8 +91,9 @@ def inference_with(
 ) -> Inference:
     """Make a model ready to embed, and leave it as it is: any number of threads may do so, or train.
 
-    What runs is an eval copy that shares the weights; for another device or type, one that has its own. Only
-    what is compiled or cannot be copied runs itself, if it is in eval mode. Nobody may switch it meanwhile.
+    What runs is an eval copy that shares the weights; for another device or type, one that has its own. A
+    model that is compiled or cannot be copied runs itself, if it is in eval mode; its mode must not change
+    meanwhile.
 
     Args:
         model: Any module.
@@ -107,10 +107,7 @@ def inference_with(
         ValueError: If there is no such device or precision, the model has no weights (on the meta device),
             or would have to be copied and cannot.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"a model must be a torch.nn.Module, got {type(model).__name__}; lz.create_model(name) makes one"
-        )
+    check_module(model)
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}")
     while isinstance(model, DistributedDataParallel):  # would talk to the other processes
@@ -118,6 +115,11 @@ def inference_with(
     modules = list(model.modules())
     tensors: list[Tensor] = [p for m in modules for p in m._parameters.values() if p is not None]
     tensors += [b for m in modules for b in m._buffers.values() if b is not None]
+    if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
+        raise ValueError(
+            "the model has lazy layers, whose weights have no shape yet: call it once, model(images), and "
+            "load weights"
+        )
     if any(tensor.is_meta for tensor in tensors):
         raise ValueError(
             "the model is on the meta device, so it has no weights: create it without device='meta', or "
@@ -130,7 +132,7 @@ def inference_with(
     dtype, autocast = _types(own, precision, where)
     moved = device is not None and any(tensor.device != where for tensor in tensors)
     changes = [repr(str(where))] * moved + [str(dtype)] * (dtype != own)  # what `to` is called with
-    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in modules)
+    shared = any(keeps_something(m) for m in modules)
     parts = [m for m in modules if unwrapped(m) is m]
     evaluates = not any(m.training for m in parts)
     # A copy would lose what torch.compile made, and the GPUs of DataParallel.
@@ -146,7 +148,27 @@ def inference_with(
                     "the model cannot be run in eval mode beside other threads without changing it, as "
                     f"{error}. Call {' and '.join(calls)} first"
                 ) from error
-    return Inference(model, where, dtype, autocast, one_at_a_time=hooked)
+    return Inference(model, where, dtype, autocast, one_at_a_time=shared)
+
+
+def check_module(model: object) -> None:
+    """Raise TypeError if a model is not a module."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"a model must be a torch.nn.Module, got {type(model).__name__}; lz.create_model(name) makes one"
+        )
+
+
+def _applied(function: Callable[[Tensor], Any], images: Tensor) -> Any:
+    """What a model gives, with the layout in memory that convolutions are fastest with, if it can have it."""
+    if images.ndim != 4:
+        return function(images)
+    try:
+        return function(images.contiguous(memory_format=torch.channels_last))
+    except RuntimeError as error:
+        if "view size is not compatible" not in str(error):
+            raise
+        return function(images.contiguous())  # a model that calls `view`, which needs the usual layout
 
 
 def _types(own: torch.dtype, precision: Precision, device: torch.device) -> tuple[torch.dtype, Any]:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from landmarkzoo._utils.registering import arguments_of
 from landmarkzoo.embedding.eval_copies import eval_copy
@@ -99,10 +99,20 @@ def weights_fingerprint(model: nn.Module) -> str:
     for module in () if _is_data(cfg) else model.modules():
         digest.update(repr((type(module).__qualname__, _made_with(module))).encode())
     for name, value in model.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        raw = value.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
-        digest.update(raw.numpy().data)
+        for part in value if isinstance(value, (tuple, list)) else (value,):  # quantised layers pack theirs
+            digest.update(name.encode())
+            _add(part, digest)
     return digest.hexdigest()[:16]
+
+
+def _add(value: Any, digest: hashlib._Hash) -> None:
+    if not isinstance(value, Tensor):  # such as a type, or the extra state of a layer
+        digest.update(transform_text(value).encode())
+        return
+    digest.update(f" {value.dtype} {tuple(value.shape)}".encode())
+    value = value.dequantize() if value.is_quantized else value
+    raw = value.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
+    digest.update(raw.numpy().data)
 
 
 def _is_data(cfg: object) -> bool:

@@ -9,11 +9,14 @@ import pickle
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from landmarkzoo._utils.atomic_writing import made_folder
 from landmarkzoo._utils.file_locks import beside
 from landmarkzoo.photos import PhotoSource
+from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 from landmarkzoo.retrieval import Descriptors
 
 _logger = logging.getLogger(__name__)
@@ -23,7 +26,7 @@ _VERSION = 1  # of what lies in the folder
 def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
     """What makes two embedding jobs the same: every file in order, with its size and time, and the options.
 
-    Of a data set all that it consists of counts as well: it may crop its photos.
+    A data set counts with all its attributes, as it may crop its photos; Pillow's settings do not count.
 
     Returns:
         16 hexadecimal digits. ``None`` for photos that are not files, and for data sets that cannot be
@@ -36,11 +39,20 @@ def job_fingerprint(source: PhotoSource, *options: object) -> str | None:
             return None
         digest.update(repr((id_, str(path.absolute()), _state(path))).encode())
     if not isinstance(source.items, Sequence):  # a data set
+        content = BytesIO()
         try:
-            digest.update(pickle.dumps(source.items, protocol=4))
+            _ContentPickler(content, protocol=4).dump(source.items)
         except Exception:  # whatever its parts raise
             return None
+        digest.update(content.getvalue())
     return digest.hexdigest()[:16]
+
+
+class _ContentPickler(pickle.Pickler):
+    """Leaves Pillow's settings out: a photo that was too large is allowed, and the job goes on."""
+
+    def reducer_override(self, value: object) -> Any:
+        return (SettingsForWorkers, ()) if isinstance(value, SettingsForWorkers) else NotImplemented
 
 
 def _state(path: Path) -> tuple[int, int] | None:

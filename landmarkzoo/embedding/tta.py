@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from landmarkzoo.backbones.image_sizes import ImageSizeRule
 from landmarkzoo.embedding.inference import Inference
 from landmarkzoo.models.wrappers import unwrapped
+from landmarkzoo.photos.transforms import LARGEST_SIDE
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class TestTimeAugmentation:
         flip: Whether each scale is also seen in a mirror.
 
     Raises:
+        TypeError: If the scales are no list of numbers.
         ValueError: If there is no scale, or one is not positive.
     """
 
@@ -36,7 +37,10 @@ class TestTimeAugmentation:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        scales = tuple(float(scale) for scale in self.scales)
+        given: object = self.scales
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise TypeError(f"scales must be a list of numbers, such as (0.7071, 1.0), got {given!r}")
+        scales = tuple(float(scale) for scale in given)
         if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(
                 f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {self.scales!r}"
@@ -63,10 +67,10 @@ class TestTimeAugmentation:
         """
         if "views" not in provenance:
             return TestTimeAugmentation()
-        found = re.fullmatch(r"scales (\(.*\)), flip (True|False)", provenance["views"])
+        found = re.fullmatch(r"scales \((.*?),?\), flip (True|False)", provenance["views"])
         if found is None:
             raise ValueError(f"views {provenance['views']!r} are not known here")
-        return TestTimeAugmentation(ast.literal_eval(found[1]), found[2] == "True")
+        return TestTimeAugmentation([float(scale) for scale in found[1].split(",")], found[2] == "True")
 
     def embed(self, run: Inference, images: Tensor | None) -> Tensor | None:
         """Descriptors of length 1, the mean of those of all views: (B, 3, H, W) -> (B, D), on the CPU.
@@ -92,6 +96,8 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule) -> Tensor:
     """Images at a scale; to multiples of the patch for a transformer that needs them."""
     step = rule.multiple
     height, width = (max(step, round(side * scale / step) * step) for side in images.shape[2:])
+    if max(height, width) > LARGEST_SIDE:
+        raise ValueError(f"scale {scale:g} is too large: images of more than {LARGEST_SIDE:,} pixels a side")
     try:
         rule.check_size(height, width)
     except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from typing import TypeVar, cast, get_args
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from landmarkzoo._utils.checks import check_count
+from landmarkzoo._utils.user_warnings import warn_user
 from landmarkzoo.embedding.inference import inference_with
 from landmarkzoo.models import DescriptorModel
 from landmarkzoo.models.rebuilding import normalize_pooled_features
@@ -101,12 +101,10 @@ def whiten_neck(
     weight = pca_whitening(covariance, min(inner.embedding_dim, moments.rank()), shrinkage)
     rank = int(weight.any(axis=1).sum())
     if rank < inner.embedding_dim:
-        warnings.warn(
+        warn_user(
             f"whitening from {moments.count} photos fills {rank} of the {inner.embedding_dim} dimensions, "
             "the others are zero: use more photos, best a thousand or more, or create the model with "
-            f"embedding_dim={rank}",
-            UserWarning,
-            stacklevel=2,
+            f"embedding_dim={rank}"
         )
     with _WRITING, torch.inference_mode(False), torch.no_grad():
         normalize_pooled_features(inner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from landmarkzoo.evaluation.evaluation_result import (
 )
 from landmarkzoo.metrics import average_precisions, hit_rate_at_k, recall_at_k
 from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval.row_selection import first_repeated
 
 
 def score_retrieval(
@@ -140,8 +140,7 @@ def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) ->
         [[1], []]
     """
     row_of = ByName({id_: row for row, id_ in enumerate(index_ids)})
-    if len(row_of) < len(index_ids):
-        twice = next(id_ for id_, count in Counter(index_ids).items() if count > 1)
+    if (twice := first_repeated(index_ids)) is not None:
         raise ValueError(f"the index has the id {twice!r} more than once: each image needs an id of its own")
     for query, ids in enumerate(relevant):
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Collection):

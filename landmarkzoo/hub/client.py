@@ -216,7 +216,7 @@ def _check_answers(repo: str, options: HubOptions) -> None:
         except Exception as error:
             if getattr(error, "response", None) is None:
                 raise
-            # An answer, if a bad one: the download says it better, or tries again.
+            # The Hub answered with an error: the download explains it, or tries again.
 
 
 def _fetch(repo: str, file: str, options: HubOptions) -> Path:

@@ -44,17 +44,22 @@ def saved_folder(
         ConnectionError: If the Hub does not answer.
         FileNotFoundError: If there is no such folder, repository, revision or file.
         PermissionError: If the Hub refuses access.
+        TypeError: If the name is neither a string nor a path.
         ValueError: If the name is of another kind, or a file is damaged.
     """
+    if not isinstance(name, (str, Path)):
+        raise TypeError(f"a saved model is named by a string or a Path, got {type(name).__name__}")
     name = f"{LOCAL}{name}" if isinstance(name, Path) else name
     if name.startswith(HUB):
         return client.download(name, options, files, optional)
     options.check_unused(name)
     if not name.startswith(LOCAL):
-        right = f"{LOCAL}{name}" if Path(name).is_dir() else "local-dir:path"
+        right = f"{LOCAL}{name}" if name and Path(name).is_dir() else "local-dir:path"
         raise ValueError(
             f"{name!r} does not name a saved model: a folder is {right!r}, a repository '{HUB}org/repo'"
         )
+    if name == LOCAL:
+        raise ValueError(f"{name!r} names no folder: it is '{LOCAL}path'")
     folder = Path(name.removeprefix(LOCAL)).expanduser()
     if folder.is_file():
         raise ValueError(f"{name!r} is a file: give its folder, '{LOCAL}{folder.parent}'")

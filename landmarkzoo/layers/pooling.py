@@ -61,7 +61,7 @@ class GeM(nn.Module):
         trainable: Whether ``p`` is a parameter; otherwise it is a buffer.
 
     Raises:
-        TypeError: If the map is not a floating-point tensor.
+        TypeError: If ``p`` or ``eps`` is not a number, or the map is not a floating-point tensor.
         ValueError: If ``p`` is less than 0.05 or not finite, if ``eps`` is not positive, or if the map is not
             of shape (B, C, H, W), with H and W at least 1.
 
@@ -77,6 +77,9 @@ class GeM(nn.Module):
 
     def __init__(self, p: float = 3.0, eps: float = 1e-6, trainable: bool = True) -> None:
         super().__init__()
+        given: tuple[object, ...] = (p, eps)
+        if any(isinstance(number, str) for number in given):
+            raise TypeError(f"GeM needs numbers p and eps, got p={p!r} and eps={eps!r}")
         if not MIN_POWER <= p < math.inf or not eps > 0:
             raise ValueError(f"GeM needs a finite p >= {MIN_POWER} and eps > 0, got p={p} and eps={eps}")
         power = torch.full((1,), float(p))

@@ -17,8 +17,8 @@ def average_precisions(indices: Rankings, relevant: Relevant, *, k: int = 100) -
 
     Raises:
         TypeError: If an entry of ``relevant`` is not a collection of integers.
-        ValueError: If shapes do not fit, a row is negative or not in the index, k is not positive, or the
-            ranking was cut before k.
+        ValueError: If shapes do not fit, a row is negative or not in the index, or k is not
+            positive.
 
     Examples:
         >>> lz.metrics.average_precisions([[5, 0], [0, -1], [3, 4]], [[0, 1], [0], []])
@@ -55,8 +55,8 @@ def mean_average_precision(
 
     Raises:
         TypeError: If an entry of ``relevant`` is not a collection of integers.
-        ValueError: If shapes do not fit, a row is negative or not in the index, the ranking was cut before k,
-            a query has no relevant image and ``skip_empty`` is off, or no query is left.
+        ValueError: If shapes do not fit, a row is negative or not in the index, a query has no
+            relevant image and ``skip_empty`` is off, or no query is left.
 
     Examples:
         >>> lz.metrics.mean_average_precision([[5, 0], [0, -1]], [[0, 1], [0]], k=100)

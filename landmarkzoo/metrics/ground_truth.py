@@ -11,6 +11,7 @@ from torch import Tensor
 
 from landmarkzoo._utils.checks import IntArray, Labels, as_int64, as_numpy, check_count, encode_labels
 from landmarkzoo._utils.unicode_names import nfc
+from landmarkzoo._utils.user_warnings import warn_user
 from landmarkzoo.retrieval.ranking import Ranking
 
 FloatValues: TypeAlias = NDArray[np.float64]
@@ -140,8 +141,8 @@ def relevant_hits(indices: Rankings, relevant: Relevant, k: int) -> tuple[NDArra
 
     Raises:
         TypeError: If an entry of ``relevant`` is not a collection of integers.
-        ValueError: If shapes do not fit, a row is negative or not in the index, k is not positive, or the
-            ranking was cut before k.
+        ValueError: If shapes do not fit, a row is negative or not in the index, or k is not
+            positive.
 
     Examples:
         >>> hits, counts = relevant_hits([[5, 5, 0]], [[0, 5, 9]], k=10)
@@ -162,17 +163,13 @@ def relevant_hits(indices: Rankings, relevant: Relevant, k: int) -> tuple[NDArra
 
 
 def check_depth(rankings: Rankings, k: int) -> None:
-    """Refuse a ``Ranking`` with fewer than k results whose index has more: the others would count as missed.
-
-    Raises:
-        ValueError: If it is so.
-    """
+    """Warn of a ``Ranking`` with fewer than k results whose index has more: the others count as not found."""
     images = index_size(rankings)
     if images is None or (width := np.shape(rankings)[1]) >= min(k, images):
         return
-    raise ValueError(
-        f"the ranking has {width} results a query, k={k} needs more: search with k={k}, or pass "
-        "ranking.indices if no more are meant"
+    warn_user(
+        f"the ranking has {width} results a query, fewer than k={k}: what it does not list counts as not "
+        f"found. Search with k={k}, or give k={width}"
     )
 
 

@@ -18,16 +18,16 @@ def recall_at_k(indices: Rankings, relevant: Relevant, k: int) -> FloatValues:
         indices: A ``Ranking``, or ranked index rows (Q, K), best first; -1 is padding. An image that is
             listed again counts once.
         relevant: Relevant index rows of each query.
-        k: Depth. An array may have fewer results: what it does not list is not found. A ``Ranking`` with
-            ids that was cut before k is refused.
+        k: Depth. A ranking may have fewer results: what it does not list is not found. A warning says so
+            where the index has more.
 
     Returns:
         Values (Q,) in [0, 1]; NaN for a query without relevant image.
 
     Raises:
         TypeError: If an entry of ``relevant`` is not a collection of integers.
-        ValueError: If shapes do not fit, a row is negative or not in the index, k is not positive, or the
-            ranking was cut before k.
+        ValueError: If shapes do not fit, a row is negative or not in the index, or k is not
+            positive.
 
     Examples:
         >>> lz.metrics.recall_at_k([[5, 0, 1], [2, 3, 4]], [[0, 1, 9], []], 2)

@@ -163,6 +163,11 @@ def _saved(folder: Path, overrides: dict[str, Any]) -> DescriptorModel:
             f"{folder / CONFIG_FILE} is damaged: its embedding_dim is {cfg.embedding_dim}, but its model "
             f"gives descriptors of size {model.embedding_dim}"
         )
+    if not overrides and cfg.input_size != model.cfg.input_size:
+        raise ValueError(
+            f"{folder / CONFIG_FILE} is damaged: its input_size is {cfg.input_size}, which its model "
+            "does not take"
+        )
     return model
 
 

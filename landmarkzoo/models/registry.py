@@ -250,6 +250,8 @@ def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) 
         >>> lz.list_models("dolg*lite*")
         ['dolg_efficientnet_lite0']
     """
+    if not isinstance(filter, Iterable):
+        raise TypeError(f"filter must be a wildcard, such as 'dolg*', or several, got {filter!r}")
     load_plugins()
     filters = [filter] if isinstance(filter, str) else list(filter)
     return sorted(

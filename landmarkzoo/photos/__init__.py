@@ -2,8 +2,7 @@
 
 Public are ``open_photo`` and ``to_rgb``, which decode as ``landmarkzoo.embed`` does;
 ``allow_pixels`` for very large photos; ``photo_files`` and ``photo_source``, which list what a user calls
-"my photos"; and
-``create_transform`` and ``PhotoError``, which are in ``landmarkzoo`` too.
+"my photos"; and ``create_transform`` and ``PhotoError``, which are in ``landmarkzoo`` too.
 """
 
 from landmarkzoo.photos.decoding import open_photo, to_rgb

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from numbers import Integral
+from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from landmarkzoo._utils.checks import check_count
 from landmarkzoo.photos.photo_error import PhotoError, blame
 from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 from landmarkzoo.photos.sources import PhotoSource
@@ -44,8 +48,11 @@ def transform_for(source: PhotoSource, model: nn.Module, transform: Transform | 
         A transform; ``None`` for float tensors, which are transformed already.
 
     Raises:
-        TypeError: If there is a ``transform`` for float tensors, or the model needs one and there is none.
+        TypeError: If there is a ``transform`` for float tensors, the model needs one and there is none, or it
+            is no function.
     """
+    if transform is not None and not callable(transform):
+        raise TypeError(f"transform must be a function from an image to a tensor, got {transform!r}")
     if not source.is_transformed():
         return create_transform(model) if transform is None else transform
     if transform is not None:
@@ -76,20 +83,34 @@ def photo_batches(
 
     Raises:
         TypeError: If the transform does not give a tensor, or only some photos are transformed already.
-        ValueError: If it gives tensors of different shapes.
+        ValueError: If it gives tensors of different shapes, or a number is out of its range.
 
         Whatever the transform raises, with a note that names the photo. A ``PhotoError`` of it means that the
         photo cannot be read.
     """
+    if not _is_count(num_workers):
+        raise ValueError(f"num_workers must be 0 or a positive integer, got {num_workers!r}")
+    batch_size = max(1, min(check_count(batch_size, "batch_size"), len(source) - start))
     loader = DataLoader(
         _TransformedPhotos(source, transform),
         batch_size=batch_size,
         sampler=range(start, len(source)),
-        num_workers=num_workers,
+        num_workers=min(num_workers, -(-(len(source) - start) // batch_size)),  # one a batch at most
         collate_fn=_collate,
+        worker_init_fn=_be_quiet_at_the_end,
         generator=torch.Generator(),  # else the loader would draw from the user's global generator
     )
     yield from loader
+
+
+def _be_quiet_at_the_end(worker: int) -> None:
+    """In a worker process: no traceback if the job is stopped while a batch is handed over."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, ConnectionError):
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = show
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +150,10 @@ class _TransformedPhotos(Dataset[tuple[int, "Tensor | PhotoError"]]):
             note = f"The transform failed on the photo {id_}. To leave such photos out, let it raise"
             blame(error, f'{note} landmarkzoo.PhotoError, and use on_error="skip".')
             raise
+
+
+def _is_count(number: object) -> bool:
+    return not isinstance(number, bool) and isinstance(number, Integral) and int(number) >= 0
 
 
 def _collate(items: list[tuple[int, Tensor | PhotoError]]) -> PhotoBatch:

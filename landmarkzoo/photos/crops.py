@@ -23,10 +23,13 @@ def check_boxes(boxes: Sequence[Sequence[float] | None], photos: int) -> list[Bo
         )
     checked: list[Box | None] = []
     for row, box in enumerate(boxes):
-        numbers = None if box is None else tuple(float(side) for side in box)
-        if numbers is None:
+        if box is None:
             checked.append(None)
             continue
+        try:
+            numbers = tuple(float(side) for side in box)
+        except (TypeError, ValueError):
+            numbers = ()
         if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
             raise ValueError(f"box {row} must be (x1, y1, x2, y2) in pixels, got {box!r}")
         x1, y1, x2, y2 = numbers

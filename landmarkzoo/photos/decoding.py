@@ -84,7 +84,7 @@ def _why_no_file(path: Path) -> str:
     if is_url(path):
         return "it is a URL: download it first"
     if not path.is_dir():
-        return "no such file"
+        return "it is a device, a pipe or a broken link" if os.path.lexists(path) else "no such file"
     return "it is a folder" if os.access(path, os.R_OK | os.X_OK) else "no permission to list this folder"
 
 
@@ -92,8 +92,10 @@ def _decoded(name: str, file: Path | BytesIO) -> Image.Image:
     with photo_errors(name):
         try:
             with Image.open(file) as image:
+                if image.format == "EPS":  # Pillow would have Ghostscript run it
+                    raise PhotoError(name, "it is PostScript, a program, which is not run: save it as PNG")
                 return to_rgb(image)
-        except (Image.DecompressionBombError, MemoryError):
+        except (Image.DecompressionBombError, MemoryError, PhotoError):
             raise
         except Exception:
             image = _opened_otherwise(file.read_bytes() if isinstance(file, Path) else file.getvalue())
@@ -110,7 +112,7 @@ def _opened_otherwise(data: bytes) -> Image.Image | None:
     """
     kind = heif_kind(data)
     if kind == "HEIC":
-        return _with_few_pixels(open_heic(data))
+        return _within_limit(open_heic(data))
     if kind == "AVIF" and not features.check("avif"):
         raise ValueError("it is an AVIF photo, which this Pillow cannot read: pip install 'pillow>=11.3'")
     png = png_without_metadata(data)
@@ -124,8 +126,8 @@ def _opened_otherwise(data: bytes) -> Image.Image | None:
     return images[0] if whole else None
 
 
-def _with_few_pixels(image: Image.Image) -> Image.Image:
-    """An image that was opened past ``Image.open``, which looks at the limit."""
+def _within_limit(image: Image.Image) -> Image.Image:
+    """An image itself, if it has no more pixels than ``Image.open``, which did not open it, allows."""
     pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
     if limit is not None and pixels > 2 * limit:
         raise Image.DecompressionBombError(
@@ -150,8 +152,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
         A new image without any metadata: it is upright and sRGB already.
 
     Raises:
-        ValueError: If the pixels are floats or wider than 16 bits: their range is not known.
+        ValueError: If there are no pixels, or they are floats or wider than 16 bits, of unknown range.
     """
+    if 0 in image.size:
+        raise ValueError(f"it has no pixels: {image.width} x {image.height}")
     if image.mode == "I" and image.format not in ("PNG", "PPM"):  # both have 16 bits at most
         raise ValueError("32-bit integer pixels, whose range is not known: convert to 8 or 16 bits")
     image = upright(image)
@@ -212,6 +216,8 @@ def from_array(pixels: np.ndarray) -> Image.Image:
             "(x * 255).round().astype(np.uint8)"
         )
     pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    if pixels.size == 0:
+        raise ValueError(f"an image in memory has no pixels: its shape is {pixels.shape}")
     gray = pixels.ndim == 2
     if not gray and not (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
         raise ValueError(

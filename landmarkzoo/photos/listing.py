@@ -69,6 +69,7 @@ def photo_files(folder: str | Path, *, on_error: Literal["raise", "skip"] = "rai
     Raises:
         FileNotFoundError: If there is no such folder.
         PermissionError: If a folder may not be listed.
+        ValueError: If the path is empty.
 
     Examples:
         >>> import tempfile
@@ -79,9 +80,13 @@ def photo_files(folder: str | Path, *, on_error: Literal["raise", "skip"] = "rai
         >>> lz.photos.photo_files(root)
         ['trip/1.jpg']
     """
+    if folder == "":  # for pathlib it is the folder that we are in
+        raise ValueError("photos are read from a folder or a file, got an empty path")
     folder = user_path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder or file: {folder}")
+        there = os.path.lexists(folder)
+        what = "neither a folder nor a file, nor a link to one" if there else "no such folder or file"
+        raise FileNotFoundError(f"{what}: {folder}")
     found, seen = [], set[str]()
     closed: list[OSError] = []
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=closed.append):

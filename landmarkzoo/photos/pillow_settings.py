@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image, ImageFile
+
+from landmarkzoo._utils.user_warnings import warn_user
 
 
 def allow_pixels(pixels: int | None) -> None:
@@ -41,7 +42,8 @@ class SettingsForWorkers:
 
 
 def _arrived(settings: _Settings) -> SettingsForWorkers:
-    # Not where somebody reads a pickled file. A process that starts has its name already, but no parent yet.
+    # In the main process somebody reads a pickled file. It is told by its name: parent_process() is not set
+    # yet in a worker that is starting.
     if multiprocessing.current_process().name != "MainProcess":
         settings.apply()
     return SettingsForWorkers()
@@ -62,10 +64,9 @@ class _Settings:
             try:
                 pickle.dumps(opener)
             except Exception as error:
-                warnings.warn(
+                warn_user(
                     f"worker processes do not read {name}, whose opener cannot be sent to them ({error}): "
-                    "register functions of a module, or use num_workers=0",
-                    stacklevel=2,
+                    "register functions of a module, or use num_workers=0"
                 )
                 del openers[name]
         return _Settings(

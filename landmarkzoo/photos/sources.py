@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol, TypeAlias, TypeGuard
 
@@ -90,7 +89,7 @@ class PhotoSource:
 
     def is_transformed(self) -> bool:
         """Whether the photos are float tensors, ready for the model: as the first that can be read is."""
-        for position in islice(range(len(self)), 32):  # not all of a million that are missing
+        for position in range(min(len(self), 32)):  # not all of a million that are missing
             try:
                 item = self._item(position)
             except PhotoError:

@@ -118,8 +118,8 @@ def _size(cfg: ModelCfg, image_size: int | tuple[int, int] | None) -> list[int]:
     if image_size is None:
         image_size = cfg.input_size[1:]
     sides = np.atleast_1d(image_size).tolist()  # NumPy's integers are integers too
-    if len(sides) not in (1, 2) or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"image_size must be a side or (height, width) in pixels, got {image_size}")
+    if len(sides) not in (1, 2) or not all(type(side) is int and side > 0 for side in sides):
+        raise ValueError(f"image_size must be a side or (height, width) in pixels, got {image_size!r}")
     if max(sides) > LARGEST_SIDE:
         raise ValueError(f"image_size must be at most {LARGEST_SIDE:,} pixels a side, got {image_size}")
     return [sides[0], sides[-1]]

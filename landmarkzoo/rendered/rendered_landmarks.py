@@ -10,10 +10,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from landmarkzoo.datasets.photo_dataset import PhotoDataset, PhotoTransform, TargetTransform
+from landmarkzoo.photos.transforms import LARGEST_SIDE
 from landmarkzoo.rendered.buildings import FAMILIES, draw_names, make_building
 from landmarkzoo.rendered.photographs import Subject, photograph, photograph_anywhere
 from landmarkzoo.rendered.rendering import make_mesh
 from landmarkzoo.rendered.scenery import GROUNDS, PLAZAS, WATER
+
+_MOST = 10_000_000  # photos
 
 # Each use of the seed has a stream of its own: adding draws to one leaves the others as they are.
 _FAMILIES, _NAMES, _BUILDINGS, _VIEWS, _SPLITS, _DISTRACTORS = range(6)
@@ -101,6 +104,13 @@ class RenderedLandmarks(PhotoDataset):
         _check("distractors", distractors, 0)
         _check("image_size", image_size, 32)
         _check("seed", seed, 0)
+        if landmarks * views + distractors > _MOST:
+            raise ValueError(
+                f"{landmarks} landmarks x {views} views and {distractors} distractors are more than "
+                f"{_MOST:,} photos"
+            )
+        if image_size > LARGEST_SIDE:
+            raise ValueError(f"image_size must be at most {LARGEST_SIDE:,} pixels a side, got {image_size}")
         self.landmarks, self.views, self.distractors = landmarks, views, distractors
         self.image_size, self.seed = image_size, seed
         self.families: list[str] = self._draw_families()

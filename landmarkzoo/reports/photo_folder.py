@@ -12,6 +12,8 @@ from landmarkzoo.photos import PhotoError
 class PhotoFolder:
     """Photos by id, in one folder; an id from a file never leads out of it.
 
+    A link in the folder is followed, as when its photos are embedded: who made the folder put it there.
+
     Attributes:
         folder: The folder.
         asked: Ids that were asked for, as keys.
@@ -21,7 +23,6 @@ class PhotoFolder:
         self.folder = folder
         self.asked: dict[str, None] = {}  # a set that keeps the order
         self._missing: dict[str, None] = {}
-        self._real = folder.resolve()
 
     @property
     def missing(self) -> list[str]:
@@ -37,12 +38,14 @@ class PhotoFolder:
         self.asked[id_] = None
         reason = "no such file in the folder"
         try:
-            path = (self.folder / id_).resolve()
-            if path.is_relative_to(self._real):
-                if path.is_file():
-                    return path
-            else:
+            photo = Path(id_)
+            inside = Path(
+                os.path.relpath(photo, self.folder) if photo.is_absolute() else os.path.normpath(photo)
+            )
+            if inside.drive or inside.parts[:1] == ("..",):
                 reason = "not in the folder of the photos"
+            elif (self.folder / inside).is_file():
+                return self.folder.absolute() / inside
         except (OSError, ValueError, RuntimeError):  # too long, a null byte, links in a circle
             reason = "not a path"
         self._missing[id_] = None

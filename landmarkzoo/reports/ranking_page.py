@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from PIL import ImageOps
 from landmarkzoo import __version__
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
+from landmarkzoo._utils.user_warnings import warn_user
 from landmarkzoo.photos import PhotoError, open_photo
 from landmarkzoo.reports.photo_folder import PhotoFolder, link
 from landmarkzoo.reports.ranking_summary import Labels, summary
@@ -55,7 +55,7 @@ def write_ranking_page(
     """Write one HTML file, photos included, that opens in any browser without network.
 
     Only photos in the two folders get into the page: an id that leads out of its folder (an absolute path,
-    ``..``, a symbolic link) is a gap with a reason, as is a photo that is missing or cannot be read.
+    ``..``) is a gap with a reason, as is a photo that is missing or cannot be read.
 
     Args:
         path: The file to write, whole or not at all.
@@ -109,7 +109,7 @@ def _missing(folders: list[PhotoFolder]) -> list[str]:
         if folder.missing:
             count = f"{len(folder.missing):,} of {len(folder.asked):,} photos were"
             message = f"{count} not found in {folder.folder}, such as {folder.missing[0]!r}"
-            warnings.warn(message, UserWarning, stacklevel=3)
+            warn_user(message)
     return missing
 
 

@@ -6,8 +6,9 @@ it was not embedded here. Views and whitening are different: where there are non
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
+
+from landmarkzoo._utils.user_warnings import warn_user
 
 RUNNING_NUMBERS = "running numbers"  # provenance["ids"] of images in memory
 
@@ -49,15 +50,29 @@ def refuse_unlike(a: Mapping[str, str], b: Mapping[str, str], name_a: str, name_
             ".vectors"
         )
     if _differ(a, b, "precision") and "bfloat16" in a["precision"] + b["precision"]:
-        warnings.warn(
+        warn_user(
             f"{name_a} was embedded in {a['precision']}, {name_b} in {b['precision']}: bfloat16 has 3 digits "
-            "only, so cosines are less exact; embed both in one precision",
-            stacklevel=4,
+            "only, so cosines are less exact; embed both in one precision"
         )
 
 
+def joined_provenance(provenances: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Provenance of descriptors one below the other; all of them can be compared.
+
+    As ``common_provenance``; but what is compared stays where only some parts have it. So what could not be
+    searched with these parts cannot be searched with the whole.
+
+    Examples:
+        >>> joined_provenance([{"weights": "1", "precision": "float32"}, {"precision": "float16"}])
+        {'precision': 'float32 | float16', 'weights': '1'}
+    """
+    joined = common_provenance(provenances)
+    embedded = [provenance for provenance in provenances if "weights" in provenance]
+    return joined | {key: provenance[key] for provenance in embedded for key in COMPARED if key in provenance}
+
+
 def common_provenance(provenances: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Provenance of descriptors that are joined; all of them can be compared.
+    """What several descriptors have in common.
 
     What is compared stays where all have it. Of the rest, differing values stand beside each other.
 

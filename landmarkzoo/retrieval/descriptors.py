@@ -15,7 +15,7 @@ from torch import Tensor
 
 from landmarkzoo._utils.checks import FloatArray, as_array_protocol, as_dlpack, as_numpy
 from landmarkzoo._utils.csv_and_pandas import import_pandas
-from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS, common_provenance, refuse_unlike
+from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS, joined_provenance, refuse_unlike
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.row_selection import Rows, RowsById, as_ids, first_repeated, select_rows, take
 from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
@@ -113,19 +113,26 @@ class Descriptors:
         """Join descriptors that can be compared.
 
         Running numbers, the ids of images in memory, are numbered on where they repeat. In the provenance
-        stays what all parts have in common; what need not be equal stands there as ``"float32 | float16"``.
+        stays what the parts that know it have in common; what need not be equal stands there as ``"float32 |
+        float16"``.
 
         Raises:
+            TypeError: If a part is something else, such as an array.
             ValueError: If ``parts`` is empty, an id is in several of them, the sizes differ, or they cannot
                 be compared: other weights, transform, views or whitening.
         """
         parts = list(parts)
         if not parts:
             raise ValueError("concat needs at least one Descriptors, got an empty list")
+        for part in parts:
+            if not isinstance(part, Descriptors):
+                raise TypeError(
+                    f"concat joins Descriptors, got {type(part).__name__}: give vectors ids first"
+                )
         known = dict(parts[0].provenance)
-        for part in parts[1:]:
-            check_comparable(parts[0].vectors, part.vectors, "one part", "another part")
-            refuse_unlike(known, part.provenance, "one part", "another part")
+        for number, part in enumerate(parts[1:], start=2):
+            check_comparable(parts[0].vectors, part.vectors, "part 1", f"part {number}")
+            refuse_unlike(known, part.provenance, "an earlier part", f"part {number}")
             known = {**part.provenance, **known}
         named = _numbered_on(parts)
         ids = [id_ for ids, _ in named for id_ in ids]
@@ -138,7 +145,7 @@ class Descriptors:
             ids,
             np.concatenate([part.vectors for part in parts]),
             [skip for _, skipped in named for skip in skipped],
-            common_provenance([part.provenance for part in parts]),
+            joined_provenance([part.provenance for part in parts]),
         )
 
     def save(self, path: str | Path) -> None:

@@ -119,7 +119,7 @@ def as_ids(ids: Iterable[object]) -> list[str]:
     """Ids as a list of strings; a list of strings stays the same list.
 
     Raises:
-        TypeError: If an id is not a string, a whole number or a path.
+        TypeError: If they are no list, or an id is not a string, a whole number or a path.
 
     Examples:
         >>> as_ids([5, "a"]), as_ids(np.array(["b"])), as_ids([PurePath("photos/1.jpg")])
@@ -129,6 +129,8 @@ def as_ids(ids: Iterable[object]) -> list[str]:
         return ids
     if isinstance(ids, (str, bytes)):
         raise TypeError(f"ids are a list of strings, got one {type(ids).__name__} {ids!r}")
+    if not isinstance(ids, Iterable):
+        raise TypeError(f"ids are a list of strings, got {type(ids).__name__}")
     return [_as_id(id_, row) for row, id_ in enumerate(ids)]
 
 
@@ -139,18 +141,19 @@ def _as_id(id_: object, row: int) -> str:
     raise TypeError(f"an id must be a string or a whole number, got {came} at row {row}")
 
 
-def first_repeated(ids: Iterable[str]) -> str | None:
-    """The first id that stands there a second time.
+def first_repeated(ids: Sequence[str]) -> str | None:
+    """The first id that stands there a second time; ``None`` if there is none.
 
     Examples:
         >>> first_repeated(["a", "b", "b", "a"]), first_repeated(["a", "b"])
         ('b', None)
     """
     seen: set[str] = set()
-    for id_ in ids:
-        if id_ in seen:
-            return id_
-        seen.add(id_)
+    if len(set(ids)) < len(ids):  # mostly it is not, and this is faster than the loop
+        for id_ in ids:
+            if id_ in seen:
+                return id_
+            seen.add(id_)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_labels, check_count, unit
+from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_labels, check_count, check_number, unit
+from landmarkzoo._utils.user_warnings import warn_user
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
 from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 
@@ -82,6 +82,7 @@ class Whitening:
             shrinkage: Added to the eigenvalues, relative to the largest one.
 
         Raises:
+            TypeError: If ``shrinkage`` is not a number.
             ValueError: If shapes do not fit, all descriptors are equal, or, with labels, no landmark has 2
                 different ones.
         """
@@ -89,7 +90,8 @@ class Whitening:
         dim = x.shape[1] if dim is None else check_count(dim, "dim")
         if dim > x.shape[1]:
             raise ValueError(f"dim must be at most {x.shape[1]}, the size of the descriptors, got {dim}")
-        if not 0 <= shrinkage < np.inf:
+        shrinkage = check_number(shrinkage, "shrinkage")
+        if shrinkage < 0:
             raise ValueError(f"shrinkage must not be negative, got {shrinkage}")
         if len(x) < 2:
             raise ValueError(f"whitening needs at least 2 descriptors, got {len(x)}")
@@ -102,10 +104,9 @@ class Whitening:
             rows = _supervised_whitening(total, within, dim, shrinkage)
         spanned = int(rows.any(axis=1).sum())
         if spanned < dim:
-            warnings.warn(
+            warn_user(
                 f"{len(x)} photos span {spanned} directions: the other {dim - spanned} of {dim} dimensions "
-                f"are zero. Learn from more photos, or use dim={spanned} or less",
-                stacklevel=2,
+                f"are zero. Learn from more photos, or use dim={spanned} or less"
             )
         weights = descriptors.provenance.get("weights") if isinstance(descriptors, Descriptors) else None
         return Whitening(mean, rows, weights)

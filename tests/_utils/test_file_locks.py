@@ -142,6 +142,15 @@ def test_a_lock_of_somebody_else_is_not_removed(tmp_path):
         hold(tmp_path / "y")
 
 
+def test_a_file_that_is_no_lock_stays_as_it_is(tmp_path):
+    (tmp_path / "x.lock").write_text('{"packages": []}')
+    with pytest.raises(OSError, match=r"x\.lock is in the way, which landmarkzoo did not write"):
+        hold(tmp_path / "x")
+    assert (tmp_path / "x.lock").read_text() == '{"packages": []}'
+    (tmp_path / "x.lock").write_text("")
+    assert hold(tmp_path / "x") == ["x.lock"]
+
+
 @pytest.mark.parametrize("name", ["n" * 255, "塔" * 85])
 def test_long_names(tmp_path, name):
     assert len(hold(tmp_path / name)) == 1

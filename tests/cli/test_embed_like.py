@@ -58,7 +58,7 @@ def test_what_cannot_be_alike(capsys, photo_folder, tmp_path, monkeypatch):
     for option in (["--image-size", 48], ["--scales", "1"], ["--flip"], ["--precision", "auto"]):
         code, _, err = run(capsys, *embed, *option)
         assert code == 2
-        assert f"{option[0]} is that of the index with --like" in err
+        assert f"--like takes {option[0]} from the index" in err
     assert "--shrinkage is for --whiten" in run(capsys, *embed, "--shrinkage", 1)[2]
     assert "numbers with commas" in usage(capsys, "embed", "photos", "--out", "x", "--scales", "a")
     other = run(capsys, *embed, "--model", "efficientnet_lite0_gem")[2]  # without its whitening

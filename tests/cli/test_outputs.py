@@ -91,7 +91,8 @@ class TestRefused:
 
     def test_the_name_of_a_photo(self, capsys, files, command, overwrite):
         line = refused(capsys, files, *WRITERS[command], "photos/place0/new.jpg", *overwrite)
-        assert "that is the name of a photo; give another, such as new." in line
+        way_out = "one outside of their folder" if command == "demo" else "another, such as new."
+        assert f"that is the name of a photo; give {way_out}" in line
 
     def test_no_folder_or_device(self, capsys, files, command, overwrite):
         assert "the folder no does not exist" in refused(

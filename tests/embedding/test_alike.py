@@ -1,5 +1,7 @@
 """lz.embed(like=index): queries with the image size, scales and precision of an index."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,15 @@ def test_a_plain_index(tiny_model, photo_folder):
     assert embed(tiny_model, photo_folder, like=double).provenance["precision"] == "float32"
 
 
+def test_a_bfloat16_model_is_as_exact_as_its_index(tiny_model, photo_folder):
+    model = copy.deepcopy(tiny_model).bfloat16()
+    for precision in ("float32", "bfloat16"):
+        index = embed(model, photo_folder, precision=precision)
+        queries = embed(model, photo_folder, like=index)
+        assert queries.provenance == index.provenance
+        np.testing.assert_array_equal(queries.vectors, index.vectors)
+
+
 def test_a_transform_of_ones_own_is_given_again(tiny_model, photo_folder):
     class Small:
         def __call__(self, image):
@@ -64,6 +75,8 @@ def test_what_is_unlike_is_refused(tiny_model, photo_folder):
         embed(tiny_model, photo_folder, scales=(1, 2), like=index)
     with pytest.raises(TypeError, match=r"like= takes Descriptors, got str; lz\.Descriptors\.load"):
         embed(tiny_model, photo_folder, like="index.safetensors")
+    with pytest.raises(TypeError, match=r"must be a torch\.nn\.Module, got str"):
+        embed("efficientnet_lite0_gem", photo_folder, like=index)
     with pytest.raises(ValueError, match="do not say what model they come from"):
         embed(tiny_model, photo_folder, like=lz.Descriptors(["a"], np.eye(1)))
 

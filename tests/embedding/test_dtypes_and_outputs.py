@@ -161,3 +161,17 @@ def test_too_little_memory_says_how_many_photos_were_too_many(model, photos):
     message = r"no memory on cpu for batch_size=5: use a smaller one\. CUDA out of memory"
     with pytest.raises(torch.OutOfMemoryError, match=message):
         lz.embed(Giving(full), photos, transform=transform, batch_size=5, progress=False)
+
+
+class Flattened(nn.Module):
+    """It calls `view`, which needs images in the usual layout in memory."""
+
+    def forward(self, images):
+        return images.view(len(images), -1)
+
+
+def test_a_model_that_needs_the_usual_layout_in_memory():
+    images = torch.randn(3, 3, 4, 5)
+    expected = nn.functional.normalize(images.flatten(1))
+    ours = lz.embed(Flattened(), images, progress=False).vectors
+    torch.testing.assert_close(torch.from_numpy(ours), expected)

@@ -1,5 +1,7 @@
+import time
 import types
-from collections import namedtuple
+import weakref
+from collections import deque, namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -9,6 +11,7 @@ from torch import nn
 
 import landmarkzoo as lz
 from landmarkzoo.embedding.eval_copies import eval_copy
+from landmarkzoo.embedding.inference import inference_with
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 
@@ -52,7 +55,8 @@ def test_every_way_of_holding_a_module_leads_to_its_copy():
     torch.testing.assert_close(ours, model.eval()(images), rtol=0, atol=0)
     assert twin.pair.module is twin.listed[0] is twin.first[1] is twin.hidden[1]
     assert twin.first.parent is twin
-    assert twin.teacher is model.teacher
+    assert twin.teacher[0] is model.teacher[0]
+    assert len(model.seen) == 1  # of the last line but three: the copy has its own list
 
 
 def test_weights_are_shared_and_what_a_copy_sets_stays_in_it():
@@ -135,9 +139,9 @@ def test_a_method_set_from_outside_is_bound_to_the_copy():
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (with_lambda, "forward of inner is a function that holds modules"),
-        (with_partial, "scale of the model is a function that holds modules"),
-        (with_hook, "_forward_hooks of inner is a function that holds modules"),
+        (with_lambda, "forward of inner is a function or an object that holds modules"),
+        (with_partial, "scale of the model is a function or an object that holds modules"),
+        (with_hook, "_forward_hooks of inner is a function or an object that holds modules"),
         (with_script, "is compiled by TorchScript"),
     ],
 )
@@ -191,3 +195,147 @@ def test_hooks_are_called_by_one_thread_at_a_time():
     with ThreadPoolExecutor(8) as pool:
         ours = list(pool.map(lambda image: lz.embed(model, image, progress=False).vectors, images))
     torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+
+
+class KeepsBiases(nn.Module):
+    """Computes something of its weights once, as LeViT and TinyViT of timm do with their attention biases."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.cache = {}
+        self.caches = [self.cache, {}]
+
+    def forward(self, images):
+        if self.training:
+            return self.linear(images.mean(dim=3)[:, 0])
+        cache = self.caches[1]
+        if "weight" not in cache:
+            cache["weight"] = self.linear.weight * 1
+            self.cache["bias"] = self.linear.bias * 1  # the same dictionary as the first of the list
+        return nn.functional.linear(images.mean(dim=3)[:, 0], cache["weight"], self.caches[0]["bias"])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_a_model_keeps_of_its_weights_never_outlives_them(training):
+    model = KeepsBiases().train(training)
+    images = torch.rand(2, 3, 4, 4)
+    lz.embed(model, images, progress=False)
+    with torch.no_grad():
+        model.linear.weight.neg_()
+    after = lz.embed(model, images, progress=False)
+    assert model.cache == {}
+    expected = nn.functional.normalize(KeepsBiases.forward(model.train(), images))
+    torch.testing.assert_close(torch.from_numpy(after.vectors), expected.detach())
+
+
+class Holder:
+    def __init__(self, module):
+        self.module = module
+
+
+class ByWeakReference(nn.Module):
+    def __init__(self, parent):
+        super().__init__()
+        self.parent = weakref.ref(parent)
+
+    def forward(self, x):
+        return self.parent().drop(x)
+
+
+class ByProxy(nn.Module):
+    def __init__(self, parent):
+        super().__init__()
+        object.__setattr__(self, "parent", weakref.proxy(parent))
+
+    def forward(self, x):
+        return self.parent.drop(x)
+
+
+def dropping(hold):
+    """A model that finds its dropout in some place, as ``hold`` makes it of the model."""
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = nn.Dropout(0.5)
+            self.place, self.look = hold(self)
+
+        def forward(self, images):
+            return self.look(self.place)(images[:, 0].flatten(1))
+
+    return Model()
+
+
+def nested(model):
+    drop = model.drop
+    inner = lambda x: drop(x)  # noqa: E731
+    return lambda x: inner(x)
+
+
+@pytest.mark.parametrize(
+    ("hold", "mapped"),
+    [
+        (lambda model: (deque([model.drop]), lambda place: place[0]), True),
+        (lambda model: (ByWeakReference(model), lambda place: place), True),
+        (lambda model: (ByProxy(model), lambda place: place), True),
+        (lambda model: (Holder(model.drop), lambda place: place.module), False),
+        (lambda model: (nested(model), lambda place: place), False),
+        (lambda model: (lambda x, drop=model.drop: drop(x), lambda place: place), False),
+        (lambda model: (partial(Holder.__call__, Holder(model.drop)), lambda place: model.drop), False),
+    ],
+    ids=[
+        "deque",
+        "weak reference",
+        "proxy",
+        "object",
+        "nested function",
+        "default value",
+        "partial with an object",
+    ],
+)
+def test_wherever_a_model_finds_its_parts_these_are_never_in_training_mode(hold, mapped):
+    model, images = dropping(hold), torch.rand(2, 3, 4, 4)
+    if mapped:
+        found = lz.embed(model, images, progress=False).vectors
+        assert (found == lz.embed(model.eval(), images, progress=False).vectors).all()
+        assert found.all()  # nothing was dropped
+    else:
+        with pytest.raises(ValueError, match=r"holds modules\. Call model\.eval\(\) first"):
+            lz.embed(model, images, progress=False)
+        assert lz.embed(model.eval(), images, progress=False).vectors.all()
+
+
+class ByObject(nn.Module):
+    """Hands something from layer to layer in an object."""
+
+    def __init__(self):
+        super().__init__()
+        self.state = types.SimpleNamespace(seen=None)
+
+    def forward(self, images):
+        self.state.seen = images.mean(dim=(2, 3))
+        time.sleep(0.001)
+        return self.state.seen + 0
+
+
+def test_a_model_that_keeps_things_in_an_object_runs_in_one_thread_at_a_time():
+    model = ByObject().eval()
+    photos = [torch.rand(3, 3, 4, 4) for _ in range(4)]
+    expected = [lz.embed(model, images, progress=False).vectors for images in photos]
+
+    def repeated(number):
+        return [lz.embed(model, photos[number], progress=False).vectors for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for one, found in zip(expected, pool.map(repeated, range(4))):
+            assert all((vectors == one).all() for vectors in found)
+    assert not inference_with(lz.create_model("dolg_efficientnet_b0")).one_at_a_time
+
+
+def test_lazy_layers_say_what_to_do():
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
+    with pytest.raises(ValueError, match=r"lazy layers, whose weights have no shape yet: call it once"):
+        lz.embed(model, torch.rand(2, 3, 4, 4), progress=False)
+    model(torch.rand(1, 3, 4, 4))
+    assert len(lz.embed(model, torch.rand(2, 3, 4, 4), progress=False)) == 2

@@ -113,3 +113,15 @@ def test_one_id_stands_for_one_photo(tiny_model, photo_folder):
     whole = lz.rendered.RenderedLandmarks(2, 4, 0, image_size=32)
     with pytest.raises(ValueError, match="at 1 and 2"):
         lz.embed(tiny_model, Subset(whole, [0, 1, 1]))
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz:DeprecationWarning", "ignore:.*quantize_per_tensor:UserWarning")
+def test_quantised_models_have_fingerprints():
+    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 4))
+    one, same = (torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}) for _ in range(2))
+    assert weights_fingerprint(one) == weights_fingerprint(same)
+    with torch.no_grad():
+        model[2].bias += 1
+    other = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear})
+    assert weights_fingerprint(one) != weights_fingerprint(other)
+    assert len(lz.embed(one, torch.rand(2, 3, 4, 4), progress=False)) == 2

@@ -73,6 +73,18 @@ def test_a_data_set_that_may_have_changed_starts_anew(change, photo_folder, tmp_
     np.testing.assert_array_equal(d.vectors, embed(other, None).vectors)
 
 
+def test_a_photo_that_was_too_large_is_allowed_and_the_job_goes_on(photo_folder, tmp_path, monkeypatch):
+    data = Places(photo_folder)
+    Image.new("1", (3000, 10)).save(photo_folder / data.ids[-1])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    with pytest.raises(lz.PhotoError, match="raise the limit"):
+        embed(data, tmp_path / "x")
+    lz.photos.allow_pixels(30_000)
+    rest = FirstPixel()
+    assert len(embed(data, tmp_path / "x", rest)) == len(data)
+    assert rest.seen < len(data)
+
+
 def test_the_first_photo_of_a_data_set_may_be_broken(photo_folder, tmp_path):
     (photo_folder / "0.png").write_bytes(b"broken")
     for data in (Places(photo_folder), Images(photo_folder)):

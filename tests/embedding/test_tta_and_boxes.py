@@ -9,6 +9,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 import landmarkzoo as lz
+from landmarkzoo.embedding.tta import TestTimeAugmentation
 
 
 @pytest.fixture
@@ -140,3 +141,9 @@ def test_other_boxes_are_another_job(model, photos, tmp_path):
         model, paths, transform=stopping, batch_size=1, progress=False, out=out, boxes=[(0, 0, 60, 60)] * 3
     )
     assert len(calls) == 13
+
+
+@pytest.mark.parametrize("views", ["scales (1,,), flip True", "scales (), flip True", "scales (1.0,)", "__"])
+def test_damaged_views_of_a_provenance(views):
+    with pytest.raises(ValueError, match=r"views|float"):
+        TestTimeAugmentation.from_provenance({"views": views})

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import landmarkzoo as lz
+from landmarkzoo._utils.bounded_building import TooLargeError, no_larger_than
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,16 @@ def test_more_than_the_weights_beside_it_hold(folder, args, message):
     with pytest.raises(ValueError, match=message) as error:
         load(folder)
     assert str(folder) in str(error.value)
+
+
+def test_what_a_constructor_may_call():
+    mean = torch.zeros(3)
+    with no_larger_than({"weight": mean}):
+        assert torch.normal(mean, 1.0).shape == torch.normal(mean, mean + 1).shape == (3,)
+        assert torch.normal(0.0, 1.0, (2, 3)).shape == torch.randn(2, 3, generator=None).shape == (2, 3)
+        assert torch.arange(torch.tensor(4)).tolist() == [0, 1, 2, 3]
+        with pytest.raises(TooLargeError, match="more than 4 times the 3 numbers"):
+            torch.normal(0.0, 1.0, (2**14, 2**14))
 
 
 @pytest.mark.parametrize("dilations", [[10**12], [0], [1.5], [True], "123", 3, [], list(range(1, 5000))])

@@ -103,8 +103,6 @@ class Give(nn.Module):
         (lambda x: torch.ones(1, 8, 4, 5), ValueError, "must give one map an image"),
         (lambda x: torch.ones(2 * len(x), 8, 4, 5), ValueError, "must give one map an image"),
         (lambda x: torch.ones(len(x), 8, 0, 5), ValueError, "H and W at least 1"),
-        (lambda x: torch.ones(len(x), 8, 8, 8), ValueError, "output_fmt = 'NCHW' or 'NHWC'"),
-        (lambda x: torch.ones(len(x), 8, 4, 8), ValueError, "output_fmt = 'NCHW' or 'NHWC'"),
         (lambda x: torch.ones(len(x), 4, 5, 8), ValueError, "it must give"),
         (
             lambda x: torch.ones(len(x), 8, 4, 5, dtype=torch.int64),
@@ -118,6 +116,13 @@ class Give(nn.Module):
 def test_maps_of_a_module_that_cannot_be(make, error, message):
     with pytest.raises(error, match=message):
         lz.GlobalDescriptor(Give(make), embedding_dim=8).eval()(IMAGES)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 8), (2, 8, 4, 8)])
+def test_a_map_as_wide_as_deep_has_its_channels_first_like_any_other(shape):
+    x = torch.rand(shape)
+    model = lz.GlobalDescriptor(Give(lambda images: x), pool="avg", neck="none").eval()
+    torch.testing.assert_close(model(IMAGES), x.mean((2, 3)))
 
 
 def test_a_map_may_say_what_it_is():

@@ -137,8 +137,25 @@ def test_concat_keeps_what_is_common_and_marks_what_is_not():
     assert lz.Descriptors.concat(parts).provenance == {
         "model": "m",
         "weights": "w1",
+        "transform": parts[0].provenance["transform"],
         "image_size": "224 x 224 | unknown",
         "precision": "float32 | float16",
         "boxes": "1 of 1 photos | no boxes",
     }
     assert lz.Descriptors.concat(parts[:1]).provenance == parts[0].provenance
+
+
+@pytest.mark.parametrize("changes", [{"weights": "w2"}, {"transform": "x"}, {"views": "flip"}], ids=str)
+def test_vectors_of_ones_own_do_not_hide_what_they_are_joined_with(changes):
+    own = lz.Descriptors(["x"], np.eye(4)[:1])
+    for parts in ([described("a"), own], [own, described("a")]):
+        index = lz.Descriptors.concat(parts)
+        for compare in each_comparison(index, described("cd", **changes)):
+            with pytest.raises(ValueError, match="embed both"):
+                compare()
+        for compare in each_comparison(index, described("cd")):
+            compare()
+    turned = lz.Descriptors.concat([described("a", views="flip"), own])
+    lz.search(described("cd", views="flip"), turned)
+    with pytest.raises(ValueError, match="embed both alike"):
+        lz.search(described("cd"), turned)

@@ -203,7 +203,7 @@ def test_concat_compares_each_part_with_all_others():
         lz.Descriptors([size], np.ones((1, 4)), provenance={"weights": "w", "transform": size})
         for size in ("96", "224")
     )
-    with pytest.raises(ValueError, match="one part was embedded with 96, another part with 224"):
+    with pytest.raises(ValueError, match="an earlier part was embedded with 96, part 3 with 224"):
         lz.Descriptors.concat([old, small, large])
 
 
