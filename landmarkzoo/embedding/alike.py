@@ -69,9 +69,11 @@ def check_alike(origin: Mapping[str, str], index: Mapping[str, str]) -> None:
         index: Provenance of the index.
     """
     if origin["weights"] != index["weights"]:
+        same_name = origin["model"] == index.get("model")
+        hint = ": was its neck whitened both times, on the same photos?" if same_name else ""
         raise ValueError(
             f"like= needs the model of the index, {index.get('model')} (weights {index['weights']}), got "
-            f"{origin['model']} (weights {origin['weights']})"
+            f"{origin['model']} (weights {origin['weights']}){hint}"
         )
     if origin["transform"] != index.get("transform", origin["transform"]):
         known = "image_size" in index

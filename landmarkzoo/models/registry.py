@@ -296,7 +296,9 @@ def get_model_cfg(name: str) -> ModelCfg:
     base, _, tag = name.partition(".")
     if base not in _MODELS:
         near = did_you_mean(base, _MODELS)
-        raise ValueError(f"landmarkzoo has no model {name!r}.{near} See lz.list_models().")
+        raise ValueError(
+            f"landmarkzoo has no model {name!r}.{near} See lz.list_models() or landmarkzoo models."
+        )
     if tag:
         raise ValueError(
             f"{name!r}: there are no weights with the tag {tag!r}, nor with any other yet; the model "

@@ -14,7 +14,10 @@ RUNNING_NUMBERS = "running numbers"  # provenance["ids"] of images in memory
 
 COMPARED = ("weights", "transform", "views", "whitening")
 _IF_MISSING = {"ids": "names", "boxes": "no boxes"}
-_WAY_OUT = "lz.embed(model, photos, like=index), or, if it is meant, pass their .vectors"
+_WAY_OUT = (
+    "lz.embed(model, photos, like=index) or landmarkzoo embed PHOTOS --like INDEX, or, if it is meant, pass "
+    "their .vectors"
+)
 
 
 def refuse_unlike(a: Mapping[str, str], b: Mapping[str, str], name_a: str, name_b: str) -> None:

@@ -227,7 +227,10 @@ def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
     """
     size_a, size_b = _dimensions(a, name_a), _dimensions(b, name_b)
     if size_a != size_b:
-        raise ValueError(f"{name_a} has {size_a} dimensions, {name_b} has {size_b}: use one model")
+        raise ValueError(
+            f"{name_a} has {size_a} dimensions, {name_b} has {size_b}: use one model and one whitening, as "
+            "lz.embed(..., like=index) and landmarkzoo embed --like INDEX do"
+        )
     if isinstance(a, Descriptors) and isinstance(b, Descriptors):
         refuse_unlike(a.provenance, b.provenance, name_a, name_b)
 

@@ -14,6 +14,9 @@ from safetensors.numpy import save_file
 
 from landmarkzoo._utils.atomic_writing import atomic_write, cannot_write
 
+# What to do with photos that are given in place of a file.
+_HOW = {"descriptors": ": photos are embedded first, by lz.embed or landmarkzoo embed"}
+
 
 def save_tensors(path: str | Path, kind: str, tensors: Mapping[str, NDArray[Any]], **metadata: str) -> None:
     """Write one safetensors file, whole or not at all.
@@ -70,6 +73,8 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], 
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or holds something else.
     """
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder and not a {kind} file{_HOW.get(kind, '')}")
     if not Path(path).is_file():
         raise FileNotFoundError(f"no {kind} file {path}")
     try:
@@ -82,7 +87,9 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], 
                 )
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, TypeError, AttributeError) as error:  # the last two: bfloat16 and 8-bit floats
-        raise ValueError(f"{path} is not a {kind} file, or it is damaged: {error}") from error
+        raise ValueError(
+            f"{path} is not a {kind} file, or it is damaged{_HOW.get(kind, '')} ({error})"
+        ) from error
 
 
 def _format_of(kind: str) -> str:

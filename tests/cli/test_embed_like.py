@@ -72,6 +72,9 @@ def test_what_cannot_be_alike(capsys, photo_folder, tmp_path, monkeypatch):
     assert "there is no such folder: give --whiten DIR" in err
     assert not (tmp_path / "x").exists()
     assert run(capsys, "embed", "moved", "--out", "x", "--like", "index", "--whiten", "moved")[0] == 0
+    (tmp_path / "moved" / "0.png").unlink()
+    err = run(capsys, "embed", "moved", "--out", "y", "--like", "index", "--whiten", "moved")[2]
+    assert "whitened both times, on the same photos?" in err
 
 
 def usage(capsys, *arguments):
