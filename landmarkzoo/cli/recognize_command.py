@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import Any
 
 from landmarkzoo.cli.outputs import ANSWERS, check_outputs
 from landmarkzoo.cli.photo_labels import label_names
 from landmarkzoo.cli.printing import print_table, warn_of_few
 from landmarkzoo.cli.shared_options import add_shared_options
+from landmarkzoo.cli.stderr_lines import say
 
 _SHOWN = 20  # photos that are printed; all are written to --out
 
@@ -60,6 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
         overwrite=arguments.overwrite,
     )
     queries, train = Descriptors.load(arguments.queries), Descriptors.load(arguments.train)
+    if Path(arguments.queries).samefile(arguments.train):
+        say("landmarkzoo: warning: queries and train are one file, so each photo votes for itself")
     labels = label_names(train.ids, arguments.labels)
     warn_of_few("--neighbors", arguments.neighbors, "train", len(train))
     others = None if arguments.non_landmark is None else Descriptors.load(arguments.non_landmark)
