@@ -30,6 +30,7 @@ class OrderlyStop:
         self.came = 0
         self._time = 0.0
         self._finished: int | None = None
+        self._handled: list[int] = []
         self._pid = os.getpid()
 
     def install(self) -> None:
@@ -40,10 +41,14 @@ class OrderlyStop:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self._handle)
+                self._handled.append(number)
 
     def finish(self, code: int) -> None:
         """From now on a signal ends the process, silently and with this exit code."""
         self._finished = code
+        if self.came:  # Python's end takes the handlers away: a second signal would change the exit code
+            for number in self._handled:
+                signal.signal(number, signal.SIG_IGN)
 
     @property
     def code(self) -> int:
