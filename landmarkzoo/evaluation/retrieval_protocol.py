@@ -51,6 +51,11 @@ def score_retrieval(
             "indices, or lz.Ranking(indices, scores)"
         )
     depth = check_count(k, "k")
+    width = ranking.indices.shape[1]
+    if ranking.index_ids is not None and width < min(depth, len(ranking.index_ids)):
+        raise ValueError(
+            f"the ranking has {width} results a query, k={depth} needs more: search with k={depth}"
+        )
     per_query = {
         f"mAP@{depth}": average_precisions(ranking, relevant, k=depth),
         f"recall@{depth}": recall_at_k(ranking, relevant, depth),

@@ -20,7 +20,7 @@ STOPPED = {
     signal.SIGINT: (130, "landmarkzoo: interrupted\n"),
     signal.SIGTERM: (143, "landmarkzoo: terminated\n"),
 }
-if hasattr(signal, "SIGHUP"):
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
     STOPPED[signal.SIGHUP] = (129, "landmarkzoo: terminated\n")
 
 

@@ -126,6 +126,8 @@ def contents(folder: Path) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
+            if name.startswith(".coverage."):  # of worker processes, when coverage is measured
+                continue
             path = Path(parent) / name
             mode = path.lstat().st_mode
             content = str(path.readlink()) if stat.S_ISLNK(mode) else ""
