@@ -193,10 +193,12 @@ def _new_file(path: str | Path) -> Iterator[_NewFile]:
         # Unique over threads, processes and hosts. The target's own name may be too long to add anything.
         temporary = target.with_name(f".landmarkzoo-{secrets.token_hex(8)}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        old = target if target.exists() else temporary
-        if old is target and not os.access(target, os.W_OK):
-            raise cannot_write(path, errno.EACCES, "it is a file that may not be written")
-        yield _NewFile(temporary, target, stat.S_IMODE(old.stat().st_mode))
+        mode = temporary.stat().st_mode
+        with suppress(FileNotFoundError):  # another thread may remove the old file at any moment
+            mode = target.stat().st_mode
+            if not os.access(target, os.W_OK) and target.exists():
+                raise cannot_write(path, errno.EACCES, "it is a file that may not be written")
+        yield _NewFile(temporary, target, stat.S_IMODE(mode))
     except SafetensorError as error:
         number = re.search(r"\(os error (\d+)\)", str(error))
         code = int(number[1]) if number else None

@@ -168,7 +168,7 @@ ARRAYS = [
         TypeError,
         "expected str, bytes or os.PathLike object, not int",
     ),
-    Call("load nothing", lambda: lz.Descriptors.load(""), FileNotFoundError, "no descriptors file"),
+    Call("load nothing", lambda: lz.Descriptors.load(""), ValueError, "is a folder and not a descriptors"),
     Call("load a null byte", lambda: lz.Descriptors.load("a\0b"), FileNotFoundError, "no descriptors file a"),
     Call("concat one that is no list", lambda: lz.Descriptors.concat(index()), right=rows(6)),
     Call(

@@ -19,7 +19,12 @@ SEARCH = "search query.st odd.st"
 
 DESCRIPTORS = [
     Command("no such file", SEARCH, "no descriptors file odd.st"),
-    Command("a folder", SEARCH, "no descriptors file odd.st", make=lambda: Path("odd.st").mkdir()),
+    Command(
+        "a folder",
+        SEARCH,
+        "odd.st is a folder and not a descriptors file",
+        make=lambda: Path("odd.st").mkdir(),
+    ),
     Command("a pipe", SEARCH, "no descriptors file odd.st", make=lambda: os.mkfifo("odd.st")),
     Command("a device", "search query.st /dev/zero", "no descriptors file /dev/zero"),
     Command(
@@ -31,55 +36,55 @@ DESCRIPTORS = [
     Command(
         "descriptors of no bytes",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=write("odd.st", b""),
     ),
     Command(
         "seven bytes",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=write("odd.st", b"1234567"),
     ),
     Command(
         "a length only",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=write("odd.st", (2**63).to_bytes(8, "little")),
     ),
     Command(
         "a header that is a list",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=header("[]"),
     ),
     Command(
         "a header that is a number",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=header("5"),
     ),
     Command(
         "a header of half a character",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=header(b'{"\xff":1}'),
     ),
     Command(
         "a header that never ends",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=header("[" * 99_999),
     ),
     Command(
         "tensors beyond the end",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=header('{"vectors":{"dtype":"F32","shape":[9,9],"data_offsets":[0,324]}}'),
     ),
     Command(
         "tensors over each other",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=header(
             '{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}',
             bytes(6),
@@ -88,19 +93,19 @@ DESCRIPTORS = [
     Command(
         "a shape of 2**63",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=header('{"a":{"dtype":"U8","shape":[9223372036854775807,8],"data_offsets":[0,4]}}', bytes(4)),
     ),
     Command(
         "bytes behind the end",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=lambda: (stored()(), Path("odd.st").write_bytes(Path("odd.st").read_bytes() + b"more")),
     ),
     Command(
         "last byte missing",
         SEARCH,
-        "odd.st is not a descriptors file, or it is damaged: Error",
+        "odd.st is not a descriptors file, or it is damaged: photos are embedded first",
         make=lambda: (stored()(), Path("odd.st").write_bytes(Path("odd.st").read_bytes()[:-1])),
     ),
     Command(

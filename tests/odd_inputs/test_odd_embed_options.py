@@ -79,7 +79,7 @@ CASES = [
     Command(
         "model spaces",
         "embed photos --out x.st --model ' '",
-        "landmarkzoo has no model ' '. See lz.list_models().",
+        "landmarkzoo has no model ' '. See lz.list_models() or landmarkzoo models.",
     ),
     Command(
         "model local-dir nothing",
@@ -137,7 +137,7 @@ CASES = [
     Command(
         "model newline",
         "embed photos --out x.st --model 'a\nb'",
-        "landmarkzoo has no model 'a\\nb'. See lz.list_models().",
+        "landmarkzoo has no model 'a\\nb'. See lz.list_models() or landmarkzoo models.",
     ),
     Command(
         "model registered tag",
@@ -147,7 +147,7 @@ CASES = [
     Command(
         "model star",
         "embed photos --out x.st --model '*'",
-        "landmarkzoo has no model '*'. See lz.list_models().",
+        "landmarkzoo has no model '*'. See lz.list_models() or landmarkzoo models.",
     ),
     Command(
         "shrinkage nan",

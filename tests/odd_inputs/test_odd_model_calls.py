@@ -65,7 +65,7 @@ MODELS = [
         "model name empty",
         lambda: lz.create_model(""),
         ValueError,
-        "landmarkzoo has no model ''. See lz.list_models().",
+        "landmarkzoo has no model ''. See lz.list_models() or landmarkzoo models.",
     ),
     Call(
         "model name number",
