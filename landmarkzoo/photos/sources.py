@@ -75,12 +75,12 @@ class PhotoSource:
     def load(self, position: int) -> Image.Image | Tensor:
         """An RGB image, or a float tensor (3, H, W) that is ready for the model.
 
+        Other errors, such as of a data set's own transform, stay what they are, with a note that names the
+        photo.
+
         Raises:
             PhotoError: If the photo cannot be read.
             TypeError: If the item is not a photo.
-
-            Whatever else a data set raises, such as in a transform of its own, with a note that names the
-            photo.
         """
         try:
             return self._cropped(self._load(self._item(position)), position)
