@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
-from landmarkzoo.retrieval.exact_scores import GROUPS_OF, Bonus, ExactScores, largest
+from landmarkzoo.retrieval.exact_scores import GROUPS_OF, Bonus, ExactScores, empty, largest
 
 _QUERY_BLOCK = 1023
 _INDEX_BLOCK = 8191  # with the probes 1024 x 8192 float32 scores: 32 MiB
@@ -62,8 +62,8 @@ def top_k(
     """
     device = device or torch.device("cpu")
     exact = ExactScores(_as_tensor(queries), _as_tensor(index), bonus, lowest)
-    rows = torch.empty(len(queries), k, dtype=torch.int64, device="cpu")
-    scores = torch.empty(len(queries), k, dtype=torch.float32, device="cpu")
+    rows = empty((len(queries), k), np.int64)
+    scores = empty((len(queries), k), np.float32)
     keep = min(k + max(_SPARE, k // _SPARE_SHARE), len(index))
     few = keep * _LARGE_PART < len(index)
     norms = _norms(exact.index) if few else None
