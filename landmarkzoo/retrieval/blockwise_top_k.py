@@ -32,7 +32,7 @@ _QUERY_BLOCK = 1023
 _INDEX_BLOCK = 8191  # with the probes 1024 x 8192 float32 scores: 32 MiB
 _SPARE, _SPARE_SHARE = 16, 8  # candidates beyond k: so many, or this part of k
 _CANDIDATES = 2**20  # of a block of queries
-_LARGE_PART = 24  # k of an index of k * 24 images: exact scores of all are faster
+_LARGE_PART = 40  # k of an index of k * 40 images: exact scores of all are faster
 _PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
 
 

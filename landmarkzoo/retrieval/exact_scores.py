@@ -7,6 +7,7 @@ which is rare, that pair is computed by itself. The result is the same to the la
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -20,7 +21,7 @@ from landmarkzoo._utils.checks import IntArray
 _INDEX_BLOCK = 4096  # index images of one product
 _VALUES = 2**22  # keys and float64 products of a block of queries: 32 MiB each
 _PAIR_VALUES = 2**18  # float64 values in flight while pairs are computed one by one: 2 MiB
-_CACHED_VALUES = 2**16  # pairs that are turned into keys at once, so that they stay in the cache
+_CACHED_VALUES = 2**17  # pairs that are turned into keys or back at once, so that they stay in the cache
 _LAST_ROW = 2**32 - 1  # of an index
 _NO_KEY = 2**63 - 1  # above every key
 GROUPS_OF = 8  # values that are first compared by their maximum
@@ -94,7 +95,7 @@ class ExactScores:
             device = torch.device("cpu")  # others, such as Apple's, have no float64
         unit = _unit(self.queries[queries].to(device))
         width = self._width(k)
-        best = empty((len(unit), width), np.int64).to(device)
+        best = torch.empty(len(unit), width, dtype=torch.int64, device=device)
         filled = 0
         for start in range(0, len(self.index), _INDEX_BLOCK):
             columns = slice(start, min(start + _INDEX_BLOCK, len(self.index)))
@@ -127,7 +128,7 @@ class ExactScores:
             some = slice(start, start + step)
             least = None if floor is None else floor[some, None].to(products.device)
             score = self._rounded(products[some], queries[some], columns, least)
-            reached = slice(None)
+            reached: slice | Tensor = slice(None)
             if least is not None:
                 reached = (score >= least).any(dim=1).nonzero().flatten()
                 out[some] = _NO_KEY
@@ -143,9 +144,9 @@ class ExactScores:
         unsure = scores != high
         if least is not None:
             unsure &= high >= least
-        zero = self._zero_queries[queries, None] | self._zero_images[images]  # (q, n)
-        if zero.any():  # their cosine is 0 for sure
-            zero = zero.to(products.device)
+        zero_queries, zero_images = self._zero_queries[queries], self._zero_images[images]
+        if zero_queries.any() or zero_images.any():  # their cosine is 0 for sure
+            zero = (zero_queries[:, None] | zero_images).to(products.device)  # (q, n)
             scores = torch.where(zero, products.float(), scores)
             unsure &= ~zero
         row, column = unsure.nonzero(as_tuple=True)
@@ -169,8 +170,8 @@ class ExactScores:
         return _zero_rows(self.index)
 
 
-def empty(shape: tuple[int, int], dtype: type[np.generic]) -> Tensor:
-    """Memory for results; that of NumPy comes in large pages on Linux, which saves a good part of the time."""
+def empty(shape: Sequence[int], dtype: type[np.generic]) -> Tensor:
+    """Memory on the CPU; that of NumPy comes in large pages on Linux, which is several times faster."""
     return torch.from_numpy(np.empty(shape, dtype))
 
 
@@ -219,9 +220,14 @@ def _to_keys(scores: Tensor, first: int) -> Tensor:
 
 def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and scores of keys; the rows take their memory."""
-    bits = (keys >> 32).int()
-    bits ^= (bits >> 31) & 0x7FFFFFFF
-    return keys.bitwise_and_(_LAST_ROW), 0.0 - bits.view(torch.float32)
+    scores = empty(keys.shape, np.float32)
+    step = max(1, _CACHED_VALUES // keys.shape[1])
+    for some, out in zip(torch.split(keys, step), torch.split(scores, step)):
+        bits = (some >> 32).int()
+        bits ^= (bits >> 31) & 0x7FFFFFFF
+        out[:] = 0.0 - bits.view(torch.float32)
+        some &= _LAST_ROW
+    return keys, scores
 
 
 def _unit(x: Tensor) -> Tensor:
