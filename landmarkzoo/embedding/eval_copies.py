@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import weakref
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable
 from types import MethodType
 from typing import Any
 
@@ -19,18 +18,20 @@ from torch import nn
 from landmarkzoo.embedding.held_objects import (
     CONTAINERS,
     PLAIN,
-    REGISTRIES,
     held_by_functions,
+    odd_attributes,
     searchable,
 )
 from landmarkzoo.models.wrappers import unwrapped
 
 _COPIED = (dict, list, set, deque, OrderedDict, defaultdict)  # always: a forward pass may set something in it
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def eval_copy(
-    model: nn.Module, device: torch.device | None = None, dtype: torch.dtype | None = None
+    model: nn.Module,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    attributes: dict[nn.Module, list[tuple[str, Any]]] | None = None,
 ) -> nn.Module:
     """A copy of every module, in eval mode, around the same parameters and buffers.
 
@@ -44,6 +45,7 @@ def eval_copy(
         model: Any module; it is not changed.
         device: Where the copy has its weights; shared ones if ``None``.
         dtype: Type of its floating point weights; shared ones if ``None``.
+        attributes: The odd attributes of each module, where they are known already.
 
     Raises:
         ValueError: If a part cannot be copied so that it calls the other copies.
@@ -61,9 +63,11 @@ def eval_copy(
     moved = device is not None or dtype is not None
     if moved:  # `to` below changes parameters in place: not those of the model
         copies |= {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
-    copies |= _shared_containers(model, clones, copies)
+    known = attributes or {}
+    attributes = {module: known.get(module) or odd_attributes(module) for module in clones}
+    copies |= _shared_containers(model, attributes, copies)
     for module, clone in clones.items():
-        vars(clone).update(_attributes(module, copies))
+        vars(clone).update(_state(module, attributes[module], copies))
     result: nn.Module = copies[id(model)]
     return result.to(device=device, dtype=dtype) if moved else result
 
@@ -76,7 +80,7 @@ def _empty_like(module: nn.Module) -> nn.Module:
 
 
 def _shared_containers(
-    model: nn.Module, modules: Iterable[nn.Module], copies: dict[int, Any]
+    model: nn.Module, attributes: dict[nn.Module, list[tuple[str, Any]]], copies: dict[int, Any]
 ) -> dict[int, Any]:
     """Containers that functions among the attributes know: these, such as hooks, stay the same functions.
 
@@ -84,8 +88,8 @@ def _shared_containers(
         ValueError: If a function knows a module or, where the model is moved, a parameter.
     """
     shared = {}
-    for module in modules:
-        for name, value in searchable(module):
+    for module, odd in attributes.items():
+        for name, value in searchable(odd):
             problem = None
             if name == "forward" and not (isinstance(value, MethodType) and id(value.__self__) in copies):
                 problem = "was set from outside of its class"
@@ -100,17 +104,15 @@ def _shared_containers(
     return shared
 
 
-def _attributes(module: nn.Module, copies: dict[int, Any]) -> dict[str, Any]:
+def _state(module: nn.Module, attributes: list[tuple[str, Any]], copies: dict[int, Any]) -> dict[str, Any]:
     """Attributes of the copy of a module."""
-    state = dict(vars(module))  # at once: another thread may set one meanwhile
-    for name, value in state.items():
-        unused = name in REGISTRIES or (name in _OF_EVERY_MODULE and not value)
-        if type(value) not in PLAIN and not unused:
-            state[name] = _mapped(value, copies)
+    state = vars(module).copy()  # at once: another thread may set one meanwhile
+    for name, value in attributes:
+        state[name] = _mapped(value, copies)
     # What a forward pass registers is in the copy only.
-    state["_parameters"] = {name: copies.get(id(p), p) for name, p in list(module._parameters.items())}
-    state["_modules"] = {name: copies.get(id(part), part) for name, part in list(module._modules.items())}
-    state["_buffers"] = dict(module._buffers)
+    state["_parameters"] = {name: copies.get(id(p), p) for name, p in module._parameters.copy().items()}
+    state["_modules"] = {name: copies.get(id(part), part) for name, part in module._modules.copy().items()}
+    state["_buffers"] = module._buffers.copy()
     state.pop("_compiled_call_impl", None)
     state["training"] = False
     return state

@@ -74,26 +74,39 @@ def held_by_functions(value: Any) -> Iterator[Any]:
             todo += [(part, True, opened) for part in _parts(item)]
 
 
-def searchable(module: nn.Module) -> list[tuple[str, Any]]:
-    """Attributes of a module in which functions or objects could be, by name; most modules have none."""
+def odd_attributes(module: nn.Module) -> list[tuple[str, Any]]:
+    """Attributes of a module that are more than plain values and what every module has, by name.
+
+    Modules, tensors and containers are among them; most modules have none.
+    """
     own = list(vars(module).items())  # at once: another thread may set one meanwhile
     return [
         (name, value)
         for name, value in own
         # The first two are quick, and are all there is to most modules.
-        if type(value) not in PLAIN and not (name in _OF_EVERY_MODULE and not value)
-        if name not in REGISTRIES and not _is_simple(value)
+        if type(value) not in PLAIN
+        and not (name in _OF_EVERY_MODULE and not value)
+        and name not in REGISTRIES
     ]
 
 
-def keeps_something(module: nn.Module) -> bool:
+def searchable(attributes: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Those of the odd attributes of a module in which functions or objects could be."""
+    return [(name, value) for name, value in attributes if not _is_simple(value)]
+
+
+def keeps_something(module: nn.Module, attributes: list[tuple[str, Any]]) -> bool:
     """Whether a forward pass could leave something in what the eval copies of a module share with it.
 
     That is in its hooks, in an object, or in a container that a function knows.
+
+    Args:
+        module: Any module.
+        attributes: Its odd attributes.
     """
     if module._forward_hooks or module._forward_pre_hooks:
         return True
-    values = [value for _, value in searchable(module)]
+    values = [value for _, value in searchable(attributes)]
     if any(_has_attributes(item) for value in values for item in _contents(value)):
         return True
     return any(isinstance(item, _CHANGEABLE) for value in values for item in held_by_functions(value))

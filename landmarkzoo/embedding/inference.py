@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from landmarkzoo._utils.checks import as_device
 from landmarkzoo.embedding.eval_copies import eval_copy
-from landmarkzoo.embedding.held_objects import keeps_something
+from landmarkzoo.embedding.held_objects import keeps_something, odd_attributes
 from landmarkzoo.models.wrappers import unwrapped
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -132,14 +132,15 @@ def inference_with(
     dtype, autocast = _types(own, precision, where)
     moved = device is not None and any(tensor.device != where for tensor in tensors)
     changes = [repr(str(where))] * moved + [str(dtype)] * (dtype != own)  # what `to` is called with
-    shared = any(keeps_something(m) for m in modules)
+    attributes = {m: odd_attributes(m) for m in modules}
+    shared = any(keeps_something(m, odd) for m, odd in attributes.items())
     parts = [m for m in modules if unwrapped(m) is m]
     evaluates = not any(m.training for m in parts)
     # A copy would lose what torch.compile made, and the GPUs of DataParallel.
     wrapped = len(parts) < len(modules) or any(m._compiled_call_impl is not None for m in parts)
     if changes or not (wrapped and evaluates) or any(isinstance(m, DistributedDataParallel) for m in modules):
         try:
-            model = eval_copy(model, where if moved else None, dtype if dtype != own else None)
+            model = eval_copy(model, where if moved else None, dtype if dtype != own else None, attributes)
         except ValueError as error:
             calls = [] if evaluates else ["model.eval()"]
             calls += [f"model.to({change})" for change in changes]

@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.data import Subset
 
 import landmarkzoo as lz
-from landmarkzoo.embedding.provenance import weights_fingerprint
+from landmarkzoo.embedding.fingerprints import weights_fingerprint
 
 
 def test_provenance_tells_models_weights_and_transforms_apart(tiny_model, photo_folder):

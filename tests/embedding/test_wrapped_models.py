@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 import landmarkzoo as lz
-from landmarkzoo.embedding.provenance import weights_fingerprint
+from landmarkzoo.embedding.fingerprints import weights_fingerprint
 
 
 def compiled(model):
