@@ -107,9 +107,12 @@ class ExactScores:
                 filled = k
             self._keys(products, queries, columns, floor, out=best[:, filled : filled + keep])
             filled += keep
-        best = _smallest(best[:, :filled], k).cpu()
+        best = best[:, :filled]
+        if 2 * k < filled:  # otherwise sorting all is as fast
+            best = _smallest(best, k)
+        best = best.cpu()
         best.numpy().sort(axis=1)  # NumPy sorts several times faster than torch
-        return _from_keys(best)
+        return _from_keys(best[:, :k])
 
     def queries_at_once(self, k: int) -> int:
         """How many queries ``best`` can take, so that memory depends neither on k nor on the index."""
