@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         rendered,
         rerank,
     )
+    from landmarkzoo.classification import Predictions, classify
     from landmarkzoo.embedding import embed, whiten_neck
     from landmarkzoo.evaluation import Evaluation, evaluate
     from landmarkzoo.hub import export_onnx, load_head
@@ -64,6 +65,7 @@ __all__ = [
     "ModelCfg",
     "OrthogonalFusion",
     "PhotoError",
+    "Predictions",
     "Ranking",
     "Recognition",
     "Score",
@@ -71,6 +73,7 @@ __all__ = [
     "TransferReport",
     "WeightsNotFoundError",
     "Whitening",
+    "classify",
     "convert_checkpoint",
     "create_model",
     "create_transform",
@@ -109,6 +112,7 @@ __all__ = [
 if not TYPE_CHECKING:
     # Public names by the folder that they come from. The other public names are folders themselves.
     _NAMES_OF = {
+        "classification": "Predictions classify",
         "embedding": "embed whiten_neck",
         "evaluation": "Evaluation evaluate",
         "hub": "export_onnx load_head",

@@ -27,6 +27,7 @@ ROOMS = [
     "photos",
     "datasets",
     "embedding",
+    "classification",
     "evaluation",
     "rendered",
     "reports",

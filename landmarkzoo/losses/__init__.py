@@ -8,17 +8,17 @@ from landmarkzoo.losses.arcface.head import SubCenterArcFaceDynamic
 from landmarkzoo.losses.arcface.label_noise import CenterUsage, Outliers
 from landmarkzoo.losses.arcface.margins import add_angular_margin, dynamic_margins
 from landmarkzoo.losses.arcface.memory_estimates import MemoryEstimate, memory_estimate
-from landmarkzoo.losses.base_head import Head, Predictions, register_head
+from landmarkzoo.losses.base_head import BestClasses, Head, register_head
 from landmarkzoo.losses.cosface import CosFace
 from landmarkzoo.losses.head_files import read_head, save_head
 
 __all__ = [
+    "BestClasses",
     "CenterUsage",
     "CosFace",
     "Head",
     "MemoryEstimate",
     "Outliers",
-    "Predictions",
     "SubCenterArcFaceDynamic",
     "add_angular_margin",
     "dynamic_margins",

@@ -86,7 +86,7 @@ def registered_head(name: str) -> type[Head]:
     return _HEADS[name]
 
 
-class Predictions(NamedTuple):
+class BestClasses(NamedTuple):
     """Best classes of each embedding, best first.
 
     Attributes:
@@ -141,7 +141,7 @@ class Head(FixedNumbers, ABC):
 
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def predict(self, embeddings: Tensor, k: int = 5) -> Predictions:
+    def predict(self, embeddings: Tensor, k: int = 5) -> BestClasses:
         """Best classes of each embedding.
 
         Args:
@@ -166,7 +166,7 @@ class Head(FixedNumbers, ABC):
         check_finite(embeddings)
         blocks = torch.split(embeddings, max(1, _PREDICT_VALUES // self.num_classes))
         parts = [top_classes(self.cosine(block), k) for block in blocks]
-        return Predictions(*(torch.cat(part) for part in zip(*parts)))
+        return BestClasses(*(torch.cat(part) for part in zip(*parts)))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -312,7 +312,7 @@ def unit_vectors(x: Tensor) -> Tensor:
     return x / torch.where(norms > 0, norms, 1.0)
 
 
-def top_classes(cosines: Tensor, k: int) -> Predictions:
+def top_classes(cosines: Tensor, k: int) -> BestClasses:
     """The k largest of each row of (B, C); among equal ones the smaller class comes first.
 
     Examples:
@@ -326,10 +326,10 @@ def top_classes(cosines: Tensor, k: int) -> Predictions:
     if tied.any():
         whole = cosines[tied].sort(dim=1, descending=True, stable=True)
         values[tied], classes[tied] = whole.values[:, :k], whole.indices[:, :k]
-    return Predictions(classes, values)
+    return BestClasses(classes, values)
 
 
-def best_of(classes: Tensor, cosines: Tensor, k: int) -> Predictions:
+def best_of(classes: Tensor, cosines: Tensor, k: int) -> BestClasses:
     """The k best of candidates (B, n), ties by the smaller class.
 
     Examples:
@@ -338,4 +338,4 @@ def best_of(classes: Tensor, cosines: Tensor, k: int) -> Predictions:
     """
     classes, order = classes.sort(dim=1)
     cosines, order = cosines.gather(1, order).sort(dim=1, descending=True, stable=True)
-    return Predictions(classes.gather(1, order)[:, :k], cosines[:, :k])
+    return BestClasses(classes.gather(1, order)[:, :k], cosines[:, :k])

@@ -73,7 +73,7 @@ def save_head_beside(
     names: list[str] | None = None
     error: Exception | None = None
     try:
-        names = None if class_names is None else _checked_names(class_names, head.num_classes)
+        names = None if class_names is None else checked_class_names(class_names, head.num_classes)
         if head.weight.is_meta:
             raise ValueError("the head has no centers that could be written: it is on the meta device")
     except (TypeError, ValueError) as problem:
@@ -163,7 +163,13 @@ def _writers(head: Head, weight: Tensor, names: list[str] | None) -> dict[str, C
     return writers
 
 
-def _checked_names(class_names: Sequence[str], num_classes: int) -> list[str]:
+def checked_class_names(class_names: Sequence[str], num_classes: int) -> list[str]:
+    """Names of classes as a list of strings.
+
+    Raises:
+        TypeError: If they have no order, or one is not a string.
+        ValueError: If there are not as many as classes.
+    """
     if isinstance(class_names, (str, Mapping, Set)):
         raise TypeError(
             f"class_names must be a list in the order of the classes, got {type(class_names).__name__}"

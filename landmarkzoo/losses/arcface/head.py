@@ -35,7 +35,7 @@ from landmarkzoo.losses.arcface.label_noise import (
 from landmarkzoo.losses.arcface.margin_softmax import MarginSoftmax, Targets, rows_among, sample_classes
 from landmarkzoo.losses.arcface.margins import margins_of_classes
 from landmarkzoo.losses.arcface.reusable_buffer import ReusableBuffer
-from landmarkzoo.losses.base_head import Predictions, best_of, register_head, top_classes, unit_vectors
+from landmarkzoo.losses.base_head import BestClasses, best_of, register_head, top_classes, unit_vectors
 from landmarkzoo.losses.head_checks import (
     PerClass,
     check_finite,
@@ -274,10 +274,10 @@ class SubCenterArcFaceDynamic(ShardedHead):
 
     @torch.no_grad()
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def predict(self, embeddings: Tensor, k: int = 5) -> Predictions:
+    def predict(self, embeddings: Tensor, k: int = 5) -> BestClasses:
         """Best classes of each embedding, see ``Head.predict``; with a process group, of all shards."""
         if self.processes.group is None:
-            found: Predictions = super().predict(embeddings, k)
+            found: BestClasses = super().predict(embeddings, k)
             return found
         wrong: ValueError | None = None
         try:
@@ -292,9 +292,9 @@ class SubCenterArcFaceDynamic(ShardedHead):
             block = DistributedBatch(self.processes, sizes)
             found = self._predict_sharded(self._unit(embeddings[start : start + step], block), k)
             parts.append([x[block.own] for x in found])
-        return Predictions(*(torch.cat(part) for part in zip(*parts)))
+        return BestClasses(*(torch.cat(part) for part in zip(*parts)))
 
-    def _predict_sharded(self, unit: Tensor, k: int) -> Predictions:
+    def _predict_sharded(self, unit: Tensor, k: int) -> BestClasses:
         """Best classes of the shard, then of all shards."""
         here = top_classes(self._cosine_here(unit), min(k, len(self.shard)))
         missing = (0, k - here.classes.shape[1])  # a shard may have fewer classes than k
