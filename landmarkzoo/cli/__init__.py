@@ -26,7 +26,18 @@ from landmarkzoo.cli.stderr_lines import (
 )
 
 # In the order of the help.
-COMMANDS = ("models", "embed", "search", "rerank", "recognize", "evaluate", "gldv2", "convert", "demo")
+COMMANDS = (
+    "models",
+    "embed",
+    "classify",
+    "search",
+    "rerank",
+    "recognize",
+    "evaluate",
+    "gldv2",
+    "convert",
+    "demo",
+)
 
 _EPILOG = (
     "exit codes: 0; 2 for wrong input, which one line on stderr names; 130 after Ctrl-C, 143 after SIGTERM. "

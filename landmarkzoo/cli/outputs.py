@@ -38,13 +38,14 @@ class Kind(NamedTuple):
 DESCRIPTORS = Kind("descriptors", mark=b'"format":"landmarkzoo.descriptors.', suffix=".safetensors")
 RANKING = Kind("a table of results", start=rb"query,rank,id,score\r?\n")
 ANSWERS = Kind("a table of landmarks", start=rb"id,label,score(,support\d+)+\r?\n")
+PREDICTIONS = Kind("a table of classes", start=rb"id,rank,label,name,score\r?\n")
 PAGE = Kind("a report", mark=b'<meta name="generator" content="landmarkzoo', suffix=".html")
 PICTURE = Kind("a picture of rankings", start=b"\x89PNG", mark=b"Software\x00landmarkzoo", suffix=".png")
 SCORES = Kind("scores", start=rb'\{\n "scores": \[', mark=b'"protocol":', suffix=".json")
 MODEL = Kind("a saved model", mark=b'"format": "landmarkzoo.model.', suffix=".json")
 GLDV2_LIST = Kind("a list of GLDv2", start=rb"id,landmark_id,class_id\r?\n")
 GLDV2_CLASSES = Kind("the classes of GLDv2", start=rb"class_id,landmark_id,clean_images,x_images\r?\n")
-_KINDS = (DESCRIPTORS, RANKING, ANSWERS, PAGE, PICTURE, SCORES, MODEL, GLDV2_LIST, GLDV2_CLASSES)
+_KINDS = (DESCRIPTORS, RANKING, ANSWERS, PREDICTIONS, PAGE, PICTURE, SCORES, MODEL, GLDV2_LIST, GLDV2_CLASSES)
 
 
 def check_outputs(

@@ -6,6 +6,16 @@ import argparse
 import sys
 from typing import Any
 
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"numbers with commas between them are wanted, got {text!r}"
+        ) from None
+
+
 _OPTIONS: dict[str, dict[str, Any]] = {
     "queries": {"help": "descriptors file of the query photos, written by 'landmarkzoo embed'"},
     "-k": {
@@ -24,6 +34,22 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "default": 0,
         "metavar": "N",
         "help": "processes that read photos, default: %(default)s (the main process reads them)",
+    },
+    "--image-size": {"type": int, "metavar": "PX", "help": "in pixels, default: that of the model"},
+    "--scales": {
+        "type": _numbers,
+        "metavar": "X,...",
+        "help": "one descriptor of the photo in several sizes, such as 0.7071,1,1.4142; 1 for one size; "
+        "default: those of the model",
+    },
+    "--flip": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "also see the mirrored photo; default: as the model says",
+    },
+    "--precision": {"help": "auto, float32, bfloat16 or float16; default: auto"},
+    "--skip-errors": {
+        "action": "store_true",
+        "help": "leave out photos that cannot be read, and list them",
     },
     "--device": {"help": "where to compute, such as cuda; default: cpu"},
     "--overwrite": {

@@ -1,6 +1,7 @@
-"""Reports for people to look at: rankings as an HTML page, and as a picture."""
+"""Reports for people to look at: rankings and predictions as HTML pages, and rankings as a picture."""
 
+from landmarkzoo.reports.predictions_page import write_predictions_page
 from landmarkzoo.reports.ranking_page import write_ranking_page
 from landmarkzoo.reports.ranking_picture import RankedPhotos, draw_rankings
 
-__all__ = ["RankedPhotos", "draw_rankings", "write_ranking_page"]
+__all__ = ["RankedPhotos", "draw_rankings", "write_predictions_page", "write_ranking_page"]
