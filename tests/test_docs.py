@@ -32,6 +32,9 @@ def with_files(tmp_path, monkeypatch, page):
         (tmp_path / "landmarks" / id_).parent.mkdir(parents=True, exist_ok=True)
         data[row][0].save(tmp_path / "landmarks" / f"{id_}.jpg")
     data[0][0].save(tmp_path / "query.jpg")
+    if "local-dir:my-model" in code_of(page) and "save_pretrained" not in code_of(page):
+        model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
+        model.save_pretrained("my-model", lz.losses.CosFace(8, 2), class_names=["Taj Mahal", "Charminar"])
     if "checkpoint.pth" in page.read_text(encoding="utf-8"):
         source = lz.create_model("dolg_efficientnet_b5", projection="reference")
         state = reference_state_dict(source, lz.SubCenterArcFaceDynamic(512, 4))
