@@ -13,7 +13,7 @@ from landmarkzoo.reports.photo_page import missing_photos, page_start, photo_fig
 
 _STYLE = """
 table { align-self: center; border-spacing: .6rem .1rem; }
-td { vertical-align: middle; } td.name { overflow-wrap: anywhere; } td.score { text-align: right; }
+td.name { overflow-wrap: anywhere; } td.score { text-align: right; min-width: 3.5em; }
 meter { width: 12rem; }
 """
 
@@ -66,12 +66,11 @@ def write_predictions_page(
 
 
 def _classes(one: Predictions) -> str:
-    """The classes of one photo as a table: name, bar, score."""
+    """The classes of one photo as a table: bar, score, name."""
     names = one.labels[0].tolist() if one.names is None else one.names[0]
     rows = [
-        f"<tr><td class=name>{html.escape(str(name))}</td>"
-        f'<td><meter min="0" max="1" value="{max(score, 0):.4f}"></meter></td>'
-        f"<td class=score>{score:.3f}</td></tr>"
+        f'<tr><td><meter min="0" max="1" value="{max(score, 0):.4f}"></meter></td>'
+        f"<td class=score>{score:.3f}</td><td class=name>{html.escape(str(name))}</td></tr>"
         for name, score in zip(names, one.scores[0].tolist())
     ]
     return f"<table>{''.join(rows)}</table>"

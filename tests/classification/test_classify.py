@@ -164,6 +164,15 @@ class TestHeads:
         np.testing.assert_array_equal(p.labels[:, 0], cosines.argmax(axis=1))
         np.testing.assert_allclose(p.scores[:, 0], cosines.max(axis=1), atol=1e-6)
 
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+    @pytest.mark.parametrize("make_head", HEADS.values(), ids=HEADS)
+    def test_on_cuda(self, make_head):
+        head, d = make_head(16, 40), descriptors(100)
+        expected = lz.classify(None, head, d)
+        p = lz.classify(None, head.cuda(), d)
+        np.testing.assert_allclose(p.scores, expected.scores, atol=1e-3)  # its products may be in TF32
+        assert isinstance(p.labels, np.ndarray)
+
     def test_nothing_is_left_behind(self):
         head = HEADS["ArcFace"](16, 40)
         before = {name: tensor.clone() for name, tensor in head.state_dict().items()}

@@ -54,10 +54,10 @@ def test_photos_names_and_bars(photos):
     text = (photos / "page.html").read_text(encoding="utf-8")
     page = Sections(text)
     one, other = page.sections
-    assert one["texts"] == [IDS[0], "Big Ben", "0.750", "<script>alert(1)</script>", "-0.500"]
+    assert one["texts"] == [IDS[0], "0.750", "Big Ben", "-0.500", "<script>alert(1)</script>"]
     assert one["bars"] == ["0.7500", "0.0000"]
     assert one["links"] == ["q%20%22%3C1%3E%22.png"]
-    assert other["texts"] == ["b.png", "a & b", "1.000", "Big Ben", "0.250"]
+    assert other["texts"] == ["b.png", "1.000", "a & b", "0.250", "Big Ben"]
     assert one["images"][0].startswith("data:image/jpeg;base64,")
     assert "script" not in page.tags
     assert "<h1>Towers &amp; gates</h1>" in text
@@ -69,7 +69,7 @@ def test_numbers_where_no_names_are_known_and_the_first_photos(photos):
     p = lz.Predictions(IDS, [[3], [1]], [[0.75], [1]])
     write_predictions_page(photos / "page.html", p, photos, max_photos=1)
     text = (photos / "page.html").read_text(encoding="utf-8")
-    assert [section["texts"] for section in Sections(text).sections] == [[IDS[0], "3", "0.750"]]
+    assert [section["texts"] for section in Sections(text).sections] == [[IDS[0], "0.750", "3"]]
     assert "The first 1 of 2 photos" in text
     assert "<h1>Landmarks in 2 photos</h1>" in text
 
