@@ -5,14 +5,17 @@ from landmarkzoo.layers.local_branch import MultiAtrous, SpatialAttention
 from landmarkzoo.layers.neck import Neck
 from landmarkzoo.layers.orthogonal_fusion import OrthogonalFusion, orthogonal_part
 from landmarkzoo.layers.pooling import GeM, gem
+from landmarkzoo.layers.regional_pooling import RegionalGeM, regional_map
 
 __all__ = [
     "GeM",
     "MultiAtrous",
     "Neck",
     "OrthogonalFusion",
+    "RegionalGeM",
     "SpatialAttention",
     "gem",
     "mixed_precision",
     "orthogonal_part",
+    "regional_map",
 ]
