@@ -3,6 +3,7 @@
 from landmarkzoo.layers.autocast import mixed_precision
 from landmarkzoo.layers.local_branch import MultiAtrous, SpatialAttention
 from landmarkzoo.layers.neck import Neck
+from landmarkzoo.layers.optimal_transport import OptimalTransportAggregation, transport_plan
 from landmarkzoo.layers.orthogonal_fusion import OrthogonalFusion, orthogonal_part
 from landmarkzoo.layers.pooling import GeM, gem
 
@@ -10,9 +11,11 @@ __all__ = [
     "GeM",
     "MultiAtrous",
     "Neck",
+    "OptimalTransportAggregation",
     "OrthogonalFusion",
     "SpatialAttention",
     "gem",
     "mixed_precision",
     "orthogonal_part",
+    "transport_plan",
 ]
