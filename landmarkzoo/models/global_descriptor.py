@@ -43,7 +43,8 @@ class GlobalDescriptor(DescriptorModel):
         pool: ``"gem"`` ([Radenovic et al. 2018](https://arxiv.org/abs/1711.02512)), ``"avg"``, or ``"cls"``
             for the class token of a transformer. Or a module that maps (B, C, H, W) to (B, C).
         pool_trainable: Whether the power of GeM is learned.
-        neck: ``"fc-bn-prelu"``, ``"fc-bn"``, ``"fc-silu"``, or ``"none"`` for the pooled features.
+        neck: ``"fc-bn-prelu"``, ``"fc-bn"``, ``"fc-silu"``, ``"fc"``, or ``"none"`` for the pooled
+            features; see ``landmarkzoo.layers.Neck``.
         embedding_dim: Size of the descriptor; without a neck it is the backbone's width.
         normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
         backbone_args: More arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.
