@@ -38,8 +38,8 @@ def transport_plan(scores: Tensor, dust_bin: Tensor, iterations: int = 3) -> Ten
         >>> shares
         tensor([[[0.6249, 0.1840, 0.1840],
                  [0.3751, 0.8160, 0.8160]]])
-        >>> shares.sum(dim=1)
-        tensor([[1., 1., 1.]])
+        >>> shares.sum(dim=1)  # of each position
+        tensor([[1.0000, 1.0000, 1.0000]])
     """
     check_floating_point(scores, "transport_plan")
     if scores.ndim != 3 or not scores.shape[2] > scores.shape[1]:
@@ -62,11 +62,11 @@ def transport_plan(scores: Tensor, dust_bin: Tensor, iterations: int = 3) -> Ten
 class OptimalTransportAggregation(nn.Module):
     """Local features summed up by cluster, beside the class token: the descriptor SALAD.
 
-    Of [Izquierdo & Civera 2024](https://arxiv.org/abs/2311.15937). Small networks of two layers
-    give a feature and the scores of the clusters at each position, and a feature of the token.
-    ``transport_plan`` makes shares of the scores; features times shares are summed over the positions. The sum
-    of each cluster and the token are L2-normalised, and so is the whole. From the scores on this is computed
-    in float32 at least, also under autocast.
+    Of [Izquierdo & Civera 2024](https://arxiv.org/abs/2311.15937). Small networks of two layers give a
+    feature and the scores of the clusters at each position, and a feature of the token. ``transport_plan``
+    makes shares of the scores; features times shares are summed over the positions. The sum of each cluster
+    and the token are L2-normalised, and so is the whole. From the scores on this is computed in float32 at
+    least, also under autocast.
 
     Args:
         in_channels: Channels of the map, and size of the token.
