@@ -174,15 +174,9 @@ _MEGALOC_CFG = ModelCfg(
 
 # name -> tag -> model; a name alone is its first tag.
 PUBLISHED: dict[str, dict[str, ModelCfg]] = {
-    "gem_resnet50": _gem_tags(
-        50, ("97bf910", 64.7, 39.0, 76.3, 54.9), ("83fdc30", 63.6, 40.9, 78.0, 57.5)
-    ),
-    "gem_resnet101": _gem_tags(
-        101, ("a155e54", 67.8, 41.7, 77.6, 56.3), ("a4d43db", 67.3, 44.3, 80.6, 61.5)
-    ),
-    "gem_resnet152": _gem_tags(
-        152, ("f39cada", 68.8, 41.3, 78.0, 57.2), ("21278d5", 68.7, 44.2, 79.7, 60.3)
-    ),
+    "gem_resnet50": _gem_tags(50, ("97bf910", 64.7, 39.0, 76.3, 54.9), ("83fdc30", 63.6, 40.9, 78.0, 57.5)),
+    "gem_resnet101": _gem_tags(101, ("a155e54", 67.8, 41.7, 77.6, 56.3), ("a4d43db", 67.3, 44.3, 80.6, 61.5)),
+    "gem_resnet152": _gem_tags(152, ("f39cada", 68.8, 41.3, 78.0, 57.2), ("21278d5", 68.7, 44.2, 79.7, 60.3)),
     "dolg_resnet50": _dolg(
         50,
         277_694_709,

@@ -55,7 +55,7 @@ class FileServer:
 class _Handler(BaseHTTPRequestHandler):
     server_of: FileServer
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         span, condition = self.headers.get("Range"), self.headers.get("If-Range")
         self.server_of.requests.append((self.path, span, condition))
         file = self.server_of.files.get(self.path, Served(status=404))
