@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from landmarkzoo.metrics import Score
     from landmarkzoo.models import (
         DOLG,
+        SALAD,
         GlobalDescriptor,
         HybridSwin,
         ModelCfg,
@@ -56,6 +57,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "DOLG",
+    "SALAD",
     "Descriptors",
     "Evaluation",
     "GeM",
@@ -115,7 +117,7 @@ if not TYPE_CHECKING:
         "layers": "GeM OrthogonalFusion",
         "losses": "SubCenterArcFaceDynamic dynamic_margins memory_estimate",
         "metrics": "Score",
-        "models": "DOLG GlobalDescriptor HybridSwin ModelCfg TransferReport WeightsNotFoundError "
+        "models": "DOLG GlobalDescriptor HybridSwin ModelCfg SALAD TransferReport WeightsNotFoundError "
         "convert_checkpoint create_model freeze get_model_cfg is_model list_models parameter_groups "
         "register_architecture register_model transfer_weights unfreeze",
         "photos": "PhotoError create_transform",

@@ -11,10 +11,12 @@ from landmarkzoo.models.hybrid_swin import HybridSwin
 from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.optimizer_groups import parameter_groups
 from landmarkzoo.models.registry import get_model_cfg, is_model, list_models, register_model
+from landmarkzoo.models.salad import SALAD
 from landmarkzoo.models.weight_transfer import TransferReport, transfer_weights
 
 __all__ = [
     "DOLG",
+    "SALAD",
     "ConversionReport",
     "DescriptorModel",
     "GlobalDescriptor",

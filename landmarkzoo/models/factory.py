@@ -120,6 +120,8 @@ def _published(cfg: ModelCfg, options: HubOptions, overrides: dict[str, Any]) ->
             "the backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; or a "
             "model that somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'."
         )
+    if not isinstance(cfg.weights, str):
+        raise NotImplementedError(f"{cfg.name}: {cfg.weights.address}")
     folder = client.download(cfg.weights, options, (WEIGHTS_FILE,))
     found = _read_cfg(folder)
     wrong = [key for key in ("architecture", *_TRANSFORM) if getattr(found, key) != getattr(cfg, key)]
