@@ -155,7 +155,10 @@ def _from_repository(
 def _no_weights(name: str) -> str:
     base = name.partition(".")[0]
     if base in BY_HAND:
-        return f"no landmark weights of {name!r} can be downloaded by name: {BY_HAND[base]}"
+        return (
+            f"no landmark weights of {name!r} can be downloaded by name: {BY_HAND[base]}. ImageNet weights of "
+            "the backbone, to train from: pretrained_backbone=True"
+        )
     return (
         f"no landmark weights of {name!r} can be downloaded by name. What works: ImageNet weights of the "
         "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; a model that "
