@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from landmarkzoo.hub.convert import Layout, read_checkpoint
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.factory import create_model
+from landmarkzoo.models.from_cfg import build_from_cfg
 from landmarkzoo.models.layout_choice import chosen_layout
-from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -115,18 +115,20 @@ def convert_state_dict(
     Raises:
         ValueError: As ``convert_checkpoint``.
     """
-    cfg = get_model_cfg(name)
+    registered = get_model_cfg(name)
+    # A name without its tag does not say that these are the published weights.
+    cfg = registered if registered.name == name else without_weights(registered)
     for argument in ("pretrained", "pretrained_backbone"):
         if argument in overrides:
             raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
     tensors, original = _tensors(state_dict)
-    layout = chosen_layout(tensors, cfg, overrides)
+    layout = chosen_layout(tensors, replace(registered, name=name), overrides)
     centers = layout.sub_centers if sub_centers is None else sub_centers
     weight = None if layout.head is None else tensors.pop(layout.head, None)
     head = None if weight is None else _head(weight, str(layout.head), centers)
     arguments, note = layout.arguments(tensors, cfg.args, overrides)
     notes = [note]
-    model = create_model(name, **arguments)
+    model = build_from_cfg(cfg, arguments)
     if head is not None and head.embedding_dim != model.embedding_dim:
         raise ValueError(
             f"{layout.head} is for descriptors of size {head.embedding_dim}, the model gives "

@@ -64,16 +64,14 @@ def chosen_layout(tensors: Mapping[str, Tensor], cfg: ModelCfg, given: Mapping[s
 
 
 def _told(layout: Layout, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments that the names and shapes of a checkpoint tell."""
+    """Arguments of a model on a ResNet that the names and shapes of a checkpoint tell; empty for others."""
     ours = {layout.our_name(name): tensor for name, tensor in tensors.items()}
-    told: dict[str, Any] = {}
     backbone = resnet_name([name for name in ours if name is not None])
-    if backbone is not None:
-        told["backbone"] = backbone
+    if backbone is None:
+        return {}
     weight = ours.get("neck.0.weight")
-    if weight is not None and weight.ndim == 2:
-        told["embedding_dim"] = weight.shape[0]
-    return told
+    size = {} if weight is None or weight.ndim != 2 else {"embedding_dim": weight.shape[0]}
+    return {"backbone": backbone, **size}
 
 
 def _differing(told: Mapping[str, Any], cfg: ModelCfg, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from landmarkzoo.hub.convert.pycls_names import sequential_resnet_prefixes
 def _arguments(
     tensors: Mapping[str, Tensor], registered: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    theirs = {"pool": "gem", "normalize_map": False, "normalize_pooled": True, "neck": "fc"}
+    theirs = {"pool": "gem", "normalize_pooled": True, "neck": "fc"}
     return {**theirs, **given}, "GeM, L2, Linear, as in cirtorch"
 
 

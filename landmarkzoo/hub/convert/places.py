@@ -18,7 +18,7 @@ from landmarkzoo.hub.convert.pycls_names import sequential_resnet_prefixes
 def _arguments(
     tensors: Mapping[str, Tensor], registered: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    theirs = {"pool": "gem", "normalize_map": True, "normalize_pooled": False, "neck": "fc"}
+    theirs = {"pool": "gem", "normalize_map": True, "neck": "fc"}
     return {**theirs, **given}, "L2 at each position, GeM, Linear, as in CosPlace and EigenPlaces"
 
 

@@ -9,14 +9,7 @@ from torch import nn
 import landmarkzoo as lz
 from landmarkzoo.models import convert_state_dict
 
-NAMES = {50: "test_cirtorch_resnet50", 101: "test_cirtorch_resnet101"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    for depth, name in NAMES.items():
-        args = {"backbone": f"resnet{depth}", "neck": "fc", "embedding_dim": 2048, "normalize_pooled": True}
-        lz.register_model(name, lz.ModelCfg("GlobalDescriptor", args, embedding_dim=2048), exist_ok=True)
+NAMES = {50: "gem_resnet50", 101: "gem_resnet101.gl18"}
 
 
 def network(depth):
