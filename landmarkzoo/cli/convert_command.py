@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
         help="names of the head's classes in their order: a JSON list (.json), or one a line",
     )
     parser.add_argument(
-        "--sub-centers", type=int, metavar="N", help="centers a class of the head, default: 3"
+        "--sub-centers", type=int, metavar="N", help="centers a class of the head, default: as in their code"
     )
     parser.add_argument(
         "--set",
@@ -73,10 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
         check_count(arguments.sub_centers, "--sub-centers")
     class_names = None if arguments.class_names is None else _class_names(Path(arguments.class_names))
     state_dict = read_checkpoint(arguments.checkpoint)
-    sub_centers = 3 if arguments.sub_centers is None else arguments.sub_centers
     try:
         model, head, report = convert_state_dict(
-            state_dict, arguments.model, sub_centers=sub_centers, **overrides
+            state_dict, arguments.model, sub_centers=arguments.sub_centers, **overrides
         )
     except TypeError as error:
         raise ValueError(f"--set: an argument, or the type of its value, is wrong: {error}") from error

@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from landmarkzoo.hub.convert import LAYOUTS, Layout, read_checkpoint
+from landmarkzoo.hub.published_files import WeightsFile
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.factory import create_model
+from landmarkzoo.models.from_cfg import build_from_cfg
 from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 _LOGGER = logging.getLogger(__name__)
 
 _COUNTER = ".num_batches_tracked"  # of batch norms; nothing in evaluation depends on it
 _SHOWN = 3  # problems and names in an error
+_WRAPPERS = ("model", "state_dict", "model_state")  # where training scripts keep the weights
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def convert_checkpoint(
     path: str | Path,
     name: str,
     *,
-    sub_centers: int = 3,
+    sub_centers: int | None = None,
     **overrides: Any,
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None]:
     """Convert a checkpoint of other code to a model of ours that computes what that code computes.
@@ -73,11 +75,11 @@ def convert_checkpoint(
     returns it.
 
     Args:
-        path: A file written by ``torch.save``, the weights under ``"model"`` or at the top, with or without
-            the prefixes ``module.`` and ``_orig_mod.`` of wrappers; or a safetensors file. Code in it never
-            runs.
+        path: A file written by ``torch.save``, the weights under ``"model"``, ``"state_dict"`` or
+            ``"model_state"`` or at the top, with or without the prefixes ``module.`` and ``_orig_mod.`` of
+            wrappers; or a safetensors file. Code in it never runs.
         name: The registered model that it is a checkpoint of.
-        sub_centers: Centers of each class in the checkpoint's head.
+        sub_centers: Centers of each class in the checkpoint's head; ``None``: as their code has them.
         **overrides: Arguments of the architecture that replace the registered ones, such as ``dilations``
             or ``stem_stride``.
 
@@ -98,14 +100,14 @@ def convert_checkpoint(
 
 
 def convert_state_dict(
-    state_dict: Mapping[str, Any], name: str, *, sub_centers: int = 3, **overrides: Any
+    state_dict: Mapping[str, Any], name: str, *, sub_centers: int | None = None, **overrides: Any
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None, ConversionReport]:
     """Convert a state dict of other code, see ``convert_checkpoint``.
 
     Args:
-        state_dict: Names and tensors, or ``{"model": names and tensors}``.
+        state_dict: Names and tensors, or these under ``"model"``, ``"state_dict"`` or ``"model_state"``.
         name: The registered model that it is a state dict of.
-        sub_centers: Centers of each class in its head.
+        sub_centers: Centers of each class in its head; ``None``: as their code has them.
         **overrides: Arguments of the architecture that replace the registered ones.
 
     Returns:
@@ -115,25 +117,34 @@ def convert_state_dict(
         ValueError: As ``convert_checkpoint``.
     """
     cfg = get_model_cfg(name)
+    published = cfg.weights
+    if cfg.name != name:  # a name without its tag does not say that these are the published weights
+        cfg = without_weights(cfg)
     for argument in ("pretrained", "pretrained_backbone"):
         if argument in overrides:
             raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
     tensors, original = _tensors(state_dict)
     layout = _layout_of(tensors, cfg)
-    weight = tensors.pop(layout.head, None)
-    head = None if weight is None else _head(weight, layout.head, sub_centers)
+    if isinstance(published, WeightsFile) and published.layout != layout.name:
+        raise ValueError(
+            f"this is a checkpoint in the layout {layout.name!r}, and those of {name!r} are in the layout "
+            f"{published.layout!r}: it is one of another model"
+        )
+    centers = layout.sub_centers if sub_centers is None else sub_centers
+    weight = None if layout.head is None else tensors.pop(layout.head, None)
+    head = None if weight is None else _head(weight, str(layout.head), centers)
     arguments, note = layout.arguments(tensors, cfg.args, overrides)
     notes = [note]
-    model = create_model(name, **arguments)
+    model = build_from_cfg(cfg, arguments)
     if head is not None and head.embedding_dim != model.embedding_dim:
         raise ValueError(
             f"{layout.head} is for descriptors of size {head.embedding_dim}, the model gives "
             f"{model.embedding_dim}: say embedding_dim={head.embedding_dim}"
         )
-    matched, missing, unused = _load(model, tensors, layout)
+    matched, missing, unused = _load(model, layout.converted(tensors, model.cfg.args), layout)
     if head is not None:
-        matched["head.weight"] = layout.head
-        notes.append(f"head: {head.num_classes} classes, {sub_centers} centers each")
+        matched["head.weight"] = str(layout.head)
+        notes.append(f"head: {head.num_classes} classes, {centers} center{'s' if centers > 1 else ''} each")
     report = ConversionReport(
         matched={ours: original[theirs] for ours, theirs in matched.items()},
         missing_keys=tuple(missing),
@@ -145,8 +156,8 @@ def convert_state_dict(
 
 def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by their names without the prefixes of wrappers, and the names as they came."""
-    wrapped = isinstance(state_dict, Mapping) and isinstance(state_dict.get("model"), Mapping)
-    found = state_dict["model"] if wrapped else state_dict
+    inside = [state_dict.get(key) for key in _WRAPPERS] if isinstance(state_dict, Mapping) else []
+    found = next((part for part in inside if isinstance(part, Mapping)), state_dict)
     if not isinstance(found, Mapping) or not found:
         raise ValueError(
             "a checkpoint is a state dict, or {'model': state dict}; this one is "

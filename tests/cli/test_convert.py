@@ -54,7 +54,7 @@ def test_arguments_of_the_architecture(capsys, checkpoint, tmp_path):
     settings = ["--set", "dilations=6,12,18", "--set", "stem_stride=1", "--set", "projection=exact"]
     code, out, _ = run(capsys, path, "dolg_efficientnet_lite0", tmp_path / "m", *settings, "--sub-centers", 1)
     assert code == 0
-    assert "head: 9 classes, 1 centers each" in out
+    assert "head: 9 classes, 1 center each" in out
     args = lz.create_model(f"local-dir:{tmp_path / 'm'}").cfg.args
     assert (args["dilations"], args["stem_stride"], args["projection"]) == ((6, 12, 18), 1, "exact")
 

@@ -26,6 +26,7 @@ def _dolg_arguments(
 
 
 DOLG = Layout(
+    name="henkel_dolg",
     architecture="DOLG",
     signature="mam.conv1.weight",
     prefixes=(
@@ -140,6 +141,7 @@ def _unused_in_hybrid(names: Collection[str], args: Mapping[str, Any]) -> dict[s
 
 
 HYBRID = Layout(
+    name="henkel_hybrid",
     architecture="HybridSwin",
     signature=_PATCH_PROJECTION,
     prefixes=(
