@@ -97,12 +97,13 @@ def _weights_rows() -> list[str]:
 def _weights_row(cfgs: list[ModelCfg]) -> str:
     """The row of weights that differ in the size of the descriptor only."""
     cfg = cfgs[-1]
+    others = [f"`.{str(other.name).partition('.')[2]}`" for other in cfgs[1:]]
     scores, protocol = scores_and_protocol(cfg.scores)
     protocol = protocol.replace(", as published (not re-run)", "")
     views = [f"scales {', '.join(f'{scale:.4g}' for scale in cfg.scales)}"] if len(cfg.scales) > 1 else []
-    views += [f"{cfg.combine} of them"] if views else []
+    views += [f"combined by {cfg.combine}"] if views else []
     cells = [
-        ", ".join(f"`{cfg.name}`" for cfg in cfgs),
+        ", ".join([f"`{cfgs[0].name}`", *others]),
         _download(cfg),
         cfg.license or "unstated",
         ", ".join(str(cfg.embedding_dim) for cfg in cfgs),

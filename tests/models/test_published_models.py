@@ -72,9 +72,9 @@ def entry():
 
 def test_a_file_that_is_here_needs_no_network(net, file):
     model = lz.create_model("tiny.first", weights_file=file)
+    assert model.training
     assert distance(our_descriptors(model), their_descriptors(net)) < 1e-5
     assert model.cfg == replace(ENTRY, name="tiny.first", args=model.cfg.args)
-    assert model.training
     half = lz.create_model("tiny", weights_file=str(file), dtype=torch.bfloat16)
     assert half.dtype == torch.bfloat16
     assert half.cfg.name == "tiny.first"
