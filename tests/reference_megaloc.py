@@ -1,8 +1,8 @@
 """MegaLoc in plain torch, in float64, from a state dict in its authors' layout; independent of the package.
 
 Written from what is known of it: a transformer with layer scale, positions resized by bicubic interpolation
-by the factor (n + .1) / grid, shares by Sinkhorn's iterations with two potentials. The options are the ways to
-get it wrong.
+by the factor (n + .1) / grid, shares by Sinkhorn's iterations with two potentials. The options are the ways
+to get it wrong.
 """
 
 import math
@@ -118,7 +118,7 @@ def resized_positions(positions, rows, columns, how):
 
 
 def bicubic(old, new):
-    """Weights (new, old) of cubic convolution, a = -.75, no antialias, edges repeated, factor (new + .1) / old."""
+    """Weights (new, old) of cubic convolution, a = -.75, edges repeated, by the factor (new + .1) / old."""
     weights = torch.zeros(new, old, dtype=torch.float64)
     for row in range(new):
         center = (row + 0.5) * old / (new + 0.1) - 0.5

@@ -1,4 +1,4 @@
-"""MegaLoc and SALAD in their authors' layouts become models that compute what a plain formulation computes."""
+"""MegaLoc and SALAD in their authors' layouts become models that compute what a plain formulation does."""
 
 import pytest
 import reference_megaloc
@@ -90,10 +90,10 @@ def test_positions_of_another_grid_and_missing_or_odd_tensors_are_refused(name, 
         converted(other, name, tmp_path)
     state = reference_megaloc.random_state()
     del state["aggregator.agg.score.3.bias"]
-    with pytest.raises(ValueError, match="aggregator.agg.score.3.bias is missing"):
+    with pytest.raises(ValueError, match=r"aggregator\.agg\.score\.3\.bias is missing"):
         converted(state, name, tmp_path)
     odd = {**reference_megaloc.random_state(), "backbone.reg_token": torch.zeros(1, 4, 64)}
-    with pytest.raises(ValueError, match="backbone.reg_token fits nothing"):
+    with pytest.raises(ValueError, match=r"backbone\.reg_token fits nothing"):
         converted(odd, name, tmp_path)
 
 
