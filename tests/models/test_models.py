@@ -25,7 +25,7 @@ def images(batch=2, size=64):
 def fitting_images(model, batch=2):
     """As small as the model takes them, but for those of 64 px and less."""
     rule = model.size_rule
-    return images(batch, rule.maximum or -(-64 // rule.multiple) * rule.multiple)
+    return images(batch, rule.maximum or max(rule.minimum, -(-64 // rule.multiple) * rule.multiple))
 
 
 def all_models():
