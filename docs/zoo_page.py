@@ -7,9 +7,12 @@ Multiply-adds are counted by torch while the model runs on the meta device, with
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from landmarkzoo.cli.models_command import scores_and_protocol
 from landmarkzoo.models import DescriptorModel, ModelCfg, create_model
 from landmarkzoo.models.registry import get_model_cfg, list_models
 
@@ -20,16 +23,33 @@ in billions for one image of the default size, size of the descriptor, and the s
 for its own weights (private / public leaderboard of the Google Landmark competitions 2021: GAP of
 recognition, mAP@100 of retrieval; a hidden test set, which nobody can re-run).
 
-**No landmark weights can be loaded by name yet**, of any model.
+A name that ends in `*` has [landmark weights](#landmark-weights) that can be downloaded: its scores are there.
 
 | name | image | parameters (M) | GMACs | descriptor | recognition | retrieval |
 |---|---|---|---|---|---|---|
 """
 
+_WEIGHTS = """
+## Landmark weights
+
+What others have published, and `lz.create_model(name, pretrained=True)` downloads and converts
+([how](guide/weights.md)). **None of these files has been loaded by us**: this library was written without a network.
+That they compute what their authors' code computes is shown by tests on random weights, against independent
+formulations. `benchmarks/published_weights.py` checks the real files, for whoever has a network.
+
+Of the scores each is the authors' own, as published, not re-run. Sizes with "about" are computed from the
+parameters, the others are published.
+
+| name | download | licence | descriptor | trained on | photos | scores | paper | loaded by us |
+|---|---|---|---|---|---|---|---|---|
+"""
+
 
 def zoo_page() -> str:
     """The page as Markdown."""
-    return _HEAD + "".join(_row(name) for name in list_models())
+    models = "".join(_row(name) for name in list_models())
+    weights = "".join(_weights_row(name) for name in list_models(pretrained=True))
+    return f"{_HEAD}{models}{_WEIGHTS}{weights}"
 
 
 def _row(name: str) -> str:
@@ -38,8 +58,8 @@ def _row(name: str) -> str:
         model = create_model(name).eval()
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     cells = [
-        f"`{name}`",
-        f"{cfg.input_size[1]} px",
+        f"`{name}`" + (r"\*" if list_models(name, pretrained=True) else ""),
+        _image(cfg),
         f"{parameters:.1f}",
         f"{multiply_adds(model, cfg) / 1e9:.1f}",
         str(cfg.embedding_dim),
@@ -60,6 +80,42 @@ def multiply_adds(model: DescriptorModel, cfg: ModelCfg) -> int:
     with FlopCounterMode(display=False) as counter:
         model(torch.empty(1, *cfg.input_size, device="meta"))
     return int(counter.get_total_flops()) // 2
+
+
+def _weights_row(name: str) -> str:
+    cfg = get_model_cfg(name)
+    scores, protocol = scores_and_protocol(cfg.scores)
+    protocol = protocol.replace(", as published (not re-run)", "")
+    views = [f"scales {', '.join(f'{scale:.4g}' for scale in cfg.scales)}"] if len(cfg.scales) > 1 else []
+    views += [f"combined by their {cfg.combine}"] if views else []
+    cells = [
+        f"`{name}`",
+        _download(name, cfg),
+        cfg.license or "unstated",
+        str(cfg.embedding_dim),
+        cfg.training_data or "unstated",
+        ", ".join([_image(cfg), *views]),
+        f"{scores} ({protocol})" if protocol else scores,
+        re.sub(r"arXiv (\S+)", r"[arXiv \1](https://arxiv.org/abs/\1)", cfg.paper or ""),
+        "not yet loaded by us",
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _download(name: str, cfg: ModelCfg) -> str:
+    size = getattr(cfg.weights, "size", None)
+    if size is not None:
+        return f"{size / 1e6:.0f} MB"
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in create_model(name).parameters())
+    return f"about {4 * parameters / 1e6:.0f} MB"
+
+
+def _image(cfg: ModelCfg) -> str:
+    size = f"{cfg.input_size[1]} px"
+    of_own_size = f"own size; {size} here"
+    ways = {"longest": f"longer side {size}", "shortest": f"shorter side {size}", "none": of_own_size}
+    return ways.get(cfg.resize, size)
 
 
 def _scores(cfg: ModelCfg, metric: str) -> str:

@@ -289,7 +289,7 @@ def test_names_of_other_models(dolg_state, hybrid_state):
     with pytest.raises(ValueError, match="does not fit 'dolg_efficientnet_lite0'"):
         convert_state_dict(dolg_state, "dolg_efficientnet_lite0")
     with pytest.raises(
-        ValueError, match="checkpoints of other code are known for DOLG and HybridSwin and SALAD only"
+        ValueError, match="a checkpoint of a DOLG, but 'efficientnet_b3' is a GlobalDescriptor"
     ):
         convert_state_dict(dolg_state, "efficientnet_b3")
     with pytest.raises(ValueError, match="Did you mean dolg_efficientnet_b"):
