@@ -87,7 +87,7 @@ class KeepAspect(nn.Module):
         return f"{self.resize}{size}, {rule}, interpolation={self.interpolation}, antialias=True"
 
 
-def fitting_sides(height: int, width: int, rule: ImageSizeRule) -> tuple[int, int]:
+def fitting_sides(height: float, width: float, rule: ImageSizeRule) -> tuple[int, int]:
     """Sides that a model takes and that are close to some: the nearest multiples, none below its minimum.
 
     Examples:
@@ -98,20 +98,18 @@ def fitting_sides(height: int, width: int, rule: ImageSizeRule) -> tuple[int, in
     """
     step = rule.multiple
     least = -(-rule.minimum // step) * step  # the minimum may be no multiple itself
-    height, width = (max(least, round(side / step) * step) for side in (height, width))
-    return height, width
+    return max(least, round(height / step) * step), max(least, round(width / step) * step)
 
 
-def kept_sizes(transform: object) -> str | None:
-    """What a transform of ``create_transform`` does to the size of a photo.
+def size_text(transform: object) -> str | None:
+    """The size that a transform gives photos in its first step, in words.
 
     Returns:
-        ``"bounded"`` if it gives sides of a fixed length, or at most that; ``"unbounded"`` if large photos
-        stay large; ``None`` for other transforms, of which nothing is known.
+        ``"224 x 288"`` (height, width), ``"longest 1024"``, ``"shortest 512"``, or ``"original"`` for photos
+        that keep theirs; ``None`` if the first step is another one.
     """
     first = next(iter(getattr(transform, "transforms", ())), None)
-    if isinstance(first, v2.Resize):
-        return "bounded" if first.size is not None and len(first.size) == 2 else None
     if isinstance(first, KeepAspect):
-        return "bounded" if first.resize == "longest" else "unbounded"
-    return None
+        return "original" if first.side is None else f"{first.resize} {first.side}"
+    size = first.size if isinstance(first, v2.Resize) else None
+    return f"{size[0]} x {size[1]}" if isinstance(size, (list, tuple)) and len(size) == 2 else None
