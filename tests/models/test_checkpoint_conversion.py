@@ -252,6 +252,10 @@ def test_tensors_that_do_not_fit_dolg(dolg_state, change, message):
             "backbone.layers.3.downsample.norm.weight fits nothing",
         ),
         ({"backbone.layers.2.downsample.norm.weight": None}, "backbone.layers.2.downsample.norm.weight is m"),
+        (
+            {"backbone.patch_embed.proj.weight": None},
+            "of a hybrid: it has no backbone.patch_embed.proj.weight",
+        ),
         ({"backbone.patch_embed.proj.bias": None}, "backbone.patch_embed.proj.bias is missing"),
         ({"backbone.patch_embed.proj.weight": torch.zeros(96, 40)}, r"shape \(96, 40\), not \(out, in, 1, 1"),
         ({"backbone.patch_embed.proj.weight": torch.zeros(96, 40, 2, 2)}, r"not \(96, 40, 1, 1\)"),
