@@ -60,7 +60,9 @@ def _print_models(names: Sequence[str]) -> None:
         first = str(cfg.name).partition(".")[2]
         tags = [tagged.partition(".")[2] for tagged in list_models(name, pretrained=True)]
         tags.sort(key=lambda tag: tag != first)  # that of the name alone comes first
-        weights = cfg.weights if isinstance(cfg.weights, str) else ", ".join(tags) or ("yes" if tags else "none")
+        weights = (
+            cfg.weights if isinstance(cfg.weights, str) else ", ".join(tags) or ("yes" if tags else "none")
+        )
         rows.append([name, cfg.architecture, backbone, size, str(cfg.embedding_dim), weights])
     print_table(["model", "architecture", "backbone", "image", "descriptor", "landmark weights"], rows)
 
