@@ -91,11 +91,11 @@ def test_another_backbone_brings_its_own_input_statistics_and_no_scores():
         (("zzz",), "landmarkzoo has no model 'zzz'. See lz.list_models"),
         (
             ("dolg_efficientnet_b5.gldv2",),
-            "no weights with the tag 'gldv2', it has gldv2x. Did you mean gldv2x",
+            "no weights with the tag 'gldv2', it has gldv2x. Did you mean gld",
         ),
         (
             ("gem_resnet50.gl81",),
-            r"'gem_resnet50\.gl81': .* tag 'gl81', it has sfm120k, gl18\. Did you mean gl18\?",
+            r"tag 'gl81', it has sfm120k, gl18\. Did you mean gl18\?",
         ),
         (("efficientnet_b3.gl18",), "'gl18', nor with any other; the model itself is 'efficientnet_b3'"),
         (("gem_resnet51.gl18",), "no model 'gem_resnet51.gl18'. Did you mean gem_resnet50"),
