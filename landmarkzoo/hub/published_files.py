@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from landmarkzoo.hub.client import HUB, HubOptions, download_file, stored_sha256
 from landmarkzoo.hub.resumable_download import Address
-from landmarkzoo.hub.url_cache import Known, cached_url, sha256_of
+from landmarkzoo.hub.url_cache import Known, cached_url, recorded_sha256, sha256_of
 
 _ADVICE = 'if you have the file, lz.create_model("{name}", weights_file="path") reads it'
 _OPEN = {"mit", "apache-2.0", "cc-by-4.0", "cc0", "cc0-1.0"}  # and those of BSD
@@ -131,6 +131,11 @@ def fetch(weights: WeightsFile, options: HubOptions, *, name: str, license: str 
             advice = "cache_dir= names another folder, or HF_HOME"
         kind = next(kind for kind in _ERRORS if isinstance(error, kind))
         raise kind(f"{name}: {' '.join(str(error).split())}; {advice}") from error
+
+
+def sha256_of_fetched(path: Path) -> str:
+    """The SHA-256 of a file that ``fetch`` has checked: as it was written down, else computed again."""
+    return stored_sha256(path) or recorded_sha256(path) or sha256_of(path)
 
 
 def _from_hub(weights: WeightsFile, options: HubOptions, say_license: Callable[[], None]) -> Path:

@@ -168,6 +168,12 @@ def _source_path(path: Path) -> Path:
     return beside(path, ".source.json")
 
 
+def recorded_sha256(path: Path) -> str | None:
+    """The SHA-256 that a file had when it was downloaded; ``None`` if we did not download it."""
+    source = _source(path)
+    return None if source is None else source["sha256"]
+
+
 def _source(path: Path) -> dict[str, str] | None:
     """Where a file came from, and its hash, if we downloaded it."""
     try:

@@ -7,6 +7,7 @@ from landmarkzoo.models.dolg import DOLG
 from landmarkzoo.models.factory import create_model
 from landmarkzoo.models.freezing import freeze, unfreeze
 from landmarkzoo.models.global_descriptor import GlobalDescriptor
+from landmarkzoo.models.head_loading import load_head
 from landmarkzoo.models.hybrid_swin import HybridSwin
 from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.optimizer_groups import parameter_groups
@@ -31,6 +32,7 @@ __all__ = [
     "get_model_cfg",
     "is_model",
     "list_models",
+    "load_head",
     "parameter_groups",
     "register_architecture",
     "register_model",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from landmarkzoo.hub.convert import LAYOUTS, Layout, read_checkpoint
+from landmarkzoo.hub.convert import Layout, read_checkpoint
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.factory import create_model
-from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.models.from_cfg import build_from_cfg
+from landmarkzoo.models.layout_choice import chosen_layout
+from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -116,18 +116,20 @@ def convert_state_dict(
     Raises:
         ValueError: As ``convert_checkpoint``.
     """
-    cfg = get_model_cfg(name)
+    registered = get_model_cfg(name)
+    # A name without its tag does not say that these are the published weights.
+    cfg = registered if registered.name == name else without_weights(registered)
     for argument in ("pretrained", "pretrained_backbone"):
         if argument in overrides:
             raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
     tensors, original = _tensors(state_dict)
-    layout = _layout_of(tensors, cfg)
+    layout = chosen_layout(tensors, replace(registered, name=name), overrides)
     centers = layout.sub_centers if sub_centers is None else sub_centers
     weight = None if layout.head is None else tensors.pop(layout.head, None)
     head = None if weight is None else _head(weight, str(layout.head), centers)
     arguments, note = layout.arguments(tensors, cfg.args, overrides)
     notes = [note]
-    model = create_model(name, **arguments)
+    model = build_from_cfg(cfg, arguments)
     if head is not None and head.embedding_dim != model.embedding_dim:
         raise ValueError(
             f"{layout.head} is for descriptors of size {head.embedding_dim}, the model gives "
@@ -179,29 +181,6 @@ def _without_wrappers(names: Iterable[str]) -> list[str]:
     while all(name.startswith("module.") for name in inside):
         inside = [name.removeprefix("module.") for name in inside]
     return inside
-
-
-def _layout_of(tensors: Mapping[str, Tensor], cfg: ModelCfg) -> Layout:
-    """The layout of a checkpoint that must be one of this model."""
-    candidates = [layout for layout in LAYOUTS if layout.architecture == cfg.architecture]
-    if not candidates:
-        known = dict.fromkeys(layout.architecture for layout in LAYOUTS)
-        raise ValueError(
-            f"{cfg.name!r} is a {cfg.architecture}; checkpoints of other code are known for "
-            f"{' and '.join(known)} only: see lz.list_models()"
-        )
-    for layout in LAYOUTS:
-        if layout.signature in tensors:
-            if layout in candidates:
-                return layout
-            raise ValueError(
-                f"this is a checkpoint of a {layout.architecture}, but {cfg.name!r} is a {cfg.architecture}"
-            )
-    needed = " or ".join(layout.signature for layout in candidates)
-    raise ValueError(
-        f"this is not a checkpoint of a {cfg.architecture} in a known layout: it has no {needed}, but "
-        f"{_preview(list(tensors))}"
-    )
 
 
 def _head(weight: Tensor, name: str, sub_centers: int) -> SubCenterArcFaceDynamic:

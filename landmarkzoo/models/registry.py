@@ -23,6 +23,7 @@ from landmarkzoo.models.zoo_entries import OURS
 # name -> tag of its weights -> model. The tag is "" where a name has weights of one kind, or none.
 _MODELS: dict[str, dict[str, ModelCfg]] = {**{name: {"": cfg} for name, cfg in OURS.items()}, **PUBLISHED}
 
+
 def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
     """Give a model a name of your own.
 
@@ -196,6 +197,28 @@ def _first(tags: Mapping[str, ModelCfg]) -> ModelCfg:
 
 def _with_tag(name: str, tag: str) -> str:
     return f"{name}.{tag}" if tag else name
+
+
+def without_weights(cfg: ModelCfg) -> ModelCfg:
+    """The cfg of a registered model whose landmark weights are not those of its entry.
+
+    Its name has no tag, and the scores are those of the authors' weights, which these are not.
+
+    Examples:
+        >>> cfg = without_weights(lz.get_model_cfg("gem_resnet50.gl18"))
+        >>> cfg.name, cfg.weights, cfg.scores[0].of_paper
+        ('gem_resnet50', None, True)
+    """
+    if cfg.weights is None and "." not in str(cfg.name):
+        return cfg
+    return replace(
+        cfg,
+        name=str(cfg.name).partition(".")[0],
+        weights=None,
+        training_data=None,
+        license=None,
+        scores=tuple(replace(score, of_paper=True) for score in cfg.scores),
+    )
 
 
 def find_architecture(name: str) -> type[DescriptorModel]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 
 @dataclass
@@ -33,36 +34,40 @@ class Served:
         return f'{"W/" if self.weak else ""}"{hashlib.sha256(self.body).hexdigest()[:16]}"'
 
 
+class Asked(NamedTuple):
+    """A request, and the status that was answered."""
+
+    path: str
+    range: str | None
+    if_range: str | None
+    status: int
+
+
 @dataclass
 class FileServer:
     """Files by their path; every request is written down with what it asks for."""
 
     url: str
     files: dict[str, Served] = field(default_factory=dict)
-    requests: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    requests: list[Asked] = field(default_factory=list)
 
     def serve(self, path: str, body: bytes = b"", **how: object) -> str:
         """Give a file from now on; its address."""
         self.files[path] = Served(body, **how)  # type: ignore[arg-type]
         return self.url + path
 
-    @property
-    def ranges(self) -> list[str | None]:
-        """The ranges that were asked for."""
-        return [span for _, span, _ in self.requests]
-
 
 class _Handler(BaseHTTPRequestHandler):
     server_of: FileServer
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         span, condition = self.headers.get("Range"), self.headers.get("If-Range")
-        self.server_of.requests.append((self.path, span, condition))
         file = self.server_of.files.get(self.path, Served(status=404))
         asked = re.fullmatch(r"bytes=(\d+)-", span or "")
         begin = int(asked[1]) if asked and file.ranges and condition in (None, file.etag) else 0
         status = 416 if begin and begin >= len(file.body) else 206 if begin else file.status
         body = b"" if status == 416 else file.body[begin:]
+        self.server_of.requests.append(Asked(self.path, span, condition, status))
         self.send_response(status)
         if file.location:
             self.send_header("Location", file.location)
