@@ -58,7 +58,9 @@ def _head(
             "another model"
         )
     # On the meta device no weights are drawn that would be overwritten.
-    head = SubCenterArcFaceDynamic(dim, rows // count, sub_centers=count, device="meta").to_empty(device="cpu")
+    head = SubCenterArcFaceDynamic(dim, rows // count, sub_centers=count, device="meta").to_empty(
+        device="cpu"
+    )
     with torch.no_grad():
         head.weight.copy_(weight)
     return head, theirs

@@ -23,7 +23,7 @@ class Flow(NamedTuple):
     sources: int
     activations: frozenset[str] = frozenset()
 
-    def __or__(self, other: Flow) -> Flow:  # type: ignore[override]
+    def __or__(self, other: Flow) -> Flow:
         """What is computed from both."""
         return Flow(self.sources | other.sources, self.activations | other.activations)
 
@@ -40,8 +40,9 @@ class Unit(Generic[WeightT]):
         name: For messages.
         bit: Its bit among the sources of others.
         flow: What its input is computed from.
-        weights: By role: ``weight``, ``bias``, ``norm.weight``, ``norm.bias``, ``norm.mean``, ``norm.var``, ``p``.
-        geometry: Stride, dilation and groups of a convolution; what is the same or is an error.
+        weights: By role: ``weight``, ``bias``, ``norm.weight``, ``norm.bias``, ``norm.mean``, ``norm.var``,
+            and ``p`` of GeM.
+        geometry: Stride, dilation and groups of a convolution.
         eps: Of the batch norm, or of GeM.
         padding: Around the map, of a convolution; ``None`` if it depends on the size, as in TensorFlow.
         branch: Which input of a concatenation its result is, where it is one.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landmarkzoo.hub.convert.dataflow import IMAGES, NOTHING, Flow, Unit
@@ -15,7 +14,19 @@ _ARITHMETIC = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}  # and the consta
 _POOLS = ("GlobalAveragePool", "ReduceMean", "AveragePool")
 _SHAPES = ("Shape", "Size", "ConstantOfShape", "Range")  # what they give depends on shapes alone
 _MOVES = (  # that move numbers, and ReduceL2 of norms
-    *("Cast", "Concat", "Expand", "Flatten", "Gather", "Pad", "ReduceL2", "Reshape", "Slice", "Squeeze", "Tile"),
+    *(
+        "Cast",
+        "Concat",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Pad",
+        "ReduceL2",
+        "Reshape",
+        "Slice",
+        "Squeeze",
+        "Tile",
+    ),
     *("Transpose", "Unsqueeze"),
 )
 _SAME_VALUES = ("Cast", "Squeeze", "Unsqueeze")  # around the batch norm of vectors, in old exporters
@@ -44,15 +55,15 @@ class GraphUnits:
         concatenations: For each concatenation of channels, what its parts are computed from.
 
     Raises:
-        ValueError: If an operation is unknown, is not one of evaluation, or has weights in a way that no model
-            of ours has.
+        ValueError: If an operation is unknown, is not one of evaluation, or has weights in a way that no
+            model of ours has.
     """
 
     def __init__(self, graph: OnnxGraph) -> None:
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise ValueError(
-                f"{graph.path} takes {len(graph.inputs)} inputs and gives {len(graph.outputs)} outputs; a model "
-                "takes images and gives descriptors"
+                f"{graph.path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; a model takes "
+                "images and gives descriptors"
             )
         self.graph, self.constants = graph, graph.constants
         self.units: list[Unit[Constant]] = []
@@ -70,7 +81,9 @@ class GraphUnits:
         data = [value for value in node.inputs if value and value not in self.constants]
         open_powers = {value for value in data if value in self._powers and self._powers[value].p is not None}
         if open_powers and node.op not in (*_POOLS, "Pow"):
-            raise ValueError(f"{self._at(node)} takes a power, but is no part of a GeM: clip, power, mean, root")
+            raise ValueError(
+                f"{self._at(node)} takes a power, but is no part of a GeM: clip, power, mean, root"
+            )
         flow = NOTHING
         for value in data:
             flow |= self._flows[value]

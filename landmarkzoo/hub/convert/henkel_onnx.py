@@ -23,6 +23,22 @@ from landmarkzoo.hub.convert.unit_matching import Matching
 
 _SIDE = 64  # of the image that goes through our model: two positions in the coarsest map
 _COUNTER = ".num_batches_tracked"
+_HEAD_OPERATIONS = (
+    *(
+        "ArgMax",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Div",
+        "Expand",
+        "Gather",
+        "Gemm",
+        "MatMul",
+        "ReduceL2",
+        "ReduceMax",
+    ),
+    *("Reshape", "Shape", "Slice", "Softmax", "Squeeze", "TopK", "Transpose", "Unsqueeze"),
+)
 
 
 def dolg_arguments(graph: OnnxGraph, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -95,9 +111,7 @@ def _check_fusion(graph: OnnxGraph, theirs: GraphUnits, gem: int) -> None:
         raise ValueError(f"{graph.path} does not put the global features behind the local ones")
 
 
-def _check_whole_map(
-    graph: OnnxGraph, kernel: tuple[int, ...] | None, ours: tuple[int, ...] | None
-) -> None:
+def _check_whole_map(graph: OnnxGraph, kernel: tuple[int, ...] | None, ours: tuple[int, ...] | None) -> None:
     """Raise if GeM takes the mean of a part of the map."""
     sides = next(iter(graph.inputs.values()))[-2:]
     if kernel is None or ours is None or None in sides:
@@ -120,14 +134,17 @@ def head_weight(graph: OnnxGraph) -> tuple[Tensor, int, str]:
     Raises:
         ValueError: If it is no such graph.
     """
+    unknown = next((node.name for node in graph.nodes if node.op not in _HEAD_OPERATIONS), None)
+    if unknown is not None:
+        raise ValueError(f"{graph.path}: {unknown} is an operation that no head has")
     makers = {value: node for node in graph.nodes for value in node.outputs}
     found = [
         (node, centers) for node in graph.nodes if (centers := _centers(graph, makers, node)) is not None
     ]
     if len(found) != 1:
         raise ValueError(
-            f"{graph.path} is no head: it multiplies with {len(found)} arrays of weights, a head with one, the "
-            "centers of its classes"
+            f"{graph.path} is no head: it multiplies with {len(found)} arrays of weights, a head with one, "
+            "the centers of its classes"
         )
     node, (constant, is_transposed) = found[0]
     rows, dim = constant.shape[::-1] if is_transposed else constant.shape
@@ -140,9 +157,7 @@ def head_weight(graph: OnnxGraph) -> tuple[Tensor, int, str]:
     return torch.from_numpy(np.array(weight, np.float32, order="C")), count, constant.name
 
 
-def _centers(
-    graph: OnnxGraph, makers: Mapping[str, Node], node: Node
-) -> tuple[Constant, bool] | None:
+def _centers(graph: OnnxGraph, makers: Mapping[str, Node], node: Node) -> tuple[Constant, bool] | None:
     """The weights that a node multiplies with, and whether they are (D, centers)."""
     if node.op not in ("MatMul", "Gemm"):
         return None
@@ -165,8 +180,10 @@ def _centers(
 def _order(graph: OnnxGraph, node: Node, rows: int) -> tuple[int, bool]:
     """Centers of a class, and whether the centers of a class stand beside each other."""
     after = next((n for n in graph.nodes if node.outputs[0] in n.inputs), None)
-    if after is None or after.op != "Reshape":
+    if after is None or after.op == "Softmax":
         return 1, True
+    if after.op != "Reshape":
+        raise ValueError(f"{graph.path}: {after.name} is not what a head does with cosines")
     shape = graph.constants.get(after.inputs[1])
     sides = tuple(shape.read().flatten()[:4].tolist()) if shape is not None else ()
     largest = next((n for n in graph.nodes if after.outputs[0] in n.inputs and n.op == "ReduceMax"), None)

@@ -111,7 +111,7 @@ def read_onnx(path: str | Path) -> OnnxGraph:
     if find_spec("onnx") is None:
         raise ModuleNotFoundError("reading ONNX files needs onnx: pip install onnx")
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     path = Path(path).expanduser()
     if path.is_dir():
@@ -174,8 +174,8 @@ class _Reader:
         for value in proto.input:
             if value and value not in self.known:
                 raise ValueError(
-                    f"{self.path}: {name} needs {value!r}, which nothing gives before it: a weight is missing, "
-                    "the nodes are not in order of execution, or they go in a circle"
+                    f"{self.path}: {name} needs {value!r}, which nothing gives before it: a weight is "
+                    "missing, the nodes are not in order of execution, or they go in a circle"
                 )
         attributes = {a.name: self._attribute(a, name) for a in proto.attribute}
         inputs = tuple(self.real_names.get(value, value) for value in proto.input)
@@ -243,7 +243,8 @@ class _Reader:
         there = len(tensor.raw_data) // itemsize if raw else len(getattr(tensor, field))
         if there != count or (raw and len(tensor.raw_data) % itemsize):
             raise ValueError(
-                f"{self.path} is damaged: {name!r} claims the shape {shape}, so {count} numbers, and has {there}"
+                f"{self.path} is damaged: {name!r} claims the shape {shape}, so {count} numbers, and "
+                f"has {there}"
             )
         return Constant(name, shape, floating, lambda: _read_inside(tensor, floating))
 
@@ -256,8 +257,8 @@ class _Reader:
         file = folder / location if inside else folder
         if not inside or Path(location).is_absolute() or not file.resolve().is_relative_to(folder):
             raise ValueError(
-                f"{self.path}: the weight {name!r} is kept in {location!r}, outside of the file's folder, which "
-                "is not read"
+                f"{self.path}: the weight {name!r} is kept in {location!r}, outside of the file's folder, "
+                "which is not read"
             )
         if not file.is_file():
             raise ValueError(f"{self.path}: the file {file} with the weight {name!r} is missing")

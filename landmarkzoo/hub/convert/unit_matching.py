@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,15 @@ class Matching:
             if (unit.kind, unit.flow.sources) == (ours.kind, flow.sources) and unit.bit not in taken
         ]
         if not found:
-            raise ValueError(f"{self._where} has nothing for {ours.name}: no {ours.kind} stands where it stands")
+            raise ValueError(
+                f"{self._where} has nothing for {ours.name}: no {ours.kind} stands where it stands"
+            )
         if ours.kind in ("conv", "linear"):
             shape = self._shapes[ours.weights["weight"]]
             found = self._only(found, ours, "a weight of shape", shape, lambda u: u.weights["weight"].shape)
         for what, value in ours.geometry.items():
-            found = self._only(found, ours, what, tuple(value), lambda u, key=what: tuple(u.geometry[key]))
-        found = self._only(
-            found, ours, "the activations", sorted(flow.activations), lambda u: sorted(u.flow.activations)
-        )
+            found = self._only(found, ours, what, tuple(value), partial(_geometry, what))
+        found = self._only(found, ours, "activations", _activations(flow), lambda u: _activations(u.flow))
         found = self._only(found, ours, "padding", _padding(ours), _padding)
         if len(found) > 1:
             if any(unit.branch is None for unit in found):
@@ -82,15 +83,16 @@ class Matching:
         if eps is not None and other is not None and abs(eps - other) > 0.01 * eps:
             raise ValueError(f"{self._where}: {theirs.name} has eps={other:g}, not {eps:g} as {ours.name}")
         given = {role: self._read(ours, theirs, role) for role in theirs.weights if role in ours.weights}
+        used = set(given)
         if ours.has_norm and not theirs.has_norm:
             given |= self._folded(ours, theirs)
-        elif "bias" in theirs.weights and "bias" not in ours.weights and ours.has_norm and theirs.has_norm:
+            used.add("bias")
+        elif ours.has_norm and "bias" in theirs.weights and "bias" not in ours.weights:
             bias, name = self._read(ours, theirs, "bias", like="norm.mean")
-            mean, _ = given["norm.mean"]
-            given["norm.mean"] = (mean - bias, name)
-            return {ours.weights[role]: found for role, found in given.items()}
-        lacking = [ours.weights[role] for role in ours.weights if role not in given]
-        more = [c.name for role, c in theirs.weights.items() if role not in given and not ours.has_norm]
+            given["norm.mean"] = (given["norm.mean"][0] - bias, name)
+            used.add("bias")
+        lacking = [name for role, name in ours.weights.items() if role not in given]
+        more = [constant.name for role, constant in theirs.weights.items() if role not in used]
         if lacking or more:
             wrong = f"has nothing for {lacking[0]}" if lacking else f"has {more[0]!r}, which fits nothing"
             raise ValueError(f"{self._where}: {theirs.name} {wrong}")
@@ -138,6 +140,14 @@ class Matching:
                 f"{self._where}: {found[0].name} has {what} {value(found[0])}, not {right} as {ours.name}"
             )
         return fitting
+
+
+def _geometry(what: str, unit: Unit[Any]) -> tuple[int, ...]:
+    return tuple(unit.geometry[what])
+
+
+def _activations(flow: Flow) -> str:
+    return " and ".join(sorted(flow.activations)) or "none"
 
 
 def _padding(unit: Unit[Any]) -> str:
