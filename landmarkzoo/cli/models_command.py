@@ -40,6 +40,6 @@ def run(arguments: argparse.Namespace) -> None:
         # An argument of that name may be anything in the class of somebody else.
         parts = [str(cfg.args[part]) for part in ("backbone", "cnn", "transformer") if part in cfg.args]
         backbone = " + ".join(parts) or "its own"
-        row = [name, cfg.architecture, backbone, size, str(cfg.embedding_dim), cfg.weights or "none"]
+        row = [name, cfg.architecture, backbone, size, str(cfg.embedding_dim), str(cfg.weights or "none")]
         rows.append(row)
     print_table(["model", "architecture", "backbone", "image", "descriptor", "landmark weights"], rows)

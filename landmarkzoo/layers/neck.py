@@ -20,7 +20,7 @@ class Neck(nn.Sequential):
     ``"fc-bn-prelu"``: "option D" of [Henkel 2021](https://arxiv.org/abs/2110.03786). ``"fc-bn"``: second
     place of Google Landmark Retrieval 2020. ``"fc-silu"``: third place of Google Landmark Recognition 2020
     ([Ha et al. 2020](https://arxiv.org/abs/2010.05350)). ``"fc"``: the linear layer alone, a whitening that
-    is learned ([Radenović et al. 2018](https://arxiv.org/abs/1711.02512), section 3.3). ``"none"``: the
+    is learned ([Radenović et al. 2018](https://arxiv.org/abs/1711.02512)). ``"none"``: the
     pooled features themselves. The layers are the children 0, 1, 2, so the keys are those of a plain
     ``nn.Sequential``.
 

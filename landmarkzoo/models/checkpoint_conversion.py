@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from landmarkzoo.hub.convert import LAYOUTS, Layout, read_checkpoint
+from landmarkzoo.hub.published_files import WeightsFile
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.factory import create_model
+from landmarkzoo.models.from_cfg import build_from_cfg
 from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.onnx_conversion import convert_onnx
-from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -140,15 +141,23 @@ def convert_state_dict(
         ValueError: As ``convert_checkpoint``.
     """
     cfg = get_model_cfg(name)
+    published = cfg.weights
+    if cfg.name != name:  # a name without its tag does not say that these are the published weights
+        cfg = without_weights(cfg)
     _check_weights_come_from_file(overrides)
     tensors, original = _tensors(state_dict)
     layout = _layout_of(tensors, cfg)
+    if isinstance(published, WeightsFile) and published.layout != layout.name:
+        raise ValueError(
+            f"this is a checkpoint in the layout {layout.name!r}, and those of {name!r} are in the layout "
+            f"{published.layout!r}: it is one of another model"
+        )
     centers = layout.sub_centers if sub_centers is None else sub_centers
     weight = None if layout.head is None else tensors.pop(layout.head, None)
     head = None if weight is None else _head(weight, str(layout.head), centers)
     arguments, note = layout.arguments(tensors, cfg.args, overrides)
     notes = [note]
-    model = create_model(name, **arguments)
+    model = build_from_cfg(cfg, arguments)
     if head is not None and head.embedding_dim != model.embedding_dim:
         raise ValueError(
             f"{layout.head} is for descriptors of size {head.embedding_dim}, the model gives "

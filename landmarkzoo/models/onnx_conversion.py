@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from landmarkzoo.hub.convert.henkel_onnx import dolg_arguments, dolg_weights, he
 from landmarkzoo.hub.convert.onnx_files import read_onnx
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.factory import create_model
-from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.models.dolg import DOLG
+from landmarkzoo.models.from_cfg import build_from_cfg
+from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 
 def convert_onnx(
@@ -33,8 +35,12 @@ def convert_onnx(
         raise ValueError(f"{name!r} is a {cfg.architecture}; of ONNX files only those of DOLG are known")
     if head is None and sub_centers is not None:
         raise ValueError("sub_centers: an ONNX model has no head in it; give the file of its head as well")
-    arguments, note = dolg_arguments(graph := read_onnx(path), overrides)
-    model = create_model(name, **arguments)
+    if cfg.name != name:  # a name without its tag does not say that these are the published weights
+        cfg = without_weights(cfg)
+    usual = {argument: parameter.default for argument, parameter in signature(DOLG).parameters.items()}
+    graph = read_onnx(path)
+    arguments, note = dolg_arguments(graph, {**usual, **cfg.args}, overrides)
+    model = build_from_cfg(cfg, arguments)
     state, matched = dolg_weights(graph, model)
     model.load_state_dict(state, strict=False)  # only counters of batches are missing: dolg_weights checks it
     notes, found = [note], None

@@ -110,7 +110,7 @@ def load_and_write_log(name: str, path: Path, **options: Any) -> Loaded:
 def load_published(weights: str, folder: Path, changes: dict[str, Any], **options: Any) -> Loaded:
     """Create a registered model whose entry names a repository."""
     cfg = replace(lz.create_model(f"local-dir:{folder}").cfg, name=None, weights=weights, **changes)
-    with mock.patch.dict(registry._MODELS, {"published": cfg}):
+    with mock.patch.dict(registry._MODELS, {"published": {"": cfg}}):
         assert "published" in lz.list_models(pretrained=True)
         return load("published", pretrained=True, **options)
 

@@ -62,8 +62,8 @@ class GraphUnits:
     def __init__(self, graph: OnnxGraph) -> None:
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise ValueError(
-                f"{graph.path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; a model takes "
-                "images and gives descriptors"
+                f"{graph.path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; a model "
+                "takes images and gives descriptors"
             )
         self.graph, self.constants = graph, graph.constants
         self.units: list[Unit[Constant]] = []

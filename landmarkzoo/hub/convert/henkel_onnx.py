@@ -41,7 +41,9 @@ _HEAD_OPERATIONS = (
 )
 
 
-def dolg_arguments(graph: OnnxGraph, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def dolg_arguments(
+    graph: OnnxGraph, registered: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
     """Arguments of DOLG that the graph tells, those of the user, and a sentence on where they come from.
 
     Raises:
@@ -60,11 +62,12 @@ def dolg_arguments(graph: OnnxGraph, given: Mapping[str, Any]) -> tuple[dict[str
         "embedding_dim": linear[-1].weights["weight"].shape[0],
     }
     for name, value in found.items():
-        other = given.get(name, value)
-        if (tuple(other) if name == "dilations" else other) != value:
-            raise ValueError(f"{graph.path} has {name}={value}, got {name}={other}: leave it out")
+        wanted = given.get(name, value)
+        if (tuple(wanted) if name == "dilations" else wanted) != value:
+            raise ValueError(f"{graph.path} has {name}={value}, got {name}={wanted}: leave it out")
     note = ", ".join(f"{name}={value}" for name, value in found.items())
-    return {"projection": "reference", **given, **found}, f"{note}: read from the file"
+    other = {name: value for name, value in found.items() if registered.get(name) != value}
+    return {"projection": "reference", **given, **other}, f"{note}: read from the file"
 
 
 def dolg_weights(graph: OnnxGraph, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
