@@ -6,8 +6,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from landmarkzoo.hub.convert.henkel_onnx import dolg_arguments, dolg_weights, head_weight
 from landmarkzoo.hub.convert.onnx_files import read_onnx
 from landmarkzoo.losses import SubCenterArcFaceDynamic
@@ -63,10 +61,7 @@ def _head(
             f"{path} is for descriptors of size {dim}, the model gives {embedding_dim}: it is the head of "
             "another model"
         )
-    # On the meta device no weights are drawn that would be overwritten.
-    head = SubCenterArcFaceDynamic(dim, rows // count, sub_centers=count, device="meta").to_empty(
-        device="cpu"
-    )
-    with torch.no_grad():
-        head.weight.copy_(weight)
+    # On the meta device no weights are drawn that would be thrown away.
+    head = SubCenterArcFaceDynamic(dim, rows // count, sub_centers=count, device="meta")
+    head.load_state_dict({"weight": weight}, assign=True)
     return head, theirs

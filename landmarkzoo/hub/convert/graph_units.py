@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from landmarkzoo.hub.convert.dataflow import IMAGES, NOTHING, Flow, Unit
-from landmarkzoo.hub.convert.onnx_files import Constant, Node, OnnxGraph
+from landmarkzoo.hub.convert.onnx_files import DAMAGED, Constant, Node, OnnxGraph
 
 _ACTIVATIONS = {"Sigmoid": "sigmoid", "Relu": "relu", "Softplus": "softplus"}
 _ARITHMETIC = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}  # and the constant that changes nothing
@@ -74,7 +74,10 @@ class GraphUnits:
         self._padded: set[str] = set()
         self._powers: dict[str, _Power] = {}
         for node in graph.nodes:
-            self._visit(node)
+            try:
+                self._visit(node)
+            except DAMAGED as error:
+                raise ValueError(f"{self._at(node)} is not as ONNX defines it") from error
         self.result = self._flows.get(graph.outputs[0], NOTHING)
 
     def _visit(self, node: Node) -> None:
@@ -118,10 +121,12 @@ class GraphUnits:
         if len(shape) != 4:
             raise ValueError(f"{self._at(node)} has a weight of shape {shape}, not (out, in, height, width)")
         geometry = {
-            "stride": node.attributes.get("strides", (1, 1)),
-            "dilation": node.attributes.get("dilations", (1, 1)),
+            "stride": tuple(node.attributes.get("strides", (1, 1))),
+            "dilation": tuple(node.attributes.get("dilations", (1, 1))),
             "groups": (node.attributes.get("group", 1),),
         }
+        if [len(value) for value in geometry.values()] != [2, 2, 1]:
+            raise ValueError(f"{self._at(node)} does not have a stride and a dilation for each side")
         padding = self._padding(node, [d * (k - 1) for d, k in zip(geometry["dilation"], shape[2:])])
         self._add(node, Unit("conv", node.name, 0, flow, weights, geometry, padding=padding))
 
@@ -186,7 +191,7 @@ class GraphUnits:
             self._flows[output] = flow
         elif node.op in _POOLS and power is not None and power.p is not None and not power.is_mean:
             self._check_mean(node)
-            kernel = node.attributes.get("kernel_shape")
+            kernel = tuple(node.attributes["kernel_shape"]) if node.op == "AveragePool" else None
             self._powers[output] = _Power(power.eps, power.flow, power.p, True, kernel)
             self._flows[output] = flow
         elif node.op == "Pow" and power is not None and power.p is not None and power.is_mean:

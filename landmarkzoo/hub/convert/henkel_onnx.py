@@ -22,6 +22,7 @@ from landmarkzoo.hub.convert.onnx_files import Constant, Node, OnnxGraph
 from landmarkzoo.hub.convert.unit_matching import Matching
 
 _SIDE = 64  # of the image that goes through our model: two positions in the coarsest map
+_MOST_STEPS = 8  # from centers to where they are multiplied
 _COUNTER = ".num_batches_tracked"
 _HEAD_OPERATIONS = (
     *(
@@ -54,8 +55,13 @@ def dolg_arguments(
     # What is concatenated right behind a convolution are the branches of the multi-atrous part.
     branches = sorted((unit for unit in units if unit.branch is not None), key=lambda unit: unit.branch or 0)
     linear = [unit for unit in units if unit.kind == "linear"]
-    if stem is None or not branches or not linear or any(u.kind != "conv" for u in (stem, *branches)):
-        raise ValueError(f"{graph.path} is no DOLG by the code of Henkel 2021: it has no dilated branches")
+    if stem is None or len(branches) != 3 or any(unit.kind != "conv" for unit in (stem, *branches)):
+        raise ValueError(f"{graph.path} is no DOLG by the code of Henkel 2021: it lacks the three branches")
+    hidden = {**registered, **given}["hidden_dim"]
+    if not linear or linear[-1].weights["weight"].shape[1] != 2 * hidden:
+        raise ValueError(
+            f"{graph.path} is no DOLG by the code of Henkel 2021: it has no neck for {2 * hidden}"
+        )
     found: dict[str, Any] = {
         "dilations": tuple(unit.geometry["dilation"][0] for unit in branches),
         "stem_stride": stem.geometry["stride"][0],
@@ -141,9 +147,12 @@ def head_weight(graph: OnnxGraph) -> tuple[Tensor, int, str]:
     if unknown is not None:
         raise ValueError(f"{graph.path}: {unknown} is an operation that no head has")
     makers = {value: node for node in graph.nodes for value in node.outputs}
-    found = [
-        (node, centers) for node in graph.nodes if (centers := _centers(graph, makers, node)) is not None
-    ]
+    try:
+        found = [
+            (node, centers) for node in graph.nodes if (centers := _centers(graph, makers, node)) is not None
+        ]
+    except IndexError as error:
+        raise ValueError(f"{graph.path} is damaged: its nodes lack inputs") from error
     if len(found) != 1:
         raise ValueError(
             f"{graph.path} is no head: it multiplies with {len(found)} arrays of weights, a head with one, "
@@ -157,6 +166,7 @@ def head_weight(graph: OnnxGraph) -> tuple[Tensor, int, str]:
         weight = weight.T
     if not is_class_first:
         weight = weight.reshape(count, rows // count, dim).swapaxes(0, 1).reshape(rows, dim)
+    # A copy, as the numbers of a file are read-only.
     return torch.from_numpy(np.array(weight, np.float32, order="C")), count, constant.name
 
 
@@ -167,13 +177,15 @@ def _centers(graph: OnnxGraph, makers: Mapping[str, Node], node: Node) -> tuple[
     is_transposed = not (node.op == "Gemm" and node.attributes.get("transB", 0))
     value = node.inputs[1]
     # Centers are normalised in the graph, if the exporter did not do that: c / max(|c|, eps).
-    while value not in graph.constants:
+    for _ in range(_MOST_STEPS):
         maker = makers.get(value)
-        if maker is None or maker.op not in ("Div", "Transpose", "Cast"):
-            return None
+        if value in graph.constants or maker is None or maker.op not in ("Div", "Transpose", "Cast"):
+            break
         is_transposed ^= maker.op == "Transpose"
         value = maker.inputs[0]
-    constant = graph.constants[value]
+    constant = graph.constants.get(value)
+    if constant is None:
+        return None
     bias = graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 else None
     if len(constant.shape) != 2 or not constant.floating or (bias is not None and bias.read().any()):
         raise ValueError(f"{graph.path}: {node.name} does not multiply with centers of classes")
@@ -188,7 +200,7 @@ def _order(graph: OnnxGraph, node: Node, rows: int) -> tuple[int, bool]:
     if after.op != "Reshape":
         raise ValueError(f"{graph.path}: {after.name} is not what a head does with cosines")
     shape = graph.constants.get(after.inputs[1])
-    sides = tuple(shape.read().flatten()[:4].tolist()) if shape is not None else ()
+    sides = tuple(int(side) for side in shape.read().flatten()[:4]) if shape is not None else ()
     largest = next((n for n in graph.nodes if after.outputs[0] in n.inputs and n.op == "ReduceMax"), None)
     if len(sides) != 3 or largest is None or min(sides[1:]) < 1 or sides[1] * sides[2] != rows:
         raise ValueError(f"{graph.path}: {after.name} does not give the cosines (images, classes, centers)")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MOST_NODES = 20_000  # DOLG on EfficientNet-B7 has about 3,000
 _MOST_INPUTS = 100_000
-_MOST_SIDES, _MOST_NUMBERS = 8, 2**40  # of an array
+_MOST_SIDES = 8  # of an array
 
 # Kinds of numbers that weights and shapes have: ONNX's name, bytes of one, the field if not raw_data.
 _FIELDS = {
@@ -33,6 +33,8 @@ _FIELDS = {
     "INT64": (8, "int64_data"),
     "BOOL": (1, "int32_data"),
 }
+# What reading a node raises if it lacks inputs, or has attributes of other kinds than ONNX defines.
+DAMAGED = (AttributeError, IndexError, KeyError, OverflowError, StopIteration, TypeError)
 _FLOATING = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
 
 
@@ -146,7 +148,14 @@ class _Reader:
                 self._define(value.name)
                 sides = value.type.tensor_type.shape.dim
                 inputs[value.name] = tuple(s.dim_value if s.HasField("dim_value") else None for s in sides)
-        nodes = [node for proto in graph.node if (node := self._node(proto)) is not None]
+        nodes = []
+        for proto in graph.node:
+            try:
+                node = self._node(proto)
+            except DAMAGED as error:
+                raise ValueError(f"{self.path}: {_name(proto)} is not as ONNX defines it") from error
+            if node is not None:
+                nodes.append(node)
         for value in graph.output:
             if value.name not in self.known:
                 raise ValueError(f"{self.path}: nothing computes its output {value.name!r}")
@@ -168,7 +177,7 @@ class _Reader:
 
     def _node(self, proto: NodeProto) -> Node | None:
         """A node, or ``None`` for one that only makes a constant or another name."""
-        name = f"{proto.op_type} {proto.name or (proto.output[0] if proto.output else '')!r}"
+        name = _name(proto)
         if proto.domain not in ("", "ai.onnx"):
             raise ValueError(f"{self.path}: {name} is an operation of {proto.domain!r}, which is not read")
         for value in proto.input:
@@ -231,8 +240,9 @@ class _Reader:
         dtype, shape = _kinds().get(tensor.data_type, "?"), tuple(tensor.dims[:_MOST_SIDES])
         if dtype not in _FIELDS:
             raise ValueError(f"{self.path}: {name!r} has numbers of a kind that is not read ({dtype})")
-        sides = [max(side, 1) for side in shape]
-        if len(tensor.dims) > len(shape) or min(shape, default=0) < 0 or math.prod(sides) > _MOST_NUMBERS:
+        # Without numbers a side could be of any length: such arrays are for lists only.
+        smallest = 0 if len(shape) == 1 else 1
+        if len(tensor.dims) > len(shape) or min(shape, default=1) < smallest:
             raise ValueError(f"{self.path} is damaged: {name!r} claims the shape {shape}")
         itemsize, field = _FIELDS[dtype]
         count, floating = math.prod(shape), dtype in _FLOATING
@@ -270,6 +280,10 @@ class _Reader:
                 f"{file.stat().st_size}"
             )
         return file, start, size
+
+
+def _name(node: NodeProto) -> str:
+    return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r}"
 
 
 _EXPORT = "export the model again with torch.onnx.export(..., dynamo=False)"
