@@ -1,4 +1,4 @@
-"""GlobalDescriptor's poolings: regional GeM, GeM's arguments, maps of unit vectors, a floor in ReLU's place."""
+"""GlobalDescriptor's poolings: regional GeM, GeM's arguments, maps of unit vectors, a floor for ReLUs."""
 
 import pytest
 import torch
