@@ -69,11 +69,11 @@ def convert_checkpoint(
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None]:
     """Convert a checkpoint of other code to a model of ours that computes what that code computes.
 
-    Known are training checkpoints by the authors' code of [Henkel
-    2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model with ``projection="reference"``, a hybrid
-    one with ``aggregation="avg"``, whose level is read from the checkpoint. What a checkpoint does not tell
-    is taken from the registered model: dilations, the stride of the first convolution, the image size. A
-    summary of what became of every tensor is logged (``logging``, level INFO); ``convert_state_dict``
+    Known are the published weights of others, those that ``list_models(pretrained=True)`` names, and training
+    checkpoints by the authors' code of [Henkel 2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model
+    with ``projection="reference"``, a hybrid one with ``aggregation="avg"``, whose level is read from the
+    checkpoint. What a checkpoint does not tell is taken from the registered model: dilations, the stride of
+    the first convolution, the image size. A summary of what became of every tensor is logged (``logging``, level INFO); ``convert_state_dict``
     returns it.
 
     The authors' ONNX release of DOLG-EfficientNet-B5 is read as well, ``model_headless.onnx`` with
