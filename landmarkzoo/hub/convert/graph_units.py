@@ -140,7 +140,7 @@ class GraphUnits:
             strides = node.attributes.get("strides", (1, 1))
             even = all(s == 1 and r % 2 == 0 for s, r in zip(strides, reach))
             return tuple(r // 2 for r in reach) if even else None
-        if auto in ("NOTSET", "VALID") and (not any(pads) or not before):
+        if auto in ("NOTSET", "VALID") and len(pads) == 4 and not (before and any(pads)):
             return None
         raise ValueError(f"{self._at(node)} is padded in a way that no model of ours has")
 

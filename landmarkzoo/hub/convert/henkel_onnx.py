@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from landmarkzoo.hub.convert.dataflow import IMAGES, Flow
 from landmarkzoo.hub.convert.graph_units import GraphUnits
 from landmarkzoo.hub.convert.module_units import units_of_module
-from landmarkzoo.hub.convert.onnx_files import Constant, Node, OnnxGraph
+from landmarkzoo.hub.convert.onnx_files import DAMAGED, Constant, Node, OnnxGraph
 from landmarkzoo.hub.convert.unit_matching import Matching
 
 _SIDE = 64  # of the image that goes through our model: two positions in the coarsest map
@@ -54,18 +54,19 @@ def dolg_arguments(
     stem = next((unit for unit in units if unit.flow.sources == IMAGES), None)
     # What is concatenated right behind a convolution are the branches of the multi-atrous part.
     branches = sorted((unit for unit in units if unit.branch is not None), key=lambda unit: unit.branch or 0)
-    linear = [unit for unit in units if unit.kind == "linear"]
     if stem is None or len(branches) != 3 or any(unit.kind != "conv" for unit in (stem, *branches)):
         raise ValueError(f"{graph.path} is no DOLG by the code of Henkel 2021: it lacks the three branches")
-    hidden = {**registered, **given}["hidden_dim"]
-    if not linear or linear[-1].weights["weight"].shape[1] != 2 * hidden:
+    fused = 2 * {**registered, **given}["hidden_dim"]
+    shapes = [unit.weights["weight"].shape for unit in units if unit.kind == "linear"]
+    embedding_dim = next((rows for rows, columns in shapes if columns == fused), None)
+    if embedding_dim is None:
         raise ValueError(
-            f"{graph.path} is no DOLG by the code of Henkel 2021: it has no neck for {2 * hidden}"
+            f"{graph.path} is no DOLG by the code of Henkel 2021: no neck takes {fused} features"
         )
     found: dict[str, Any] = {
         "dilations": tuple(unit.geometry["dilation"][0] for unit in branches),
         "stem_stride": stem.geometry["stride"][0],
-        "embedding_dim": linear[-1].weights["weight"].shape[0],
+        "embedding_dim": embedding_dim,
     }
     for name, value in found.items():
         wanted = given.get(name, value)
@@ -143,16 +144,20 @@ def head_weight(graph: OnnxGraph) -> tuple[Tensor, int, str]:
     Raises:
         ValueError: If it is no such graph.
     """
+    try:
+        return _head_weight(graph)
+    except DAMAGED as error:
+        raise ValueError(f"{graph.path} has nodes that are not as ONNX defines them") from error
+
+
+def _head_weight(graph: OnnxGraph) -> tuple[Tensor, int, str]:
     unknown = next((node.name for node in graph.nodes if node.op not in _HEAD_OPERATIONS), None)
     if unknown is not None:
         raise ValueError(f"{graph.path}: {unknown} is an operation that no head has")
     makers = {value: node for node in graph.nodes for value in node.outputs}
-    try:
-        found = [
-            (node, centers) for node in graph.nodes if (centers := _centers(graph, makers, node)) is not None
-        ]
-    except IndexError as error:
-        raise ValueError(f"{graph.path} is damaged: its nodes lack inputs") from error
+    found = [
+        (node, centers) for node in graph.nodes if (centers := _centers(graph, makers, node)) is not None
+    ]
     if len(found) != 1:
         raise ValueError(
             f"{graph.path} is no head: it multiplies with {len(found)} arrays of weights, a head with one, "
