@@ -73,8 +73,8 @@ def convert_checkpoint(
     checkpoints by the authors' code of [Henkel 2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model
     with ``projection="reference"``, a hybrid one with ``aggregation="avg"``, whose level is read from the
     checkpoint. What a checkpoint does not tell is taken from the registered model: dilations, the stride of
-    the first convolution, the image size. A summary of what became of every tensor is logged (``logging``, level INFO); ``convert_state_dict``
-    returns it.
+    the first convolution, the image size. A summary of what became of every tensor is logged (``logging``,
+    level INFO); ``convert_state_dict`` returns it.
 
     The authors' ONNX release of DOLG-EfficientNet-B5 is read as well, ``model_headless.onnx`` with
     ``head="model_head.onnx"``; such a file tells dilations and strides, too.
