@@ -31,7 +31,8 @@ class ConversionReport:
 
     Attributes:
         matched: {name in our model: name in the checkpoint}; the weight of the head is ``"head.weight"``.
-        missing_keys: Names in our model that the checkpoint lacks: counters of batches, which stay as made.
+        missing_keys: Names in our model that the checkpoint lacks, and that stay as made: counters of
+            batches, and numbers that are fixed in their code.
         unused: {name in the checkpoint: why no model needs it}.
         notes: What was read from the checkpoint, or chosen because it does not tell.
 
@@ -139,8 +140,8 @@ def convert_state_dict(
         matched["head.weight"] = str(layout.head)
         notes.append(f"head: {head.num_classes} classes, {centers} center{'s' if centers > 1 else ''} each")
     report = ConversionReport(
-        matched={ours: original[theirs] for ours, theirs in matched.items()},
-        missing_keys=tuple(missing),
+        matched={ours: original[theirs] for ours, theirs in matched.items() if theirs in original},
+        missing_keys=(*missing, *(ours for ours, theirs in matched.items() if theirs not in original)),
         unused={original[theirs]: reason for theirs, reason in unused.items()},
         notes=tuple(notes),
     )

@@ -117,6 +117,12 @@ def load_published(weights: str, folder: Path, changes: dict[str, Any], **option
         return load("published", pretrained=True, **options)
 
 
+def load_entry(cfg: lz.ModelCfg, **options: Any) -> Loaded:
+    """Create "tiny.first" with its weights, whose entry is ``cfg``."""
+    with mock.patch.dict(registry._MODELS, {"tiny": {"first": cfg}}):
+        return load("tiny.first", pretrained=True, **options)
+
+
 def run_command_with_published(weights: str, folder: Path, *arguments: str) -> tuple[int, str]:
     """The same for a registered model, called "published", whose entry names a repository."""
     cfg = replace(lz.create_model(f"local-dir:{folder}").cfg, name=None, weights=weights)

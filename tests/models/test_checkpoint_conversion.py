@@ -222,7 +222,10 @@ def test_other_arguments(dolg_state):
         ({"conv_g.bias": torch.zeros(1024, dtype=torch.int8)}, "conv_g.bias has dtype torch.int8"),
         ({"module.conv_g.bias": torch.zeros(1024)}, "module.conv_g.bias fits nothing"),
         ({"_orig_mod.conv_g.bias": torch.zeros(1024)}, "conv_g.bias' twice, with and without '_orig_mod.'"),
-        ({"mam.conv1.weight": None}, "it has no mam.conv1.weight, but backbone.conv_stem.weight"),
+        (
+            {"mam.conv1.weight": None},
+            "it has no mam.conv1.weight or localmodel.conv1.weight, but backbone.conv_stem.weight",
+        ),
         ({"names": ["a"]}, "in this one not all values are tensors: names"),
         ({f"x{i}": torch.zeros(1) for i in range(5)}, "x2 fits nothing, and 2 more. Is it one of another"),
     ],

@@ -1,6 +1,6 @@
 """Checkpoints of other code: how each layout becomes one of ours. One layout a file, listed in `LAYOUTS`."""
 
-from landmarkzoo.hub.convert import cirtorch, cvnet, dino_salad, henkel, megaloc, places
+from landmarkzoo.hub.convert import cirtorch, cvnet, dino_salad, henkel, iccv_dolg, megaloc, places
 from landmarkzoo.hub.convert.checkpoint_files import read_checkpoint
 from landmarkzoo.hub.convert.layout import Layout
 
@@ -10,6 +10,7 @@ LAYOUTS = (
     cirtorch.CIRTORCH,
     cvnet.CVNET,
     dino_salad.DINO_SALAD,
+    iccv_dolg.ICCV_DOLG,
     megaloc.MEGALOC,
     places.PLACES,
 )
