@@ -28,11 +28,8 @@ def test_models(capsys):
     code, out, err = run(capsys, "models", "--pretrained", "dinov2*")
     assert (code, out) == (2, "")
     assert "no landmark weights that can be downloaded fit 'dinov2*'" in err
-    assert [
-        line.split()[0]
-        for line in run(capsys, "models", "--pretrained")[1].splitlines()[2:]
-        if line[0] != "["
-    ] == lz.list_models(pretrained=True)
+    lines = run(capsys, "models", "--pretrained")[1].splitlines()[2:]
+    assert [line.split()[0] for line in lines if line[0] != "["] == lz.list_models(pretrained=True)
 
 
 def test_embed_then_search(capsys, photo_folder, tmp_path):

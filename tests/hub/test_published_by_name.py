@@ -11,6 +11,7 @@ import torch
 from file_server import file_server
 from foreign_resnets import distance, gem, randomize, torchvision_trunk
 from hub_server import Repo
+from reference_iccv_dolg import forward, random_state
 from torch import nn
 from torch.nn import functional as F
 
@@ -163,8 +164,31 @@ def test_a_file_of_another_model_is_refused_and_nothing_is_kept(web, load, tmp_p
 
 
 def test_weights_without_a_head(web, load, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"weights of 'tiny\.first' were published without a head"):
+    with pytest.raises(FileNotFoundError, match=r"weights of 'tiny\.first' have no head: there is none in"):
         lz.load_head("tiny", cache_dir=tmp_path / "cache")
+
+
+def test_the_head_comes_by_the_same_name(web, load, conversions, tmp_path):
+    state = random_state(50)
+    file = io.BytesIO()
+    torch.save({"model_state": state, "cfg": "MODEL:"}, file)
+    weights = WeightsFile("iccv_dolg", url=web.serve("/r50.pt", file.getvalue()))
+    registry._MODELS["tiny"] = {"first": replace(lz.get_model_cfg("dolg_resnet50"), weights=weights)}
+    head, class_names = lz.load_head("tiny", cache_dir=tmp_path / "cache")
+    assert (head.num_classes, head.sub_centers, class_names) == (7, 1, None)
+    model = load().eval()
+    assert (conversions(), len(web.requests)) == (1, 1)
+    photos = torch.randn(2, 3, 97, 131)
+    with torch.no_grad():
+        theirs = F.normalize(forward(state, photos.flip(1)))
+        assert distance(model(photos), theirs) < 1e-5
+        cosine = head.eval().cosine(model(photos))
+        torch.testing.assert_close(
+            cosine, theirs @ F.normalize(state["desc_cls.weight"]).T, atol=1e-5, rtol=0
+        )
+    assert len(model.cfg.scores) == 4  # nothing was changed, so they apply
+    model.save_pretrained(tmp_path / "mine", head)
+    assert lz.load_head(tmp_path / "mine")[0].num_classes == 7
 
 
 def test_from_a_repository_of_the_hub(call, server, cache):

@@ -61,7 +61,7 @@ def places(depth, dim, channels=2048):
             "dolg_resnet50",
             r"a checkpoint of a GlobalDescriptor, but 'dolg_resnet50' is a DOLG\. It fits gem_resnet50\.gl18",
         ),
-        (cirtorch(50), "efficientnet_b5_gem", r"has backbone='resnet50', but 'efficientnet_b5_gem' has "),
+        (cirtorch(50), "efficientnet_b5_gem", "but 'efficientnet_b5_gem' has backbone='tf_efficientnet_b5"),
     ],
 )
 def test_the_models_that_fit_are_named(state, name, message):
@@ -77,7 +77,7 @@ def test_a_size_that_nobody_has_published_can_be_given():
 
 
 def test_models_of_ones_own():
-    own = lz.ModelCfg("MyNet", name="my_net")
+    own = lz.ModelCfg("MyNet", {}, name="my_net")
     with pytest.raises(
         ValueError, match="'my_net' is a MyNet; checkpoints of other code are known for DOLG, "
     ):

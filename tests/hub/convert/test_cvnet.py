@@ -9,23 +9,6 @@ from torch.nn import functional as F
 import landmarkzoo as lz
 from landmarkzoo.models import convert_state_dict
 
-SUPERGLOBAL = {
-    "pool": "regional-gem",
-    "pool_trainable": False,
-    "pool_args": {"p": 4.6, "eps": 1e-8},
-    "relu_floor": 0.014,
-    "normalize_pooled": True,
-}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    for depth in (50, 101):
-        args = {"backbone": f"resnet{depth}", "neck": "fc", "embedding_dim": 2048}
-        for name, more in (("cvnet", {}), ("superglobal", SUPERGLOBAL)):
-            cfg = lz.ModelCfg("GlobalDescriptor", {**args, **more}, embedding_dim=2048)
-            lz.register_model(f"test_{name}_resnet{depth}", cfg, exist_ok=True)
-
 
 def network(depth):
     """Their encoder under their names."""
@@ -84,7 +67,7 @@ def superglobal(
 
 def test_cvnet_computes_what_their_code_computes(pair):
     depth, net, path = pair
-    model, head = lz.convert_checkpoint(path, f"test_cvnet_resnet{depth}")
+    model, head = lz.convert_checkpoint(path, f"cvnet_resnet{depth}")
     model.eval()
     assert head is None
     assert model.global_pool.eps == 1e-6
@@ -113,7 +96,7 @@ WRONG = [
 
 def test_superglobal_computes_what_their_code_computes(pair):
     depth, net, path = pair
-    model, _ = lz.convert_checkpoint(path, f"test_superglobal_resnet{depth}")
+    model, _ = lz.convert_checkpoint(path, f"superglobal_resnet{depth}")
     model.eval()
     for shape in ((97, 131), (65, 200)):
         photos = torch.rand(2, 3, *shape)
@@ -133,7 +116,7 @@ def test_the_smallest_values_count_as_in_their_code():
                 norm.weight *= 1e-7
                 norm.bias *= 1e-7
     photos = torch.rand(1, 3, 97, 131)
-    model, _, _ = convert_state_dict(state_of(net), "test_superglobal_resnet50")
+    model, _, _ = convert_state_dict(state_of(net), "superglobal_resnet50")
     with torch.no_grad():
         ours = model.eval()(normalised(photos))
     assert distance(ours, superglobal(net, photos)) < 1e-5
@@ -143,16 +126,16 @@ def test_the_smallest_values_count_as_in_their_code():
 def test_the_report_names_what_is_unused_and_what_is_changed():
     net = network(50)
     state = state_of(net)
-    model, _, report = convert_state_dict({"model_state": state}, "test_cvnet_resnet50")
+    model, _, report = convert_state_dict({"model_state": state}, "cvnet_resnet50")
     assert report.unused == {name: "CVNet's re-ranker" for name in state if not name.startswith("encoder_q.")}
     assert {*report.matched.values()} | report.unused.keys() == state.keys()
     assert report.notes == ("the input is RGB: the first convolution took blue, green, red",)
     assert torch.equal(model.backbone.conv1.weight, state["encoder_q.stem.conv.weight"][:, [2, 1, 0]])
     assert model.global_pool.p.item() == pytest.approx(2.6)
 
-    model, _, report = convert_state_dict(state, "test_superglobal_resnet50")
+    model, _, report = convert_state_dict(state, "superglobal_resnet50")
     assert model.global_pool.p.item() == pytest.approx(4.6)
     assert "the power of GeM is that of SuperGlobal" in str(report)
     assert state["encoder_q.head.pool.p"].item() == pytest.approx(2.6)  # what came is not changed
-    model, _, _ = convert_state_dict(state, "test_superglobal_resnet50", pool_args={})
+    model, _, _ = convert_state_dict(state, "superglobal_resnet50", pool_args={})
     assert (model.global_pool.p.item(), model.global_pool.eps) == (pytest.approx(4.6), 1e-8)

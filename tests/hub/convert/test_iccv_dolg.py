@@ -111,7 +111,9 @@ def test_without_a_head():
 
 def test_a_checkpoint_of_another_depth_or_damaged():
     state = dict(state_of(101))
-    with pytest.raises(ValueError, match=r"does not fit 'dolg_resnet50.*globalmodel.s3.b7.+ fits nothing"):
+    with pytest.raises(
+        ValueError, match=r"backbone='resnet101', but 'dolg_resnet50.*fits dolg_resnet101\.gldv2"
+    ):
         convert_state_dict(state, "dolg_resnet50")
     del state["globalmodel.stem.conv.weight"]
     with pytest.raises(ValueError, match=r"globalmodel\.stem\.conv\.weight is missing"):

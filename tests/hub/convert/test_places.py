@@ -10,14 +10,11 @@ import landmarkzoo as lz
 from landmarkzoo.models import convert_state_dict
 
 SIZES = {18: 512, 50: 128, 101: 256}  # depth: size of the descriptor
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    for depth, dim in SIZES.items():
-        args = {"backbone": f"resnet{depth}", "neck": "fc", "embedding_dim": dim, "normalize_map": True}
-        cfg = lz.ModelCfg("GlobalDescriptor", args, embedding_dim=dim)
-        lz.register_model(f"test_places_resnet{depth}", cfg, exist_ok=True)
+NAMES = {
+    18: "cosplace_resnet18",
+    50: "cosplace_resnet50.sf_xl_128",
+    101: "eigenplaces_resnet101.sf_xl_256",
+}
 
 
 def network(depth):
@@ -44,7 +41,7 @@ def their_descriptors(net, photos, *, map_norm=True):
 def test_computes_what_their_code_computes(depth, tmp_path):
     net = network(depth)
     torch.save(net.state_dict(), tmp_path / "net.pth")
-    model, head = lz.convert_checkpoint(tmp_path / "net.pth", f"test_places_resnet{depth}")
+    model, head = lz.convert_checkpoint(tmp_path / "net.pth", NAMES[depth])
     model.eval()
     assert head is None
     assert model.embedding_dim == SIZES[depth]
@@ -58,7 +55,7 @@ def test_computes_what_their_code_computes(depth, tmp_path):
 
 def test_every_tensor_is_used():
     state = network(18).state_dict()
-    _, _, report = convert_state_dict(state, "test_places_resnet18")
+    _, _, report = convert_state_dict(state, NAMES[18])
     assert sorted(report.matched.values()) == sorted(state)
     assert report.matched["global_pool.p"] == "aggregation.1.p"
     assert (report.unused, report.missing_keys) == ({}, ())
@@ -69,9 +66,8 @@ def test_another_size_is_named_and_can_be_given():
         "aggregation.3.weight": torch.randn(64, 2048),
         "aggregation.3.bias": torch.randn(64),
     }
-    with pytest.raises(
-        ValueError, match=r"has embedding_dim=64, but 'test_places_resnet50' has embedding_di"
-    ):
-        convert_state_dict(state, "test_places_resnet50")
-    model, _, _ = convert_state_dict(state, "test_places_resnet50", embedding_dim=64)
+    fits = r"but 'cosplace_resnet50' has embedding_dim=512\. It fits cosplace_resnet50\.sf_xl_64$"
+    with pytest.raises(ValueError, match=f"has embedding_dim=64, {fits}"):
+        convert_state_dict(state, "cosplace_resnet50")
+    model, _, _ = convert_state_dict(state, "cosplace_resnet50", embedding_dim=64)
     assert torch.equal(model.neck[0].weight, state["aggregation.3.weight"])
