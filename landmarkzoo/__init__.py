@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from landmarkzoo.classification import Predictions, classify
     from landmarkzoo.embedding import embed, whiten_neck
     from landmarkzoo.evaluation import Evaluation, evaluate
-    from landmarkzoo.hub import export_onnx, load_head
+    from landmarkzoo.hub import export_onnx
     from landmarkzoo.layers import GeM, OrthogonalFusion
     from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
     from landmarkzoo.metrics import Score
     from landmarkzoo.models import (
         DOLG,
+        SALAD,
         GlobalDescriptor,
         HybridSwin,
         ModelCfg,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         get_model_cfg,
         is_model,
         list_models,
+        load_head,
         parameter_groups,
         register_architecture,
         register_model,
@@ -57,6 +59,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "DOLG",
+    "SALAD",
     "Descriptors",
     "Evaluation",
     "GeM",
@@ -115,13 +118,13 @@ if not TYPE_CHECKING:
         "classification": "Predictions classify",
         "embedding": "embed whiten_neck",
         "evaluation": "Evaluation evaluate",
-        "hub": "export_onnx load_head",
+        "hub": "export_onnx",
         "layers": "GeM OrthogonalFusion",
         "losses": "SubCenterArcFaceDynamic dynamic_margins memory_estimate",
         "metrics": "Score",
-        "models": "DOLG GlobalDescriptor HybridSwin ModelCfg TransferReport WeightsNotFoundError "
-        "convert_checkpoint create_model freeze get_model_cfg is_model list_models parameter_groups "
-        "register_architecture register_model transfer_weights unfreeze",
+        "models": "DOLG GlobalDescriptor HybridSwin ModelCfg SALAD TransferReport WeightsNotFoundError "
+        "convert_checkpoint create_model freeze get_model_cfg is_model list_models load_head "
+        "parameter_groups register_architecture register_model transfer_weights unfreeze",
         "photos": "PhotoError create_transform",
         "recognition": "Recognition recognize",
         "retrieval": "Descriptors Ranking Whitening search",

@@ -138,7 +138,22 @@ def class_token(backbone: nn.Module, images: Tensor) -> Tensor:
         ValueError: If the backbone does not return tokens (B, N, C).
     """
     extract = getattr(backbone, "forward_features", backbone)
+    return _first_token(backbone, extract(images), images)
+
+
+def map_and_class_token(backbone: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What ``feature_map`` and ``class_token`` give, (B, C, H, W) and (B, C), from one forward pass.
+
+    Raises:
+        ValueError: If the backbone does not return tokens (B, N, C) of a grid.
+    """
+    extract = getattr(backbone, "forward_features", backbone)
     tokens = extract(images)
+    token = _first_token(backbone, tokens, images)
+    return _as_map(backbone, tokens, images), token
+
+
+def _first_token(backbone: nn.Module, tokens: object, images: Tensor) -> Tensor:
     channels = backbone_channels(backbone)
     if not isinstance(tokens, Tensor) or tokens.ndim != 3 or tokens.shape[2] != channels:
         got = tuple(tokens.shape) if isinstance(tokens, Tensor) else type(tokens).__name__
@@ -157,6 +172,12 @@ def has_class_token(backbone: nn.Module) -> bool:
 def backbone_channels(backbone: nn.Module) -> int:
     """Channels of ``feature_map``."""
     return int(backbone.num_features)  # type: ignore[arg-type]
+
+
+def map_stride(backbone: nn.Module) -> int:
+    """Pixels from one position of ``feature_map`` to the next; of a plain transformer its patch size."""
+    info: Any = backbone.feature_info
+    return int(info[-1]["reduction"])
 
 
 def backbone_size_rule(backbone: nn.Module, stem_stride: int = 2) -> ImageSizeRule:
@@ -271,16 +292,18 @@ def _cut_head(backbone: nn.Module) -> nn.Module:
     return backbone
 
 
-def _takes_one_size(name: str) -> bool:
+def _takes_one_size(name: object) -> bool:
+    if not isinstance(name, str):  # an error when the model is made, as below
+        return False
     try:
         cfg = timm.get_pretrained_cfg(name)
-    except RuntimeError:  # an unknown tag, which is an error when the model is made
+    except RuntimeError:  # an unknown tag
         return False
     return cfg is not None and bool(cfg.fixed_input_size)
 
 
 def _token_grid(tokens: int, height: int, width: int) -> tuple[int, int]:
-    patch = max(1, round((height * width / tokens) ** 0.5))
+    patch = max(1, round((height * width / max(1, tokens)) ** 0.5))
     grid = (height // patch, width // patch)
     if grid[0] * grid[1] != tokens:
         raise ValueError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from landmarkzoo.embedding.inference import Precision, check_module
+from landmarkzoo.embedding.provenance import image_size_from
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import PhotoSource, create_transform
@@ -22,7 +23,8 @@ def options_like(
     source: PhotoSource,
     *,
     transform: Transform | None,
-    views: TestTimeAugmentation,
+    scales: Sequence[float] | None,
+    flip: bool | None,
     precision: Precision,
 ) -> tuple[Transform | None, TestTimeAugmentation, Precision]:
     """Transform, views and precision that some descriptors were made with, where none are given.
@@ -43,16 +45,12 @@ def options_like(
         raise ValueError(
             "like= needs Descriptors that lz.embed made: these do not say what model they come from"
         )
-    size = re.fullmatch(r"(\d+) x (\d+)", origin.get("image_size", ""))
-    if (
-        transform is None
-        and size is not None
-        and not source.is_transformed()
-        and hasattr(unwrapped(model), "cfg")
-    ):
-        transform = create_transform(model, image_size=(int(size[1]), int(size[2])))
-    if views == TestTimeAugmentation():
-        views = TestTimeAugmentation.from_provenance(origin)
+    has_cfg = hasattr(unwrapped(model), "cfg")
+    if transform is None and "image_size" in origin and not source.is_transformed() and has_cfg:
+        transform = create_transform(model, image_size=image_size_from(origin["image_size"]))
+    views = TestTimeAugmentation.from_provenance(origin)
+    if scales is not None or flip is not None:
+        views = replace(views, scales=scales or views.scales, flip=views.flip if flip is None else flip)
     if precision == "auto":
         if origin.get("precision") == "bfloat16":
             precision = "bfloat16"

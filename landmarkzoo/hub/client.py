@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -140,9 +140,7 @@ def download(name: str, options: HubOptions, files: Sequence[str], optional: Seq
         ValueError: If the name cannot be that of a repository, or a file is damaged.
     """
     repo, revision = parse_hub_name(name, options.revision)
-    options = replace(options, revision=revision)
-    if constants.HF_HUB_OFFLINE:
-        options = replace(options, local_files_only=True)
+    options = replace(or_offline(options), revision=revision)
     folder, options = _resolve_commit(repo, options, (CONFIG_FILE, *files))
     for file in optional:  # first, so that a cache that has the needed files has these too
         try:
@@ -152,6 +150,58 @@ def download(name: str, options: HubOptions, files: Sequence[str], optional: Seq
     for file in files:
         _check_intact(_required(repo, file, options), _where(repo, options))
     return folder
+
+
+def download_file(
+    repo: str, file: str, options: HubOptions, starting: Callable[[], None] = lambda: None
+) -> Path:
+    """One file of a repository that is no model of ours, from the cache (without a request) or the Hub.
+
+    Args:
+        repo: ``"org/repo"``.
+        file: Name of the file in it.
+        options: Revision, token, cache and the like.
+        starting: Called when the Hub has answered, before the first download.
+
+    Returns:
+        The file in the cache. The caller checks its content.
+
+    Raises:
+        OSError: As for :func:`download`.
+        ValueError: If the name cannot be that of a repository.
+    """
+    options = or_offline(options)
+    where = _where(repo, options)
+    with translate_errors(where, repo, options.revision):
+        cached = try_to_load_from_cache(repo, file, cache_dir=options.cache_dir, revision=options.revision)
+    if isinstance(cached, str) and not options.force_download:
+        return Path(cached)
+    if options.local_files_only:
+        raise FileNotFoundError(_not_cached(where, file, options))
+    url = hf_hub_url(repo, file, revision=options.revision)
+    try:
+        with translate_errors(where, repo, options.revision):
+            answer_soon(lambda: get_hf_file_metadata(url, token=options.token, library_name=_LIBRARY))
+        if not isinstance(cached, str):
+            starting()
+        return _fetch(repo, file, options)
+    except EntryNotFoundError as error:
+        raise FileNotFoundError(f"{where} has no file {file}: it may have moved") from error
+
+
+def or_offline(options: HubOptions) -> HubOptions:
+    """The options, with ``local_files_only`` if ``HF_HUB_OFFLINE`` is set.
+
+    Raises:
+        ValueError: If ``force_download`` is set too.
+    """
+    return replace(options, local_files_only=True) if constants.HF_HUB_OFFLINE else options
+
+
+def stored_sha256(path: Path) -> str | None:
+    """The SHA-256 under which the cache of the Hub stores a large file; ``None`` for other files."""
+    name = path.readlink().name if path.is_symlink() else ""
+    return name if len(name) == 64 else None
 
 
 def _resolve_commit(repo: str, options: HubOptions, needed: Sequence[str]) -> tuple[Path, HubOptions]:
@@ -243,12 +293,16 @@ def _required(repo: str, file: str, options: HubOptions) -> Path:
     try:
         return _fetch(repo, file, options)
     except LocalEntryNotFoundError as error:
-        raise FileNotFoundError(
-            f"{where}: {file} is not cached in {options.cache_dir or constants.HF_HUB_CACHE}, and with "
-            "local_files_only=True or HF_HUB_OFFLINE=1 the Hub is not asked: load it once without them"
-        ) from error
+        raise FileNotFoundError(_not_cached(where, file, options)) from error
     except EntryNotFoundError as error:
         raise FileNotFoundError(missing_file(where, file, _files(repo, options))) from error
+
+
+def _not_cached(where: str, file: str, options: HubOptions) -> str:
+    return (
+        f"{where}: {file} is not cached in {options.cache_dir or constants.HF_HUB_CACHE}, and with "
+        "local_files_only=True or HF_HUB_OFFLINE=1 the Hub is not asked: load it once without them"
+    )
 
 
 def _files(repo: str, options: HubOptions) -> list[str]:
@@ -282,14 +336,15 @@ def _check_intact(path: Path, where: str) -> None:
 def _has_hash(path: Path, etag: str) -> bool:
     """The etag of a large file is its SHA-256, of a small one its git hash or, on mirrors, its SHA-1."""
     if len(etag) == 64:
-        return etag == _digest(path, hashlib.sha256())
+        return etag == file_digest(path, hashlib.sha256())
     if len(etag) == 40:
         of_git = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-        return etag in (_digest(path, of_git), _digest(path, hashlib.sha1(usedforsecurity=False)))
+        return etag in (file_digest(path, of_git), file_digest(path, hashlib.sha1(usedforsecurity=False)))
     return True
 
 
-def _digest(path: Path, digest: hashlib._Hash) -> str:
+def file_digest(path: Path, digest: hashlib._Hash) -> str:
+    """The hash of a file in hexadecimal digits, by a fresh object of hashlib."""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

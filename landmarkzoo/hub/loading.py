@@ -68,49 +68,20 @@ def saved_folder(
     return folder
 
 
-def load_head(
+def saved_head(
     name: str | Path,
+    options: HubOptions,
     *,
     process_group: dist.ProcessGroup | None = None,
     device: torch.device | str | None = None,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
-    force_download: bool = False,
 ) -> tuple[Head, list[str] | None]:
-    """Load a head and the names of its classes, as ``save_pretrained`` or ``push_to_hub`` wrote them.
-
-    Args:
-        name: ``"local-dir:path"``, a ``Path``, or ``"hf-hub:org/repo"``, with ``@revision`` or without.
-        process_group: Split the classes over these processes, if the head can be; each reads its part of
-            the file only.
-        device: Where the head goes.
-        revision: As in ``create_model``, like all that follow.
-        token: Access token for the Hub.
-        cache_dir: Where downloads are kept.
-        local_files_only: Use the cache and make no request.
-        force_download: Download again what is cached.
-
-    Returns:
-        The head, in training mode, and the class names, or ``None`` if no names were saved.
+    """The head of a saved model, and the names of its classes, see ``landmarkzoo.load_head``.
 
     Raises:
-        ConnectionError: If the Hub does not answer.
-        FileNotFoundError: If the folder, the repository, the revision or the head is missing.
-        PermissionError: If the repository is gated, or the token was refused.
-        ValueError: If the name is of another kind, or a file is damaged.
-
-    Examples:
-        >>> import tempfile
-        >>> folder = tempfile.mkdtemp()
-        >>> model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
-        >>> head = lz.SubCenterArcFaceDynamic(8, 2, margins=0.3)
-        >>> model.save_pretrained(folder, head, class_names=["Taj Mahal", "Charminar"])
-        >>> head, class_names = lz.load_head(f"local-dir:{folder}")
-        >>> head.num_classes, class_names
-        (2, ['Taj Mahal', 'Charminar'])
+        ConnectionError: As :func:`saved_folder`, like all that follow.
+        FileNotFoundError: Folder, repository or head is missing.
+        PermissionError: The Hub refuses access.
+        ValueError: The name is of another kind, or a file is damaged.
     """
-    options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
     folder = saved_folder(name, options, (HEAD_FILE,), (CLASSES_FILE,))
     return read_head(folder, process_group=process_group, device=device)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.layers.input_checks import check_batch_norm, check_floating_point
 
-NeckKind = Literal["fc-bn-prelu", "fc-bn", "fc-silu", "none"]
+NeckKind = Literal["fc-bn-prelu", "fc-bn", "fc-silu", "fc", "none"]
 
 
 class Neck(nn.Sequential):
@@ -19,8 +19,10 @@ class Neck(nn.Sequential):
 
     ``"fc-bn-prelu"``: "option D" of [Henkel 2021](https://arxiv.org/abs/2110.03786). ``"fc-bn"``: second
     place of Google Landmark Retrieval 2020. ``"fc-silu"``: third place of Google Landmark Recognition 2020
-    ([Ha et al. 2020](https://arxiv.org/abs/2010.05350)). ``"none"``: the pooled features themselves. The
-    layers are the children 0, 1, 2, so the keys are those of a plain ``nn.Sequential``.
+    ([Ha et al. 2020](https://arxiv.org/abs/2010.05350)). ``"fc"``: the linear layer alone, a whitening that
+    is learned ([Radenović et al. 2018](https://arxiv.org/abs/1711.02512)). ``"none"``: the
+    pooled features themselves. The layers are the children 0, 1, 2, so the keys are those of a plain
+    ``nn.Sequential``.
 
     Args:
         in_features: Size of the pooled features.

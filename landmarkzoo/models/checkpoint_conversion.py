@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from landmarkzoo.hub.convert import LAYOUTS, Layout, read_checkpoint
+from landmarkzoo.hub.convert import Layout, read_checkpoint
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.factory import create_model
-from landmarkzoo.models.model_cfg import ModelCfg
-from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.models.from_cfg import build_from_cfg
+from landmarkzoo.models.layout_choice import chosen_layout
+from landmarkzoo.models.onnx_conversion import convert_onnx
+from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 _LOGGER = logging.getLogger(__name__)
 
 _COUNTER = ".num_batches_tracked"  # of batch norms; nothing in evaluation depends on it
 _SHOWN = 3  # problems and names in an error
+_WRAPPERS = ("model", "state_dict", "model_state")  # where training scripts keep the weights
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class ConversionReport:
 
     Attributes:
         matched: {name in our model: name in the checkpoint}; the weight of the head is ``"head.weight"``.
-        missing_keys: Names in our model that the checkpoint lacks: counters of batches, which stay as made.
+        missing_keys: Names in our model that the checkpoint lacks, and that stay as made: counters of
+            batches, and numbers that are fixed in their code.
         unused: {name in the checkpoint: why no model needs it}.
         notes: What was read from the checkpoint, or chosen because it does not tell.
 
@@ -60,24 +63,29 @@ def convert_checkpoint(
     path: str | Path,
     name: str,
     *,
-    sub_centers: int = 3,
+    head: str | Path | None = None,
+    sub_centers: int | None = None,
     **overrides: Any,
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None]:
     """Convert a checkpoint of other code to a model of ours that computes what that code computes.
 
-    Known are training checkpoints by the authors' code of [Henkel
-    2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model with ``projection="reference"``, a hybrid
-    one with ``aggregation="avg"``, whose level is read from the checkpoint. What a checkpoint does not tell
-    is taken from the registered model: dilations, the stride of the first convolution, the image size. A
-    summary of what became of every tensor is logged (``logging``, level INFO); ``convert_state_dict``
-    returns it.
+    Known are the published weights of others, those that ``list_models(pretrained=True)`` names, and training
+    checkpoints by the authors' code of [Henkel 2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model
+    with ``projection="reference"``, a hybrid one with ``aggregation="avg"``, whose level is read from the
+    checkpoint. What a checkpoint does not tell is taken from the registered model: dilations, the stride of
+    the first convolution, the image size. A summary of what became of every tensor is logged (``logging``,
+    level INFO); ``convert_state_dict`` returns it.
+
+    The authors' ONNX release of DOLG-EfficientNet-B5 is read as well, ``model_headless.onnx`` with
+    ``head="model_head.onnx"``; such a file tells dilations and strides, too.
 
     Args:
-        path: A file written by ``torch.save``, the weights under ``"model"`` or at the top, with or without
-            the prefixes ``module.`` and ``_orig_mod.`` of wrappers; or a safetensors file. Code in it never
-            runs.
+        path: A file written by ``torch.save``, the weights under ``"model"``, ``"state_dict"`` or
+            ``"model_state"`` or at the top, with or without the prefixes ``module.`` and ``_orig_mod.`` of
+            wrappers; or a safetensors file; or an ONNX file (``.onnx``). Code in it never runs.
         name: The registered model that it is a checkpoint of.
-        sub_centers: Centers of each class in the checkpoint's head.
+        head: The ONNX file of the head, if ``path`` is that of a model; a checkpoint has its head inside.
+        sub_centers: Centers of each class in the checkpoint's head; ``None``: as their code has them.
         **overrides: Arguments of the architecture that replace the registered ones, such as ``dilations``
             or ``stem_stride``.
 
@@ -87,25 +95,43 @@ def convert_checkpoint(
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ModuleNotFoundError: If it is an ONNX file, and onnx is not installed.
         ValueError: If the file cannot be read safely; if the model is unknown, or no layout is known for its
             architecture; or if a tensor is missing, fits nothing or has another shape.
     """
-    model, found, report = convert_state_dict(
-        read_checkpoint(path), name, sub_centers=sub_centers, **overrides
-    )
+    model, found, report = convert_file(path, name, head=head, sub_centers=sub_centers, **overrides)
     _LOGGER.info("%s as %s: %s", path, name, report)
     return model, found
 
 
+def convert_file(
+    path: str | Path,
+    name: str,
+    *,
+    head: str | Path | None = None,
+    sub_centers: int | None = None,
+    **overrides: Any,
+) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None, ConversionReport]:
+    """``convert_checkpoint``, with the report."""
+    if Path(path).suffix.lower() != ".onnx":
+        if head is not None:
+            raise ValueError(f"head= is for ONNX files; {path} is another checkpoint, with its head inside")
+        return convert_state_dict(read_checkpoint(path), name, sub_centers=sub_centers, **overrides)
+    _check_weights_come_from_file(overrides)
+    model, found, matched, notes = convert_onnx(path, name, head=head, sub_centers=sub_centers, **overrides)
+    missing = tuple(ours for ours in model.state_dict() if ours not in matched)
+    return model, found, ConversionReport(matched, missing, notes=tuple(notes))
+
+
 def convert_state_dict(
-    state_dict: Mapping[str, Any], name: str, *, sub_centers: int = 3, **overrides: Any
+    state_dict: Mapping[str, Any], name: str, *, sub_centers: int | None = None, **overrides: Any
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None, ConversionReport]:
     """Convert a state dict of other code, see ``convert_checkpoint``.
 
     Args:
-        state_dict: Names and tensors, or ``{"model": names and tensors}``.
+        state_dict: Names and tensors, or these under ``"model"``, ``"state_dict"`` or ``"model_state"``.
         name: The registered model that it is a state dict of.
-        sub_centers: Centers of each class in its head.
+        sub_centers: Centers of each class in its head; ``None``: as their code has them.
         **overrides: Arguments of the architecture that replace the registered ones.
 
     Returns:
@@ -114,39 +140,46 @@ def convert_state_dict(
     Raises:
         ValueError: As ``convert_checkpoint``.
     """
-    cfg = get_model_cfg(name)
-    for argument in ("pretrained", "pretrained_backbone"):
-        if argument in overrides:
-            raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
+    registered = get_model_cfg(name)
+    # A name without its tag does not say that these are the published weights.
+    cfg = registered if registered.name == name else without_weights(registered)
+    _check_weights_come_from_file(overrides)
     tensors, original = _tensors(state_dict)
-    layout = _layout_of(tensors, cfg)
-    weight = tensors.pop(layout.head, None)
-    head = None if weight is None else _head(weight, layout.head, sub_centers)
+    layout = chosen_layout(tensors, replace(registered, name=name), overrides)
+    centers = layout.sub_centers if sub_centers is None else sub_centers
+    weight = None if layout.head is None else tensors.pop(layout.head, None)
+    head = None if weight is None else _head(weight, str(layout.head), centers)
     arguments, note = layout.arguments(tensors, cfg.args, overrides)
     notes = [note]
-    model = create_model(name, **arguments)
+    model = build_from_cfg(cfg, arguments)
     if head is not None and head.embedding_dim != model.embedding_dim:
         raise ValueError(
             f"{layout.head} is for descriptors of size {head.embedding_dim}, the model gives "
             f"{model.embedding_dim}: say embedding_dim={head.embedding_dim}"
         )
-    matched, missing, unused = _load(model, tensors, layout)
+    matched, missing, unused = _load(model, layout.converted(tensors, model.cfg.args), layout)
     if head is not None:
-        matched["head.weight"] = layout.head
-        notes.append(f"head: {head.num_classes} classes, {sub_centers} centers each")
+        matched["head.weight"] = str(layout.head)
+        notes.append(f"head: {head.num_classes} classes, {centers} center{'s' if centers > 1 else ''} each")
     report = ConversionReport(
-        matched={ours: original[theirs] for ours, theirs in matched.items()},
-        missing_keys=tuple(missing),
+        matched={ours: original[theirs] for ours, theirs in matched.items() if theirs in original},
+        missing_keys=(*missing, *(ours for ours, theirs in matched.items() if theirs not in original)),
         unused={original[theirs]: reason for theirs, reason in unused.items()},
         notes=tuple(notes),
     )
     return model, head, report
 
 
+def _check_weights_come_from_file(overrides: Mapping[str, Any]) -> None:
+    for argument in ("pretrained", "pretrained_backbone"):
+        if argument in overrides:
+            raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
+
+
 def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by their names without the prefixes of wrappers, and the names as they came."""
-    wrapped = isinstance(state_dict, Mapping) and isinstance(state_dict.get("model"), Mapping)
-    found = state_dict["model"] if wrapped else state_dict
+    inside = [state_dict.get(key) for key in _WRAPPERS] if isinstance(state_dict, Mapping) else []
+    found = next((part for part in inside if isinstance(part, Mapping)), state_dict)
     if not isinstance(found, Mapping) or not found:
         raise ValueError(
             "a checkpoint is a state dict, or {'model': state dict}; this one is "
@@ -176,29 +209,6 @@ def _without_wrappers(names: Iterable[str]) -> list[str]:
     while all(name.startswith("module.") for name in inside):
         inside = [name.removeprefix("module.") for name in inside]
     return inside
-
-
-def _layout_of(tensors: Mapping[str, Tensor], cfg: ModelCfg) -> Layout:
-    """The layout of a checkpoint that must be one of this model."""
-    candidates = [layout for layout in LAYOUTS if layout.architecture == cfg.architecture]
-    if not candidates:
-        known = dict.fromkeys(layout.architecture for layout in LAYOUTS)
-        raise ValueError(
-            f"{cfg.name!r} is a {cfg.architecture}; checkpoints of other code are known for "
-            f"{' and '.join(known)} only: see lz.list_models()"
-        )
-    for layout in LAYOUTS:
-        if layout.signature in tensors:
-            if layout in candidates:
-                return layout
-            raise ValueError(
-                f"this is a checkpoint of a {layout.architecture}, but {cfg.name!r} is a {cfg.architecture}"
-            )
-    needed = " or ".join(layout.signature for layout in candidates)
-    raise ValueError(
-        f"this is not a checkpoint of a {cfg.architecture} in a known layout: it has no {needed}, but "
-        f"{_preview(list(tensors))}"
-    )
 
 
 def _head(weight: Tensor, name: str, sub_centers: int) -> SubCenterArcFaceDynamic:

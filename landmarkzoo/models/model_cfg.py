@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 
+from landmarkzoo.hub.published_files import WeightsFile
 from landmarkzoo.metrics import Score
+
+Resize = Literal["squash", "longest", "shortest", "none"]
+Combine = Literal["mean", "max"]
+ScaleResize = Literal["bicubic", "bilinear"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -49,10 +54,18 @@ class ModelCfg:
         mean: Mean of each channel, subtracted after scaling to [0, 1].
         std: Standard deviation of each channel.
         interpolation: Filter of the resize, always with antialias, such as ``"bicubic"``.
-        resize: ``"squash"``: both sides to the input size, the aspect ratio is not kept.
+        resize: How a photo is brought to the input size. ``"squash"``: both sides, the aspect ratio is not
+            kept. ``"longest"``: the longer side to at most that of the input size, never enlarged.
+            ``"shortest"``: the shorter side to it. ``"none"``: a photo keeps its size, the input size is
+            nominal.
+        scales: Sizes of each photo, relative to what ``resize`` gives, that a descriptor is made of.
+        flip: Whether the mirrored photo is a view too.
+        combine: How the unit vectors of the views become one: their mean, or the element-wise maximum.
+        scale_resize: Filter of the resize of the tensor for a scale: ``"bicubic"`` with antialias, or
+            ``"bilinear"`` without.
         embedding_dim: Size of the descriptor.
-        weights: Hub repository of the landmark weights, ``"org/repo"`` or ``"org/repo@revision"``; ``None``
-            if no weights are published.
+        weights: Where the landmark weights are: a Hub repository in our own format, ``"org/repo"`` or
+            ``"org/repo@revision"``, or a file in a layout of its authors. ``None`` if none can be downloaded.
         training_data: What these weights were trained on.
         license: Licence of these weights.
         scores: Results, each with its protocol.
@@ -75,11 +88,15 @@ class ModelCfg:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: str = "bicubic"
-    resize: str = "squash"
+    resize: Resize = "squash"
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    combine: Combine = "mean"
+    scale_resize: ScaleResize = "bicubic"
     # descriptor out
     embedding_dim: int = 512
     # weights and where they come from
-    weights: str | None = None
+    weights: str | WeightsFile | None = None
     training_data: str | None = None
     license: str | None = None
     scores: tuple[Score, ...] = ()
@@ -92,14 +109,10 @@ class ModelCfg:
         object.__setattr__(self, "embedding_dim", _plain(self.embedding_dim))
         for name in ("input_size", "mean", "std"):
             object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
+        object.__setattr__(self, "scales", _positive_numbers("scales", self.scales))
         _check_texts(self)
         _check_sizes(self)
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {_shown(self.interpolation)}"
-            )
-        if self.resize != "squash":
-            raise ValueError(f"resize must be 'squash', got {_shown(self.resize)}")
+        _check_choices(self)
 
     @classmethod
     def from_fields(cls, values: Mapping[str, Any]) -> ModelCfg:
@@ -112,7 +125,8 @@ class ModelCfg:
         wrong = sorted(values.keys() - known) or sorted(_NEEDED - values.keys())
         if wrong:
             raise ValueError(f"{', '.join(wrong)} unknown or missing")
-        return cls(**{**values, "scores": _scores(values.get("scores", ()))})
+        scores, weights = _scores(values.get("scores", ())), _weights(values.get("weights"))
+        return cls(**{**values, "scores": scores, "weights": weights})
 
 
 def _three_numbers(name: str, given: Any) -> tuple[Any, ...]:
@@ -126,11 +140,38 @@ def _three_numbers(name: str, given: Any) -> tuple[Any, ...]:
     return values
 
 
+def _positive_numbers(name: str, given: Any) -> tuple[float, ...]:
+    values = _plain(given)
+    if (
+        not isinstance(values, tuple)
+        or not values
+        or not all(type(value) in (int, float) and 0 < value < math.inf for value in values)
+    ):
+        raise ValueError(f"{name} must be positive numbers, such as (0.5, 1.0), got {_shown(given)}")
+    return tuple(float(value) for value in values)
+
+
 def _check_texts(cfg: ModelCfg) -> None:
-    for name in ("architecture", "name", "weights", "training_data", "license", "paper"):
+    for name in ("architecture", "name", "training_data", "license", "paper"):
         value = getattr(cfg, name)
         if not isinstance(value, str) and (value is not None or name == "architecture"):
             raise ValueError(f"{name} must be a string, got {_shown(value)}")
+    if not isinstance(cfg.weights, str | WeightsFile | None):
+        raise ValueError(f"weights must be a repository or a WeightsFile, got {_shown(cfg.weights)}")
+
+
+def _check_choices(cfg: ModelCfg) -> None:
+    choices = {
+        "interpolation": INTERPOLATIONS,
+        "resize": get_args(Resize),
+        "combine": get_args(Combine),
+        "scale_resize": get_args(ScaleResize),
+    }
+    for name, known in choices.items():
+        if getattr(cfg, name) not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {_shown(getattr(cfg, name))}")
+    if type(cfg.flip) is not bool:
+        raise ValueError(f"flip must be True or False, got {_shown(cfg.flip)}")
 
 
 def _check_sizes(cfg: ModelCfg) -> None:
@@ -139,6 +180,11 @@ def _check_sizes(cfg: ModelCfg) -> None:
         raise ValueError(f"input_size must be (3, height, width) in whole pixels, got {cfg.input_size}")
     if not 1 <= min(height, width) <= max(height, width) <= _LARGEST_SIDE:
         raise ValueError(f"input_size must be of 1 to {_LARGEST_SIDE} pixels a side, got {cfg.input_size}")
+    if cfg.resize in ("longest", "shortest") and height != width:
+        raise ValueError(
+            f"input_size must be (3, N, N) where resize is {cfg.resize!r}: N is that side, got "
+            f"{cfg.input_size}"
+        )
     if min(cfg.std) <= 0:
         raise ValueError(f"std must be positive, got {cfg.std}")
     if type(cfg.embedding_dim) is not int or not 1 <= cfg.embedding_dim <= _LARGEST_DIM:
@@ -160,6 +206,21 @@ def _scores(values: Any) -> tuple[Score, ...]:
         ):
             raise ValueError(f"a score has a metric, a value and a protocol, got {_shown(fields_)}")
     return tuple(Score(**fields_) for fields_ in values)
+
+
+def _weights(value: Any) -> Any:
+    """Where weights are, from what a file holds: a repository, or the fields of a ``WeightsFile``."""
+    if not isinstance(value, Mapping):
+        return value
+    known = {field.name for field in fields(WeightsFile)}
+    wrong = sorted(value.keys() - known) or ([] if "layout" in value else ["layout"])
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} of the weights unknown or missing")
+    kinds = {name: int if name == "size" else str for name in known}
+    for name, given in value.items():
+        if type(given) is not kinds[name] and (given is not None or name == "layout"):
+            raise ValueError(f"{name} of the weights must be {kinds[name].__name__}, got {_shown(given)}")
+    return WeightsFile(**value)
 
 
 def _shown(value: object) -> str:

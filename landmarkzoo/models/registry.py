@@ -14,149 +14,14 @@ from torch import nn
 from landmarkzoo._utils.plugins import load_plugins, plugin_in_loading
 from landmarkzoo._utils.registering import arguments_of
 from landmarkzoo._utils.suggestions import did_you_mean
-from landmarkzoo.metrics import Score
 from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.published_entries import PUBLISHED
 from landmarkzoo.models.rebuilding import NORMALIZE_POOLED, build_to_look_at
+from landmarkzoo.models.zoo_entries import OURS
 
-_PAPER = "Henkel 2021, arXiv 2110.03786"
-_DINOV2 = "Oquab et al. 2023, arXiv 2304.07193"
-_DINOV3 = "Siméoni et al. 2025, arXiv 2508.10104"
-_SIGLIP2 = "Tschannen et al. 2025, arXiv 2502.14786"
-_LITE_INPUT: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-
-
-def _table_1(
-    recognition: tuple[float, float] | None = None, retrieval: tuple[float, float] | None = None
-) -> tuple[Score, ...]:
-    """Scores of table 1 as the paper states them: (private, public) of each track."""
-    data = "Google Landmark {} 2021, {} leaderboard, as published (hidden test set, not re-run)"
-    tracks = (("GAP", "Recognition", recognition), ("mAP@100", "Retrieval", retrieval))
-    return tuple(
-        Score(metric, value, data.format(track, board), of_paper=True)
-        for metric, track, values in tracks
-        for value, board in zip(values or (), ("private", "public"))
-    )
-
-
-def _dolg(backbone: str, size: int, dilations: tuple[int, ...], **fields: Any) -> ModelCfg:
-    stem_stride = fields.pop("stem_stride", 2)
-    args = {"backbone": backbone, "dilations": dilations, "stem_stride": stem_stride}
-    return ModelCfg("DOLG", args, input_size=(3, size, size), paper=_PAPER, **fields)
-
-
-def _hybrid(cnn: str, transformer: str, size: int, level: int, **fields: Any) -> ModelCfg:
-    args = {"cnn": cnn, "transformer": transformer, "image_size": size, "cnn_level": level}
-    args["stem_stride"] = fields.pop("stem_stride", 2)
-    return ModelCfg("HybridSwin", args, input_size=(3, size, size), paper=_PAPER, **fields)
-
-
-def _global(backbone: str, size: int, pool: str, neck: str, **fields: Any) -> ModelCfg:
-    args = {"backbone": backbone, "pool": pool, "neck": neck, **fields.pop("args", {})}
-    return ModelCfg("GlobalDescriptor", args, input_size=(3, size, size), **fields)
-
-
-# No landmark weights can be loaded by name yet: `weights`, `training_data` and `license` are None in all
-# entries. The scores are those of the paper's own weights.
-_MODELS: dict[str, ModelCfg] = {
-    # the paper's table 1
-    "dolg_efficientnet_b5": _dolg(
-        "tf_efficientnet_b5.ns_jft_in1k",
-        768,
-        dilations=(6, 12, 18),
-        scores=_table_1(recognition=(0.476, 0.497), retrieval=(0.478, 0.464)),
-    ),
-    "dolg_efficientnet_b6": _dolg(
-        "tf_efficientnet_b6.ns_jft_in1k",
-        768,
-        dilations=(3, 6, 9),
-        scores=_table_1(recognition=(0.476, 0.479), retrieval=(0.474, 0.454)),
-    ),
-    "dolg_efficientnet_b7": _dolg(
-        "tf_efficientnet_b7.ns_jft_in1k",
-        448,
-        dilations=(3, 6, 9),
-        stem_stride=1,
-        scores=_table_1(recognition=(0.465, 0.484), retrieval=(0.470, 0.458)),
-    ),
-    "hybrid_efficientnet_b3_swin_base_224": _hybrid(
-        "tf_efficientnet_b3.ns_jft_in1k",
-        "swin_base_patch4_window7_224",
-        896,
-        level=16,
-        scores=_table_1(recognition=(0.462, 0.487), retrieval=(0.481, 0.454)),
-    ),
-    "hybrid_efficientnet_b5_swin_base_224": _hybrid(
-        "tf_efficientnet_b5.ns_jft_in1k",
-        "swin_base_patch4_window7_224",
-        448,
-        level=16,
-        stem_stride=1,
-        scores=_table_1(recognition=(0.462, 0.482), retrieval=(0.476, 0.443)),
-    ),
-    "hybrid_efficientnet_b6_swin_base_384": _hybrid(
-        "tf_efficientnet_b6.ns_jft_in1k",
-        "swin_base_patch4_window12_384",
-        384,
-        level=8,
-        stem_stride=1,
-        scores=_table_1(recognition=(0.467, 0.492), retrieval=(0.487, 0.462)),
-    ),
-    "efficientnet_b3": _global(
-        "tf_efficientnet_b3.ns_jft_in1k",
-        768,
-        pool="avg",
-        neck="fc-silu",
-        paper=_PAPER,
-        scores=_table_1(recognition=(0.463, 0.487)),
-    ),
-    "efficientnet_b6": _global(
-        "tf_efficientnet_b6.ns_jft_in1k",
-        512,
-        pool="avg",
-        neck="fc-silu",
-        paper=_PAPER,
-        scores=_table_1(recognition=(0.470, 0.484), retrieval=(0.454, 0.441)),
-    ),
-    "efficientnet_b5_gem": _global(
-        "tf_efficientnet_b5.ns_jft_in1k",
-        704,
-        pool="gem",
-        neck="fc-bn",
-        args={"pool_trainable": False},
-        paper=_PAPER,
-        scores=_table_1(retrieval=(0.459, 0.428)),
-    ),
-    # small ones for laptops and tests
-    "dolg_efficientnet_lite0": _dolg("tf_efficientnet_lite0.in1k", 224, (3, 6, 9), **_LITE_INPUT),
-    "dolg_efficientnet_b0": _dolg("tf_efficientnet_b0.ns_jft_in1k", 224, (3, 6, 9)),
-    "efficientnet_lite0_gem": ModelCfg(
-        "GlobalDescriptor", {"backbone": "tf_efficientnet_lite0.in1k"}, paper=_PAPER, **_LITE_INPUT
-    ),
-    "hybrid_efficientnet_b0_swin_tiny_224": _hybrid(
-        "tf_efficientnet_b0.ns_jft_in1k", "swin_tiny_patch4_window7_224", 448, level=8
-    ),
-    # strong frozen ones: pretrained_backbone=True gives all their weights
-    "dinov2_vit_small": _global(
-        "vit_small_patch14_dinov2.lvd142m", 224, "cls", "none", embedding_dim=384, paper=_DINOV2
-    ),
-    "dinov2_vit_base": _global(
-        "vit_base_patch14_dinov2.lvd142m", 224, "cls", "none", embedding_dim=768, paper=_DINOV2
-    ),
-    "dinov3_vit_small": _global(
-        "vit_small_patch16_dinov3.lvd1689m", 256, "cls", "none", embedding_dim=384, paper=_DINOV3
-    ),
-    "siglip2_vit_base": _global(
-        "vit_base_patch16_siglip_gap_224.v2_webli",
-        224,
-        "avg",
-        "none",
-        embedding_dim=768,
-        paper=_SIGLIP2,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-    ),
-}
+# name -> tag of its weights -> model. The tag is "" where a name has weights of one kind, or none.
+_MODELS: dict[str, dict[str, ModelCfg]] = {**{name: {"": cfg} for name, cfg in OURS.items()}, **PUBLISHED}
 
 
 def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
@@ -199,7 +64,8 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
         )
     load_plugins()  # first, so that who comes first does not depend on what was asked before
     cfg = replace(cfg, name=None)  # models created from it get the name that create_model was given
-    if _MODELS.get(name) == cfg:
+    known = _MODELS.get(name)
+    if known is not None and _first(known) == cfg:
         return
     architecture = find_architecture(cfg.architecture)
     check_arguments(architecture, cfg.args)
@@ -210,8 +76,8 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
                 "write a subclass of lz.GlobalDescriptor that makes it, and lz.register_architecture"
             )
     cfg = _completed(name, architecture, cfg)
-    if _MODELS.get(name, cfg) == cfg or exist_ok:
-        _MODELS[name] = cfg
+    if known is None or _first(known) == cfg or exist_ok:
+        _MODELS[name] = {"": cfg}
         return
     clash = f"there is a model {name!r} already: use another name, or exist_ok=True to replace it"
     plugin = plugin_in_loading()
@@ -243,49 +109,61 @@ def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) 
     """Sorted names of the registered models.
 
     Args:
-        filter: Wildcard such as ``"dolg*"``, or several; a name is listed if one of them matches.
-        pretrained: Only models whose landmark weights can be loaded by name.
+        filter: Wildcard such as ``"dolg*"``, or several; a name is listed if one of them matches it, with
+            its tag or without.
+        pretrained: List the landmark weights that can be downloaded, ``"name.tag"``, instead.
 
     Examples:
         >>> lz.list_models("dolg*lite*")
         ['dolg_efficientnet_lite0']
+        >>> lz.list_models("gem_resnet50", pretrained=True)
+        ['gem_resnet50.gl18', 'gem_resnet50.sfm120k']
     """
     if not isinstance(filter, Iterable):
         raise TypeError(f"filter must be a wildcard, such as 'dolg*', or several, got {filter!r}")
     load_plugins()
-    filters = [filter] if isinstance(filter, str) else list(filter)
+    patterns = [pattern or "*" for pattern in ([filter] if isinstance(filter, str) else filter)]
+
+    def fits(name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+    if not pretrained:
+        return sorted(name for name in list(_MODELS) if fits(name))
     return sorted(
-        name
-        for name, cfg in list(_MODELS.items())
-        if (cfg.weights is not None or not pretrained)
-        and any(fnmatch.fnmatchcase(name, pattern or "*") for pattern in filters)
+        _with_tag(name, tag)
+        for name, tags in list(_MODELS.items())
+        for tag, cfg in tags.items()
+        if cfg.weights is not None and (fits(name) or fits(_with_tag(name, tag)))
     )
 
 
 def is_model(name: str) -> bool:
-    """Whether a model of this name is registered.
+    """Whether a model of this name is registered, with its tag if the name has one.
 
     Examples:
-        >>> lz.is_model("dolg_efficientnet_b5"), lz.is_model("resnet50")
-        (True, False)
+        >>> lz.is_model("dolg_efficientnet_b5"), lz.is_model("gem_resnet50.gl18"), lz.is_model("resnet50")
+        (True, True, False)
     """
     load_plugins()
-    return name in _MODELS
+    base, dot, tag = name.partition(".")
+    return base in _MODELS and (tag in _MODELS[base] if tag else not dot)
 
 
 def get_model_cfg(name: str) -> ModelCfg:
     """The registered model as data.
 
     Args:
-        name: A name of ``list_models``.
+        name: ``"name"`` or ``"name.tag"``; a name without its tag is that of its first tag.
 
     Raises:
         TypeError: If the name is not a string.
-        ValueError: If no model has that name; near misses are named.
+        ValueError: If no model has that name, or it has no such tag; near misses are named.
 
     Examples:
         >>> lz.get_model_cfg("dolg_efficientnet_b7").input_size
         (3, 448, 448)
+        >>> lz.get_model_cfg("gem_resnet50").name
+        'gem_resnet50.sfm120k'
     """
     if not isinstance(name, str):
         raise TypeError(
@@ -293,18 +171,54 @@ def get_model_cfg(name: str) -> ModelCfg:
             "lz.list_models()"
         )
     load_plugins()
-    base, _, tag = name.partition(".")
+    base, dot, tag = name.partition(".")
     if base not in _MODELS:
         near = did_you_mean(base, _MODELS)
         raise ValueError(
             f"landmarkzoo has no model {name!r}.{near} See lz.list_models() or landmarkzoo models."
         )
-    if tag:
-        raise ValueError(
-            f"{name!r}: there are no weights with the tag {tag!r}, nor with any other yet; the model "
-            f"itself is {base!r}"
+    tags = _MODELS[base]
+    if not dot:
+        tag = next(iter(tags))
+    elif not tag or tag not in tags:
+        known = [known for known in tags if known]
+        there_are = (
+            f"it has {', '.join(known)}.{did_you_mean(tag, known)}"
+            if known
+            else f"nor with any other; the model itself is {base!r}"
         )
-    return replace(_MODELS[base], name=base)
+        raise ValueError(f"{name!r}: there are no weights with the tag {tag!r}, {there_are}")
+    return replace(tags[tag], name=_with_tag(base, tag))
+
+
+def _first(tags: Mapping[str, ModelCfg]) -> ModelCfg:
+    return next(iter(tags.values()))
+
+
+def _with_tag(name: str, tag: str) -> str:
+    return f"{name}.{tag}" if tag else name
+
+
+def without_weights(cfg: ModelCfg) -> ModelCfg:
+    """The cfg of a registered model whose landmark weights are not those of its entry.
+
+    Its name has no tag, and the scores are those of the authors' weights, which these are not.
+
+    Examples:
+        >>> cfg = without_weights(lz.get_model_cfg("gem_resnet50.gl18"))
+        >>> cfg.name, cfg.weights, cfg.scores[0].of_paper
+        ('gem_resnet50', None, True)
+    """
+    if cfg.weights is None and "." not in str(cfg.name):
+        return cfg
+    return replace(
+        cfg,
+        name=str(cfg.name).partition(".")[0],
+        weights=None,
+        training_data=None,
+        license=None,
+        scores=tuple(replace(score, of_paper=True) for score in cfg.scores),
+    )
 
 
 def find_architecture(name: str) -> type[DescriptorModel]:

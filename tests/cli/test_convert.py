@@ -54,7 +54,7 @@ def test_arguments_of_the_architecture(capsys, checkpoint, tmp_path):
     settings = ["--set", "dilations=6,12,18", "--set", "stem_stride=1", "--set", "projection=exact"]
     code, out, _ = run(capsys, path, "dolg_efficientnet_lite0", tmp_path / "m", *settings, "--sub-centers", 1)
     assert code == 0
-    assert "head: 9 classes, 1 centers each" in out
+    assert "head: 9 classes, 1 center each" in out
     args = lz.create_model(f"local-dir:{tmp_path / 'm'}").cfg.args
     assert (args["dilations"], args["stem_stride"], args["projection"]) == ((6, 12, 18), 1, "exact")
 
@@ -84,7 +84,10 @@ LITE = "dolg_efficientnet_lite0"
         (["c.pth", LITE, "junk.pth"], "cannot write the folder junk.pth: it is a file"),
         (["c.pth", LITE + "x", "m"], "Did you mean dolg_efficientnet_lite0"),
         (["c.pth", "dolg_efficientnet_b0", "m"], "does not fit 'dolg_efficientnet_b0'"),
-        (["c.pth", "efficientnet_b3", "m"], "for DOLG and HybridSwin only"),
+        (
+            ["c.pth", "efficientnet_b3", "m"],
+            "a checkpoint of a DOLG, but 'efficientnet_b3' is a GlobalDescriptor",
+        ),
         (["c.pth", LITE, "m", "--sub-centers", "4"], "with sub_centers=4"),
         (["c.pth", LITE, "m", "--set", "stem_stride"], "--set takes NAME=VALUE"),
         (["c.pth", LITE, "m", "--set", "stemstride=1"], "Did you mean stem_stride"),

@@ -22,7 +22,7 @@ def pooled_of(model, photos):
         return F.normalize(model.forward_pooled(photos), dim=1).double().numpy()
 
 
-@pytest.mark.parametrize("neck", ["fc-bn-prelu", "fc-bn"])
+@pytest.mark.parametrize("neck", ["fc-bn-prelu", "fc-bn", "fc"])
 def test_output_is_the_pca_whitening_of_the_normalised_pooled_features(neck, photos):
     model = lz.create_model("efficientnet_lite0_gem", neck=neck, embedding_dim=16, pretrained_backbone=True)
     lz.whiten_neck(model, photos, shrinkage=1e-2, progress=False)

@@ -12,6 +12,7 @@ from landmarkzoo.layers import Neck
         ("fc-bn-prelu", [nn.Linear, nn.BatchNorm1d, nn.PReLU]),
         ("fc-bn", [nn.Linear, nn.BatchNorm1d]),
         ("fc-silu", [nn.Linear, nn.SiLU]),
+        ("fc", [nn.Linear]),
         ("none", []),
     ],
 )
@@ -35,4 +36,4 @@ def test_normalised_input_makes_the_length_irrelevant():
 
 def test_unknown_kind():
     with pytest.raises(ValueError, match="neck must be one of"):
-        Neck(6, 4, "fc")
+        Neck(6, 4, "linear")

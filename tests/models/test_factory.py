@@ -194,7 +194,7 @@ def test_what_cannot_be_written_is_noticed_before_anything_is(tmp_path):
         ({"mean": [1, 2]}, "mean must be 3 numbers"),
         ({"std": [0, 0, 0]}, "std must be positive"),
         ({"input_size": "big"}, "input_size must be 3 numbers"),
-        ({"resize": "crop"}, "resize must be 'squash'"),
+        ({"resize": "crop"}, "resize must be one of squash, longest"),
     ],
 )
 def test_values_of_a_config_that_cannot_be(saved, changes, message):

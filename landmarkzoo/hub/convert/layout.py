@@ -13,30 +13,41 @@ def _nothing_unused(names: Collection[str], arguments: Mapping[str, Any]) -> dic
     return {}
 
 
+def _as_they_are(tensors: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    return tensors
+
+
 @dataclass(frozen=True)
 class Layout:
     """A layout of checkpoints, as data. A new one is an instance in a file of its own, added to `LAYOUTS`.
 
     Attributes:
+        name: What the registry calls it.
         architecture: Our architecture that computes what their code computes.
         signature: A name that every checkpoint of this layout has, and no checkpoint of another one.
         prefixes: Pairs of (their prefix, our prefix). The first one that a name starts with counts.
-        head: Their name for the weight of the head.
         arguments: Called with the tensors of a checkpoint, the arguments of the registered model and those
             that the user gave; returns the arguments to build the model with, those of the user among them,
             and a sentence on where they come from.
+        head: Their name for the weight of the head, or ``None`` if there never is one.
+        sub_centers: Centers that each class of the head has in their code.
         unused: Called with the names in a checkpoint and the arguments of our model; returns
             {name: why no model needs it}.
+        converted: Called with the tensors of a checkpoint under their names and the arguments of our model;
+            returns them under the same names, with the values that our model needs.
     """
 
+    name: str
     architecture: str
     signature: str
     prefixes: tuple[tuple[str, str], ...]
-    head: str
     arguments: Callable[
         [Mapping[str, Tensor], Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], str]
     ]
+    head: str | None = None
+    sub_centers: int = 3
     unused: Callable[[Collection[str], Mapping[str, Any]], dict[str, str]] = _nothing_unused
+    converted: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Mapping[str, Tensor]] = _as_they_are
 
     def our_name(self, theirs: str) -> str | None:
         """The name in our model for one in a checkpoint, or ``None`` if no prefix fits.

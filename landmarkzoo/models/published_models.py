@@ -1,0 +1,167 @@
+"""Registered models with the landmark weights that their entries name.
+
+Weights in a layout of their authors are converted once. The converted model lies beside the download, in a
+folder that is called ``name.tag.landmarkzoo-<version>``, and later starts read that. It is made again where
+it is damaged, or the download or the entry has changed since.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from landmarkzoo.hub import client
+from landmarkzoo.hub.client import HubOptions
+from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE, read_weights, stored_tensors
+from landmarkzoo.hub.published_files import WeightsFile, fetch, sha256_of_fetched
+from landmarkzoo.hub.url_cache import sha256_of
+from landmarkzoo.models.checkpoint_conversion import convert_checkpoint
+from landmarkzoo.models.descriptor_model import DescriptorModel
+from landmarkzoo.models.from_cfg import build_from_cfg
+from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.published_entries import BY_HAND
+from landmarkzoo.models.registry import without_weights
+from landmarkzoo.models.saved_models import read_cfg, saved_model
+
+_LOGGER = logging.getLogger(__name__)
+_CONVERTER = 1  # counts up when a layout is converted to other values than before
+_PHOTOS_IN = ("input_size", "mean", "std", "interpolation", "resize")
+
+
+def published_model(cfg: ModelCfg, options: HubOptions, overrides: Mapping[str, Any]) -> DescriptorModel:
+    """A registered model with its landmark weights, downloaded if they are not in the cache.
+
+    Args:
+        cfg: Its entry.
+        options: Token, cache and the like.
+        overrides: Arguments of the architecture that replace the registered ones.
+
+    Raises:
+        ConnectionError: If the weights are not cached and there is no answer.
+        FileNotFoundError: If they have moved, or are not cached and no request may be made.
+        OSError: If they cannot be written.
+        PermissionError: If access is refused.
+        ValueError: If the entry names none, or they are damaged or others than the entry says.
+    """
+    if isinstance(cfg.weights, str):
+        return _from_repository(cfg, cfg.weights, options, overrides)
+    file = fetched_file(cfg, options)
+    try:
+        folder = converted_folder(cfg, file)
+    except OSError as error:
+        _LOGGER.warning("%s is converted, but that cannot be kept for the next time: %s", cfg.name, error)
+        return convert_checkpoint(file, str(cfg.name), **overrides)[0]
+    model = build_from_cfg(replace(cfg, args=read_cfg(folder).args), overrides)
+    read_weights(model, folder)
+    return model
+
+
+def model_from_file(cfg: ModelCfg, path: str | Path, overrides: Mapping[str, Any]) -> DescriptorModel:
+    """A registered model with the landmark weights of a file that is here.
+
+    Args:
+        cfg: Its entry.
+        path: The file, in the layout of the entry.
+        overrides: Arguments of the architecture that replace the registered ones.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read safely, or does not fit.
+    """
+    if isinstance(cfg.weights, str):
+        raise ValueError(
+            f"weights_file is for weights in a layout of their authors; those of {cfg.name!r} were saved by "
+            f"landmarkzoo, hf-hub:{cfg.weights}: give a copy of them as 'local-dir:path'"
+        )
+    model, _ = convert_checkpoint(path, str(cfg.name), **overrides)
+    known = cfg.weights.known.sha256 if cfg.weights is not None else None
+    if known is not None and not sha256_of(Path(path).expanduser()).startswith(known):
+        _LOGGER.warning(
+            "%s is not the file that was published as %s, so the model does not state its licence and scores",
+            path,
+            cfg.name,
+        )
+        model.cfg = without_weights(model.cfg)
+    return model
+
+
+def fetched_file(cfg: ModelCfg, options: HubOptions) -> Path:
+    """The file that an entry names, in a layout of its authors, in the cache.
+
+    Raises:
+        ConnectionError: As :func:`published_model`, like all that follow.
+        FileNotFoundError: It is not there.
+        PermissionError: It may not be read.
+        ValueError: It is another one than was published.
+    """
+    if not isinstance(cfg.weights, WeightsFile):
+        raise ValueError(_no_weights(str(cfg.name)))
+    return fetch(cfg.weights, options, name=str(cfg.name), license=cfg.license)
+
+
+def converted_folder(cfg: ModelCfg, file: Path) -> Path:
+    """The folder that holds the file of an entry as a model of ours, with its head if it has one.
+
+    Args:
+        cfg: The entry.
+        file: The download.
+
+    Raises:
+        OSError: If the folder cannot be written; ``errno`` is then set.
+        ValueError: If the file cannot be read safely, or does not fit.
+    """
+    assert isinstance(cfg.weights, WeightsFile)
+    folder = file.parent / f"{cfg.name}.landmarkzoo-{_CONVERTER}"
+    weights = replace(cfg.weights, sha256=sha256_of_fetched(file))
+    if not _is_of(folder, cfg, weights):
+        model, head = convert_checkpoint(file, str(cfg.name))
+        model.cfg = replace(model.cfg, weights=weights)
+        model.save_pretrained(folder, head)
+    return folder
+
+
+def _is_of(folder: Path, cfg: ModelCfg, weights: WeightsFile) -> bool:
+    """Whether a folder holds an entry, converted from the file with this hash."""
+    try:
+        found = read_cfg(folder)
+        stored_tensors(folder)
+    except (FileNotFoundError, ValueError):
+        return False
+    same_args = all(found.args.get(name) == value for name, value in cfg.args.items())
+    return same_args and (found.architecture, found.weights) == (cfg.architecture, weights)
+
+
+def _from_repository(
+    cfg: ModelCfg, weights: str, options: HubOptions, overrides: Mapping[str, Any]
+) -> DescriptorModel:
+    """A registered model whose entry names a repository of ours."""
+    folder = client.download(weights, options, (WEIGHTS_FILE,))
+    found = read_cfg(folder)
+    wrong = [key for key in ("architecture", *_PHOTOS_IN) if getattr(found, key) != getattr(cfg, key)]
+    wrong += [key for key, value in cfg.args.items() if found.args.get(key) != value]
+    if wrong:
+        raise ValueError(
+            f"{weights} is not {cfg.name!r} as it is registered: its {CONFIG_FILE} has other values of "
+            f"{', '.join(wrong)}; 'hf-hub:{weights}' loads what it is"
+        )
+    model = saved_model(folder, overrides)
+    model.cfg = replace(model.cfg, name=cfg.name, weights=cfg.weights)
+    return model
+
+
+def _no_weights(name: str) -> str:
+    base = name.partition(".")[0]
+    if base in BY_HAND:
+        return (
+            f"no landmark weights of {name!r} can be downloaded by name: {BY_HAND[base]}. To train from "
+            "ImageNet weights of the backbone, say pretrained_backbone=True"
+        )
+    return (
+        f"no landmark weights of {name!r} can be downloaded by name. What works: ImageNet weights of the "
+        "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; a model that "
+        "somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'; or a name of "
+        "lz.list_models(pretrained=True)"
+    )
