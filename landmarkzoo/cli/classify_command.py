@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _PHOTOS, _ROWS = 10, 30  # that are printed at most; the file gets all
 _WAY_OUT = (
-    "classify needs the head that a model was trained with: fine-tune one on photos of your own "
-    "(examples/finetune.py) and give --model local-dir:PATH, or name landmarks by labelled photos, "
-    "landmarkzoo recognize"
+    "classify needs the head that a model was trained with: of a model that you fine-tuned "
+    "(examples/finetune.py) or converted (landmarkzoo convert), --model local-dir:PATH; or name landmarks by "
+    "labelled photos, landmarkzoo recognize"
 )
 
 
@@ -95,15 +95,18 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _head(arguments: argparse.Namespace) -> tuple[Head, list[str] | None]:
-    from landmarkzoo.hub import is_saved, load_head
-    from landmarkzoo.models.registry import get_model_cfg
+    from landmarkzoo.hub import is_saved
+    from landmarkzoo.models import get_model_cfg, load_head
 
     name = arguments.head or arguments.model
     if not is_saved(name) and get_model_cfg(name).weights is None:
-        raise ValueError(f"{name} has no landmark weights, and so no head. {_WAY_OUT}")
+        missing = f"{name} has no landmark weights that can be loaded by name, and so no head"
+        raise ValueError(f"{missing}. {_WAY_OUT}")
     try:
         return load_head(name, device=arguments.device)
     except FileNotFoundError as error:
+        if "head" not in str(error):  # no such folder, or no network
+            raise
         raise FileNotFoundError(f"{error}. {_WAY_OUT}") from error
 
 

@@ -114,5 +114,16 @@ def test_a_model_without_landmark_weights(capsys, tmp_path, name):
     Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
     code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", name)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert f"{name} has no landmark weights, and so no head. classify needs the head" in err
+    assert f"{name} has no landmark weights that can be loaded by name, and so no head. classify needs" in err
     assert "landmarkzoo recognize" in err
+
+
+def test_a_published_model_that_is_not_downloaded(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
+    code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", "gem_resnet50.gl18")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "gem_resnet50.gl18" in err
+    assert "is not cached" in err
+    assert "classify needs" not in err
