@@ -1,4 +1,4 @@
-"""Batches of photos, and whose fault an error is: the photo's, which is skipped on request, or the program's."""
+"""Batches of photos, and whose fault an error is: the photo's, which is skipped on request, or not."""
 
 import struct
 import subprocess
