@@ -48,8 +48,10 @@ def options_like(
     if transform is None and "image_size" in origin and not source.is_transformed() and has_cfg:
         transform = create_transform(model, image_size=image_size_from(origin["image_size"]))
     views = TestTimeAugmentation.from_provenance(origin)
-    if scales is not None or flip is not None:
-        views = replace(views, scales=scales or views.scales, flip=views.flip if flip is None else flip)
+    if scales is not None:
+        views = replace(views, scales=scales)
+    if flip is not None:
+        views = replace(views, flip=flip)
     if precision == "auto":
         if origin.get("precision") == "bfloat16":
             precision = "bfloat16"

@@ -105,12 +105,13 @@ def test_like_takes_the_views_of_the_index_not_of_the_cfg(model, photos):
 
 
 def test_small_photos_are_seen_at_the_smallest_size_that_the_model_takes(model):
-    model.cfg = replace(model.cfg, scales=(0.3,), flip=False)
-    small, transform = Image.new("RGB", (70, 40)), lz.create_transform(model)
-    d = lz.embed(model, [small], progress=False)
-    view = F.interpolate(transform(small)[None], (32, 32), mode="bilinear", align_corners=False)
-    with torch.no_grad():
-        np.testing.assert_allclose(d.vectors, F.normalize(model(view), dim=1), atol=1e-6)
+    transform = lz.create_transform(model)
+    for scale, size, sides in ((0.3, (70, 40), (32, 32)), (0.71, (70, 45), (32, 49))):  # 45 * .71 = 31.95
+        small = Image.new("RGB", size)
+        d = lz.embed(model, [small], scales=(scale,), flip=False, progress=False)
+        view = F.interpolate(transform(small)[None], sides, mode="bilinear", align_corners=False)
+        with torch.no_grad():
+            np.testing.assert_allclose(d.vectors, F.normalize(model(view), dim=1), atol=1e-6)
 
 
 @given(
