@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -66,8 +65,8 @@ def classify(
         precision: Of the model.
         progress: Show a progress bar.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
-        scales: Sizes whose descriptors are averaged; the default of ``embed`` if ``None``.
-        flip: Average also with the mirrored images; the default of ``embed`` if ``None``.
+        scales: Sizes of each photo that are seen; those of the cfg if ``None``.
+        flip: Whether the mirrored photos are seen too; as the cfg says if ``None``.
         boxes: Crop each photo before anything else.
 
     Returns:
@@ -103,7 +102,6 @@ def classify(
         _check_descriptors(photos, model, [name for name, value in given.items() if value is not None])
         descriptors = photos
     else:
-        views: dict[str, Any] = {"scales": scales, "flip": flip}
         descriptors = embed(
             _fitting_model(model, head),
             photos,
@@ -114,8 +112,9 @@ def classify(
             precision=precision,
             progress=progress,
             on_error=on_error,
+            scales=scales,
+            flip=flip,
             boxes=boxes,
-            **{name: value for name, value in views.items() if value is not None},
         )
     labels, scores = _best_classes(head, descriptors.vectors, min(k, head.num_classes))
     named = None if names is None else np.array([*map(readable_name, names)], dtype=object)[labels]

@@ -56,31 +56,8 @@ def add_parser(commands: Any) -> None:
         "features are the descriptors",
     )
     parser.add_argument("--shrinkage", type=float, metavar="X", help=f"of --whiten, default: {_SHRINKAGE}")
-    parser.add_argument(
-        "--image-size",
-        type=int,
-        metavar="PX",
-        help="side in pixels; the longer or shorter side where the model keeps the aspect ratio of photos; "
-        "default: that of the model",
-    )
-    parser.add_argument(
-        "--scales",
-        type=_numbers,
-        metavar="X,...",
-        help="one descriptor of the photo in several sizes, such as 0.7071,1,1.4142, or 1 for one; default: "
-        "those of the model",
-    )
-    parser.add_argument(
-        "--flip",
-        action=argparse.BooleanOptionalAction,
-        help="also see the mirrored photo; default: as the model says",
-    )
-    add_shared_options(parser, "--batch-size", "--workers", "--device")
-    parser.add_argument("--precision", help="auto, float32, bfloat16 or float16; default: auto")
-    parser.add_argument(
-        "--skip-errors", action="store_true", help="leave out photos that cannot be read, and list them"
-    )
-    add_shared_options(parser, "--overwrite", "--quiet")
+    add_shared_options(parser, "--image-size", "--scales", "--flip", "--batch-size", "--workers", "--device")
+    add_shared_options(parser, "--precision", "--skip-errors", "--overwrite", "--quiet")
     parser.set_defaults(run=run)
 
 
@@ -137,15 +114,6 @@ def _made_by(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"model": model}
     whiten = str(Path(arguments.whiten).absolute())
     return {"model": model, **{key: getattr(arguments, key) for key in _WHITENING}, "whiten": whiten}
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(number) for number in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"numbers with commas between them are wanted, got {text!r}"
-        ) from None
 
 
 def _check(arguments: argparse.Namespace) -> None:

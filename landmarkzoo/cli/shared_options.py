@@ -35,11 +35,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "processes that read photos, default: %(default)s (the main process reads them)",
     },
-    "--image-size": {"type": int, "metavar": "PX", "help": "in pixels, default: that of the model"},
+    "--image-size": {
+        "type": int,
+        "metavar": "PX",
+        "help": "side in pixels; the longer or shorter side where the model keeps the aspect ratio of "
+        "photos; default: that of the model",
+    },
     "--scales": {
         "type": _numbers,
         "metavar": "X,...",
-        "help": "one descriptor of the photo in several sizes, such as 0.7071,1,1.4142; 1 for one size; "
+        "help": "one descriptor of the photo in several sizes, such as 0.7071,1,1.4142, or 1 for one; "
         "default: those of the model",
     },
     "--flip": {
