@@ -39,15 +39,16 @@ def superglobal(
     the shortlist the plain ranking goes on.
 
     It needs no labels. It takes a shortlist that holds most photos of the landmark, and neighbors no more
-    than a landmark has photos. Memory beside the result holds a few copies of one shortlist in float64.
+    than a landmark has photos. Memory beside the result holds the plain ranking, of ``max(k, shortlist)``
+    images a query, and a few copies of the vectors of one shortlist in float64.
 
     Args:
         queries: Descriptors or an array (Q, D).
         index: Descriptors or an array (N, D).
         k: How many come back; ``min(k, N)``, also if the shortlist is shorter.
-        shortlist: Nearest images that are ranked again; all N where N is smaller. 400 in the paper.
-        neighbors: Nearest others that refine an image, 9 in the paper.
-        beta: Their weight beside the image itself, 0.15 in the paper.
+        shortlist: Nearest images that are ranked again; all N where N is smaller. 400 in their code.
+        neighbors: Nearest others that refine an image, 9 in their code.
+        beta: Their weight beside the image itself, 0.15 in their code.
         device: Where the first search is computed; the CPU unless told otherwise.
         progress: Show a progress bar on stderr, if it takes more than two seconds.
 
