@@ -17,19 +17,23 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "convert",
         help="checkpoints of other code to saved models",
-        description="Convert a training checkpoint by the code of Henkel 2021 (DOLG or hybrid) to a folder "
-        "that 'local-dir:OUT_DIR' loads, head included. The model computes what that code computes.",
+        description="Convert a checkpoint of other code, such as those of Henkel 2021 or their ONNX release, "
+        "to a folder that 'local-dir:OUT_DIR' loads, head included. The model computes what that code computes.",
     )
-    parser.add_argument("checkpoint", help="a file of torch.save, or safetensors; code in it is never run")
+    parser.add_argument(
+        "checkpoint", help="a file of torch.save, safetensors or ONNX; code in it is never run"
+    )
     parser.add_argument("model", help="the registered model that it is a checkpoint of")
     parser.add_argument(
         "out_dir", nargs="?", metavar="OUT_DIR", help="folder to write; made if it is not there"
     )
     parser.add_argument("--out", metavar="DIR", help="the same, as the option that other commands have")
+    parser.add_argument("--head", metavar="FILE", help="the ONNX file of the head, if the model is one")
     parser.add_argument(
         "--class-names",
         metavar="FILE",
-        help="names of the head's classes in their order: a JSON list (.json), or one a line",
+        help="names of the head's classes in their order: a JSON list (.json), a table class_id,name (.csv), "
+        "or one a line",
     )
     parser.add_argument(
         "--sub-centers", type=int, metavar="N", help="centers a class of the head, default: as in their code"
@@ -54,10 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
         OSError: If a file cannot be read or the folder cannot be written.
     """
     from landmarkzoo._utils.checks import check_count
-    from landmarkzoo.hub.convert import read_checkpoint
     from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE
     from landmarkzoo.losses.head_files import CLASSES_FILE, HEAD_FILE
-    from landmarkzoo.models import convert_state_dict
+    from landmarkzoo.models.checkpoint_conversion import convert_file
 
     if (arguments.out is None) == (arguments.out_dir is None):
         raise ValueError("give the folder to write once: OUT_DIR or --out DIR")
@@ -65,17 +68,20 @@ def run(arguments: argparse.Namespace) -> None:
     check_model_folder(
         Path(out_dir),
         (CONFIG_FILE, WEIGHTS_FILE, HEAD_FILE, CLASSES_FILE),
-        inputs=[path for path in (arguments.checkpoint, arguments.class_names) if path is not None],
+        inputs=[path for path in _files(arguments) if path is not None],
         overwrite=arguments.overwrite,
     )
     overrides = _overrides(arguments.set)
     if arguments.sub_centers is not None:
         check_count(arguments.sub_centers, "--sub-centers")
     class_names = None if arguments.class_names is None else _class_names(Path(arguments.class_names))
-    state_dict = read_checkpoint(arguments.checkpoint)
     try:
-        model, head, report = convert_state_dict(
-            state_dict, arguments.model, sub_centers=arguments.sub_centers, **overrides
+        model, head, report = convert_file(
+            arguments.checkpoint,
+            arguments.model,
+            head=arguments.head,
+            sub_centers=arguments.sub_centers,
+            **overrides,
         )
     except TypeError as error:
         raise ValueError(f"--set: an argument, or the type of its value, is wrong: {error}") from error
@@ -86,6 +92,10 @@ def run(arguments: argparse.Namespace) -> None:
     model.save_pretrained(out_dir, head=head, class_names=class_names)
     print(report)
     print(f"{arguments.model}{' and its head' if head is not None else ', no head'}: {out_dir}")
+
+
+def _files(arguments: argparse.Namespace) -> tuple[str | None, ...]:
+    return arguments.checkpoint, arguments.head, arguments.class_names
 
 
 def _overrides(settings: list[str]) -> dict[str, Any]:
@@ -110,6 +120,10 @@ def _override(setting: str) -> tuple[str, Any]:
 def _class_names(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"--class-names: there is no file {path}")
+    if path.suffix == ".csv":
+        from landmarkzoo.hub import read_class_names
+
+        return read_class_names(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

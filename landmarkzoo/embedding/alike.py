@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from landmarkzoo.embedding.inference import Precision, check_module
+from landmarkzoo.embedding.inference import Precision
 from landmarkzoo.embedding.provenance import image_size_from
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.models.wrappers import unwrapped
@@ -32,14 +32,13 @@ def options_like(
     float16 and float32 give the same neighbours, so either is computed where it is fast; bfloat16 is coarser.
 
     Raises:
-        TypeError: If ``index`` or ``model`` is something else.
-        ValueError: If it does not say where it comes from.
+        TypeError: If ``index`` is something else.
+        ValueError: If it does not say where it comes from, or in a way that is not known here.
     """
     if not isinstance(index, Descriptors):
         raise TypeError(
             f"like= takes Descriptors, got {type(index).__name__}; lz.Descriptors.load(path) reads a file"
         )
-    check_module(model)
     origin = index.provenance
     if "weights" not in origin:
         raise ValueError(
@@ -49,8 +48,10 @@ def options_like(
     if transform is None and "image_size" in origin and not source.is_transformed() and has_cfg:
         transform = create_transform(model, image_size=image_size_from(origin["image_size"]))
     views = TestTimeAugmentation.from_provenance(origin)
-    if scales is not None or flip is not None:
-        views = replace(views, scales=scales or views.scales, flip=views.flip if flip is None else flip)
+    if scales is not None:
+        views = replace(views, scales=scales)
+    if flip is not None:
+        views = replace(views, flip=flip)
     if precision == "auto":
         if origin.get("precision") == "bfloat16":
             precision = "bfloat16"

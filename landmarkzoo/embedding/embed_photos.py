@@ -13,7 +13,7 @@ from torch import nn
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.embedding.alike import check_alike, options_like
 from landmarkzoo.embedding.embedding_job import EmbeddingJob
-from landmarkzoo.embedding.inference import Precision, inference_with
+from landmarkzoo.embedding.inference import Precision, check_module, inference_with
 from landmarkzoo.embedding.provenance import provenance_of
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.photos import photo_source
@@ -98,6 +98,7 @@ def embed(
         >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
         (2, 512)
     """
+    check_module(model)
     source = photo_source(photos, on_error=on_error)
     _check_ids(source.ids)
     if boxes is not None:

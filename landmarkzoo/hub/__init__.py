@@ -4,9 +4,17 @@ Only ``convert`` knows architectures, by their names and the names of their weig
 imported here.
 """
 
+from landmarkzoo.hub.class_names import fetch_class_names, read_class_names
 from landmarkzoo.hub.loading import is_saved
 from landmarkzoo.hub.mixin import HubMixin
 from landmarkzoo.hub.model_cards import model_card
 from landmarkzoo.hub.onnx_export import export_onnx
 
-__all__ = ["HubMixin", "export_onnx", "is_saved", "model_card"]
+__all__ = [
+    "HubMixin",
+    "export_onnx",
+    "fetch_class_names",
+    "is_saved",
+    "model_card",
+    "read_class_names",
+]

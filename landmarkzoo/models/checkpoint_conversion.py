@@ -16,6 +16,7 @@ from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.from_cfg import build_from_cfg
 from landmarkzoo.models.layout_choice import chosen_layout
+from landmarkzoo.models.onnx_conversion import convert_onnx
 from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 _LOGGER = logging.getLogger(__name__)
@@ -62,23 +63,28 @@ def convert_checkpoint(
     path: str | Path,
     name: str,
     *,
+    head: str | Path | None = None,
     sub_centers: int | None = None,
     **overrides: Any,
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None]:
     """Convert a checkpoint of other code to a model of ours that computes what that code computes.
 
-    Known are training checkpoints by the authors' code of [Henkel
-    2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model with ``projection="reference"``, a hybrid
-    one with ``aggregation="avg"``, whose level is read from the checkpoint. What a checkpoint does not tell
-    is taken from the registered model: dilations, the stride of the first convolution, the image size. A
-    summary of what became of every tensor is logged (``logging``, level INFO); ``convert_state_dict``
-    returns it.
+    Known are the published weights of others, those that ``list_models(pretrained=True)`` names, and training
+    checkpoints by the authors' code of [Henkel 2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model
+    with ``projection="reference"``, a hybrid one with ``aggregation="avg"``, whose level is read from the
+    checkpoint. What a checkpoint does not tell is taken from the registered model: dilations, the stride of
+    the first convolution, the image size. A summary of what became of every tensor is logged (``logging``,
+    level INFO); ``convert_state_dict`` returns it.
+
+    The authors' ONNX release of DOLG-EfficientNet-B5 is read as well, ``model_headless.onnx`` with
+    ``head="model_head.onnx"``; such a file tells dilations and strides, too.
 
     Args:
         path: A file written by ``torch.save``, the weights under ``"model"``, ``"state_dict"`` or
             ``"model_state"`` or at the top, with or without the prefixes ``module.`` and ``_orig_mod.`` of
-            wrappers; or a safetensors file. Code in it never runs.
+            wrappers; or a safetensors file; or an ONNX file (``.onnx``). Code in it never runs.
         name: The registered model that it is a checkpoint of.
+        head: The ONNX file of the head, if ``path`` is that of a model; a checkpoint has its head inside.
         sub_centers: Centers of each class in the checkpoint's head; ``None``: as their code has them.
         **overrides: Arguments of the architecture that replace the registered ones, such as ``dilations``
             or ``stem_stride``.
@@ -89,14 +95,32 @@ def convert_checkpoint(
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ModuleNotFoundError: If it is an ONNX file, and onnx is not installed.
         ValueError: If the file cannot be read safely; if the model is unknown, or no layout is known for its
             architecture; or if a tensor is missing, fits nothing or has another shape.
     """
-    model, found, report = convert_state_dict(
-        read_checkpoint(path), name, sub_centers=sub_centers, **overrides
-    )
+    model, found, report = convert_file(path, name, head=head, sub_centers=sub_centers, **overrides)
     _LOGGER.info("%s as %s: %s", path, name, report)
     return model, found
+
+
+def convert_file(
+    path: str | Path,
+    name: str,
+    *,
+    head: str | Path | None = None,
+    sub_centers: int | None = None,
+    **overrides: Any,
+) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None, ConversionReport]:
+    """``convert_checkpoint``, with the report."""
+    if Path(path).suffix.lower() != ".onnx":
+        if head is not None:
+            raise ValueError(f"head= is for ONNX files; {path} is another checkpoint, with its head inside")
+        return convert_state_dict(read_checkpoint(path), name, sub_centers=sub_centers, **overrides)
+    _check_weights_come_from_file(overrides)
+    model, found, matched, notes = convert_onnx(path, name, head=head, sub_centers=sub_centers, **overrides)
+    missing = tuple(ours for ours in model.state_dict() if ours not in matched)
+    return model, found, ConversionReport(matched, missing, notes=tuple(notes))
 
 
 def convert_state_dict(
@@ -119,9 +143,7 @@ def convert_state_dict(
     registered = get_model_cfg(name)
     # A name without its tag does not say that these are the published weights.
     cfg = registered if registered.name == name else without_weights(registered)
-    for argument in ("pretrained", "pretrained_backbone"):
-        if argument in overrides:
-            raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
+    _check_weights_come_from_file(overrides)
     tensors, original = _tensors(state_dict)
     layout = chosen_layout(tensors, replace(registered, name=name), overrides)
     centers = layout.sub_centers if sub_centers is None else sub_centers
@@ -146,6 +168,12 @@ def convert_state_dict(
         notes=tuple(notes),
     )
     return model, head, report
+
+
+def _check_weights_come_from_file(overrides: Mapping[str, Any]) -> None:
+    for argument in ("pretrained", "pretrained_backbone"):
+        if argument in overrides:
+            raise ValueError(f"{argument}: all weights come from the checkpoint; leave it out")
 
 
 def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -68,5 +68,7 @@ def load_head(
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)
     folder = converted_folder(cfg, fetched_file(cfg, options))
     if not (folder / HEAD_FILE).is_file():
-        raise FileNotFoundError(f"the landmark weights of {cfg.name!r} were published without a head")
+        raise FileNotFoundError(
+            f"the landmark weights of {cfg.name!r} have no head: there is none in {folder}"
+        )
     return read_head(folder, process_group=process_group, device=device)

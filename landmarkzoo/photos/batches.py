@@ -149,7 +149,8 @@ def photo_batches(
     if not _is_count(num_workers):
         raise ValueError(f"num_workers must be 0 or a positive integer, got {num_workers!r}")
     count = len(source) - start
-    batch_size = max(1, min(check_count(batch_size, "batch_size"), count))
+    most = check_count(batch_size, "batch_size")
+    batch_size = max(1, min(most, count))
     size = size_text(transform)
     keeps_large = size is not None and size.startswith(("shortest", "original"))
     photos = _TransformedPhotos(source, transform)
@@ -164,7 +165,7 @@ def photo_batches(
             photos, batch_size=batch_size, num_workers=workers, collate_fn=_collate, **options
         )
     else:
-        usual = min(batch_size, _MANY_USUAL) if keeps_large else batch_size
+        usual = min(most, _MANY_USUAL) if keeps_large else most
         items = iter(_one_by_one(photos, min(num_workers, count), usual, options))
         next_batch = partial(_next_batch, items, batch_size, usual * _USUAL_PIXELS)
         yield from iter(next_batch, None)  # which holds no batch while the next one is read

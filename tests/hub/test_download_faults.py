@@ -13,6 +13,7 @@ import pytest
 import torch
 from file_server import file_server, silent_server
 
+from landmarkzoo.hub import resumable_download
 from landmarkzoo.hub.client import HubOptions
 from landmarkzoo.hub.convert.checkpoint_files import read_checkpoint
 from landmarkzoo.hub.published_files import WeightsFile, fetch
@@ -151,6 +152,31 @@ def test_a_silent_server_is_not_waited_for(cache, monkeypatch):
     with silent_server() as url:
         message = refusal(ConnectionError, url + "/net.pth", cache)
     assert "no answer within 0.3 s; HF_HUB_ETAG_TIMEOUT sets how long is waited" in message
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ({"cut_after": 90_000, "wait": 0.3, "reset": True}, "ConnectionResetError"),
+        ({"wait": 1.0}, "TimeoutError"),
+    ],
+    ids=["broken", "stalled"],
+)
+def test_a_connection_that_breaks_or_stalls(web, cache, monkeypatch, how, cause):
+    monkeypatch.setattr(resumable_download, "_STALLED", 0.6)  # seconds in place of 30
+    url = web.serve("/net.pth", BODY, **how)
+    with pytest.raises(ConnectionError) as caught:
+        get(url, cache)
+    message = str(caught.value)
+    assert re.search(
+        rf": the connection was lost after [\d,]+ of 307,200 bytes \({cause}\): try again", message
+    )
+    assert message.endswith(WAY_OUT)
+    (part,) = cache.iterdir()
+    assert 0 < part.stat().st_size < len(BODY)
+    web.serve("/net.pth", BODY)
+    assert get(url, cache).read_bytes() == BODY
+    assert web.requests[-1].status == 206
 
 
 def test_what_does_not_speak_http(cache):

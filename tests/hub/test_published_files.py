@@ -168,7 +168,6 @@ def test_it_goes_on_more_than_once(web, get):
     ("how", "known", "goes_on"),
     [
         ({"weak": True}, None, True),
-        ({"ranges": False}, None, False),
         ({"marks": False}, None, False),  # it could be the rest of another version
         ({"marks": False}, SHA, True),
         ({"marks": False, "ranges": False}, SHA, False),
@@ -183,6 +182,19 @@ def test_a_server_that_can_less(web, get, how, known, goes_on):
     web.requests.clear()
     assert get(sha256=known).read_bytes() == BODY
     assert [asked.status for asked in web.requests].count(206) == goes_on
+    assert all(asked.if_range is None for asked in web.requests)  # a mark that is not allowed there, or none
+
+
+@pytest.mark.parametrize(
+    "how", [{"ranges": False}, {"early": 7}, {"next_body": BODY[::-1]}], ids=["whole", "early", "replaced"]
+)
+def test_a_range_that_is_not_the_rest_is_not_used(web, get, how):
+    web.serve("/net.pth", BODY, cut_after=100_000, **how)
+    with pytest.raises(ConnectionError):
+        get()
+    web.files["/net.pth"].cut_after = None
+    assert get().read_bytes() == BODY
+    assert web.requests[-1].range == "bytes=100000-"
 
 
 def test_a_version_is_not_continued_with_another(web, get, tmp_path):

@@ -1,4 +1,4 @@
-"""GlobalDescriptor's poolings: regional GeM, GeM's arguments, maps of unit vectors, a floor in place of ReLU."""
+"""GlobalDescriptor's poolings: regional GeM, GeM's arguments, maps of unit vectors, a floor for ReLUs."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_half_precision_does_not_overflow_in_the_norm_of_a_map():
         num_features = 8
 
         def forward(self, images):
-            return images.new_full((images.shape[0], 8, 3, 3), 300.0)  # 8 * 300^2 is beyond float16
+            return images.new_full((images.shape[0], 8, 3, 3), 30000.0)  # a norm beyond float16
 
     model = lz.GlobalDescriptor(Large(), pool="avg", neck="none", normalize_map=True)
     descriptors = model(torch.zeros(1, 3, 32, 32, dtype=torch.float16))
