@@ -61,9 +61,9 @@ def load_head(
         (2, ['Taj Mahal', 'Charminar'])
     """
     options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
-    if is_saved(name):
+    if not isinstance(name, str) or not name or is_saved(name) or Path(name).is_dir():
         return saved_head(name, options, process_group=process_group, device=device)
-    cfg = get_model_cfg(str(name))
+    cfg = get_model_cfg(name)
     if isinstance(cfg.weights, str):
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)
     folder = converted_folder(cfg, fetched_file(cfg, options))

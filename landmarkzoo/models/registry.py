@@ -145,7 +145,7 @@ def is_model(name: str) -> bool:
         (True, True, False)
     """
     load_plugins()
-    base, dot, tag = name.partition(".")
+    base, dot, tag = str(name).partition(".")
     return base in _MODELS and (tag in _MODELS[base] if tag else not dot)
 
 
