@@ -362,7 +362,7 @@ def output_before_the_end(model):
         (images_from_0_to_255, "Div 'divide' computes with the constant 'most', which fits nothing"),
         (without_bias, "has nothing for backbone.blocks.0.0.bn1.bias"),
         (smaller_bias, r"has shape \(1,\), not \(32,\) as backbone.blocks.0.0.bn1.bias"),
-        (without_branches, "is no DOLG by the code of Henkel 2021: it has no dilated branches"),
+        (without_branches, "is no DOLG by the code of Henkel 2021: it lacks the three branches"),
         (two_outputs, "has 1 inputs and 2 outputs"),
         (output_before_the_end, "its output is not the result of its last layer"),
     ],
