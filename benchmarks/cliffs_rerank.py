@@ -25,6 +25,7 @@ def tasks(index, queries, labels):
         "database_augmentation": lambda: lz.rerank.database_augmentation(index),
         "k_reciprocal": lambda: lz.rerank.k_reciprocal(queries, index),
         "diffusion": lambda: lz.rerank.diffusion(queries, index),
+        "superglobal": lambda: lz.rerank.superglobal(queries, index),
         "recognize": lambda: lz.recognize(queries, index, labels),
         "evaluate_leave_one_out": lambda: lz.evaluation.evaluate_leave_one_out(index, labels, resamples=10),
         "evaluate_revisited": lambda: lz.evaluation.evaluate_revisited(queries, index, gnd, resamples=10),

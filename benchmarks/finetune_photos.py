@@ -4,8 +4,8 @@
 
 PHOTOS and the protocols are those of ``benchmarks/landmark_photos.py``; only the split ``train`` is trained
 on. Prints mAP@100 of unseen landmarks, alone and re-ranked without labels (k-reciprocal, the same on an
-augmented index, diffusion), GAP with rejection, and minutes,
-before (whitened neck) and after, and mean and spread (largest minus smallest) of the seeds.
+augmented index, diffusion, superglobal), GAP with rejection, and minutes, before (whitened neck) and after,
+and mean and spread (largest minus smallest) of the seeds.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def measure(d: lz.Descriptors, labels: np.ndarray, split: np.ndarray) -> dict[st
         "k-reciprocal": lz.rerank.k_reciprocal(q, x),
         "augmented": lz.rerank.k_reciprocal(q, lz.rerank.database_augmentation(x)),
         "diffusion": lz.rerank.diffusion(q, x, neighbors=15, alpha=0.9),
+        "superglobal": lz.rerank.superglobal(q, x),
     }
     result = {k: lz.metrics.mean_average_precision(r.indices, relevant) for k, r in rankings.items()}
     found = lz.recognize(d[test], d[train], labels[train], non_landmark=d[others])

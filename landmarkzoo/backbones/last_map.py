@@ -292,10 +292,12 @@ def _cut_head(backbone: nn.Module) -> nn.Module:
     return backbone
 
 
-def _takes_one_size(name: str) -> bool:
+def _takes_one_size(name: object) -> bool:
+    if not isinstance(name, str):  # an error when the model is made, as below
+        return False
     try:
         cfg = timm.get_pretrained_cfg(name)
-    except RuntimeError:  # an unknown tag, which is an error when the model is made
+    except RuntimeError:  # an unknown tag
         return False
     return cfg is not None and bool(cfg.fixed_input_size)
 

@@ -58,7 +58,7 @@ class Dinov2Positions(VisionTransformer):
 
     def _pos_embed(self, x: Tensor) -> Tensor:
         grid = (x.shape[1], x.shape[2])
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)], dim=1)
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x.flatten(1, 2)], dim=1)
         # (B, rows, columns, C) -> (B, 1 + rows * columns, C)
         positions = dinov2_positions(self.pos_embed, tuple(self.patch_embed.grid_size), grid)
         dropped: Tensor = self.pos_drop(tokens + positions)

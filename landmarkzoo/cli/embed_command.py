@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,14 +56,25 @@ def add_parser(commands: Any) -> None:
         "features are the descriptors",
     )
     parser.add_argument("--shrinkage", type=float, metavar="X", help=f"of --whiten, default: {_SHRINKAGE}")
-    parser.add_argument("--image-size", type=int, metavar="PX", help="in pixels, default: that of the model")
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PX",
+        help="side in pixels; the longer or shorter side where the model keeps the aspect ratio of photos; "
+        "default: that of the model",
+    )
     parser.add_argument(
         "--scales",
         type=_numbers,
         metavar="X,...",
-        help="average the descriptors of the photo in several sizes, such as 0.7071,1,1.4142",
+        help="one descriptor of the photo in several sizes, such as 0.7071,1,1.4142, or 1 for one; default: "
+        "those of the model",
     )
-    parser.add_argument("--flip", action="store_true", help="average also with those of the mirrored photo")
+    parser.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="also see the mirrored photo; default: as the model says",
+    )
     add_shared_options(parser, "--batch-size", "--workers", "--device")
     parser.add_argument("--precision", help="auto, float32, bfloat16 or float16; default: auto")
     parser.add_argument(
@@ -93,7 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
     if like is None:
         options = {
             "transform": create_transform(model, image_size=arguments.image_size),
-            "scales": arguments.scales or (1.0,),
+            "scales": arguments.scales,
             "flip": arguments.flip,
             "precision": arguments.precision or "auto",
         }
@@ -142,7 +152,7 @@ def _check(arguments: argparse.Namespace) -> None:
     refuse_without("--whiten", arguments, "--shrinkage")
     if arguments.like is not None:
         for name in ("image_size", "scales", "flip", "precision"):
-            if getattr(arguments, name) not in (None, False):
+            if getattr(arguments, name) is not None:
                 option = f"--{name.replace('_', '-')}"
                 raise ValueError(f"--like takes {option} from the index: leave one of the two out")
     if not Path(arguments.photos).exists():
@@ -205,7 +215,7 @@ def _model(arguments: argparse.Namespace, like: Descriptors | None) -> Descripto
     return whiten_neck(
         model,
         arguments.whiten,
-        transform=create_transform(model, image_size=_size_of(like) or arguments.image_size),
+        transform=create_transform(model, image_size=_size_of(like, arguments)),
         shrinkage=arguments.shrinkage,
         device=arguments.device,
         on_error="skip" if arguments.skip_errors else "raise",
@@ -215,8 +225,9 @@ def _model(arguments: argparse.Namespace, like: Descriptors | None) -> Descripto
     )
 
 
-def _size_of(like: Descriptors | None) -> tuple[int, int] | None:
-    """Image size (height, width) that an index was embedded with, where it says so."""
-    size = "" if like is None else like.provenance.get("image_size", "")
-    found = re.fullmatch(r"(\d+) x (\d+)", size)
-    return (int(found[1]), int(found[2])) if found else None
+def _size_of(like: Descriptors | None, arguments: argparse.Namespace) -> Any:
+    """Image size of the index where it says one, or of the command line; ``None``: that of the model."""
+    from landmarkzoo.embedding.provenance import image_size_from
+
+    text = None if like is None else like.provenance.get("image_size")
+    return arguments.image_size if text is None else image_size_from(text)

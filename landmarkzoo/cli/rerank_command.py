@@ -22,10 +22,12 @@ class _Method(NamedTuple):
         rank: Called as ``rank(queries, index, k=, device=, progress=)``; with ``neighbors=`` if the option is
             given, and with the train descriptors and their labels behind the index if it needs them.
         needs_train: It needs labelled photos.
+        has_shortlist: It ranks a shortlist again, and takes ``shortlist=`` if the option is given.
     """
 
     rank: Callable[..., Ranking]
     needs_train: bool = False
+    has_shortlist: bool = False
 
 
 def _soft(*photos: Any, progress: bool, **options: Any) -> Ranking:
@@ -74,6 +76,12 @@ def _diffusion(*photos: Any, **options: Any) -> Ranking:
     return diffusion(*photos, **options)
 
 
+def _superglobal(*photos: Any, **options: Any) -> Ranking:
+    from landmarkzoo.rerank import superglobal
+
+    return superglobal(*photos, **options)
+
+
 METHODS = {
     "soft": _Method(_soft, needs_train=True),
     "hard": _Method(_hard, needs_train=True),
@@ -81,6 +89,7 @@ METHODS = {
     "augmentation": _Method(_augmentation),
     "k-reciprocal": _Method(_k_reciprocal),
     "diffusion": _Method(_diffusion),
+    "superglobal": _Method(_superglobal, has_shortlist=True),
 }
 
 
@@ -108,6 +117,9 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="photos that vote, expand a query or are linked; default: that of the method",
     )
+    parser.add_argument(
+        "--shortlist", type=int, metavar="N", help="photos that superglobal ranks again; default: 400"
+    )
     parser.add_argument("--out", metavar="FILE", help="CSV file to write: query,rank,id,score")
     add_shared_options(parser, "--device", "--overwrite", "--quiet")
     parser.set_defaults(run=run)
@@ -117,19 +129,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Rank, print the results of the first queries, and write the CSV file.
 
     Raises:
-        ValueError: If ``--train`` is missing where it is needed, or given where it is not.
+        ValueError: If ``--train`` is missing where it is needed, or an option is given that the method does
+            not have.
     """
-    from landmarkzoo._utils.checks import check_count
     from landmarkzoo.retrieval import Descriptors
 
-    if arguments.neighbors is not None:
-        check_count(arguments.neighbors, "--neighbors")
     method = METHODS[arguments.method]
-    if method.needs_train and arguments.train is None:
-        raise ValueError(f"--method {arguments.method} needs --train, photos whose landmarks are known")
-    if not method.needs_train and (arguments.train is not None or arguments.labels is not None):
-        takers = " and ".join(name for name, method in METHODS.items() if method.needs_train)
-        raise ValueError(f"--train and --labels are for {takers}, not for {arguments.method}")
+    _check_options(arguments, method)
     check_outputs(
         {"--out": (arguments.out, RANKING)},
         inputs=[arguments.queries, arguments.index, arguments.train, arguments.labels],
@@ -146,9 +152,26 @@ def run(arguments: argparse.Namespace) -> None:
         "k": arguments.k,
         "device": arguments.device,
         "progress": shows_progress(arguments),
-        **_not_none(neighbors=arguments.neighbors),
+        **_not_none(neighbors=arguments.neighbors, shortlist=arguments.shortlist),
     }
     show_ranking(method.rank(queries, index, *labelled, **options), arguments.out, "score")
+
+
+def _check_options(arguments: argparse.Namespace, method: _Method) -> None:
+    """Raise if an option is missing, out of range, or not one of the method."""
+    from landmarkzoo._utils.checks import check_count
+
+    for option in ("neighbors", "shortlist"):
+        if (value := getattr(arguments, option)) is not None:
+            check_count(value, f"--{option}")
+    if method.needs_train and arguments.train is None:
+        raise ValueError(f"--method {arguments.method} needs --train, photos whose landmarks are known")
+    if not method.needs_train and (arguments.train is not None or arguments.labels is not None):
+        takers = " and ".join(name for name, method in METHODS.items() if method.needs_train)
+        raise ValueError(f"--train and --labels are for {takers}, not for {arguments.method}")
+    if arguments.shortlist is not None and not method.has_shortlist:
+        takers = " and ".join(name for name, method in METHODS.items() if method.has_shortlist)
+        raise ValueError(f"--shortlist is for {takers}, not for {arguments.method}")
 
 
 def _not_none(**options: Any) -> dict[str, Any]:

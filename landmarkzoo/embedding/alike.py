@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from landmarkzoo.embedding.inference import Precision, check_module
+from landmarkzoo.embedding.inference import Precision
+from landmarkzoo.embedding.provenance import image_size_from
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import PhotoSource, create_transform
@@ -22,7 +23,8 @@ def options_like(
     source: PhotoSource,
     *,
     transform: Transform | None,
-    views: TestTimeAugmentation,
+    scales: Sequence[float] | None,
+    flip: bool | None,
     precision: Precision,
 ) -> tuple[Transform | None, TestTimeAugmentation, Precision]:
     """Transform, views and precision that some descriptors were made with, where none are given.
@@ -30,29 +32,26 @@ def options_like(
     float16 and float32 give the same neighbours, so either is computed where it is fast; bfloat16 is coarser.
 
     Raises:
-        TypeError: If ``index`` or ``model`` is something else.
-        ValueError: If it does not say where it comes from.
+        TypeError: If ``index`` is something else.
+        ValueError: If it does not say where it comes from, or in a way that is not known here.
     """
     if not isinstance(index, Descriptors):
         raise TypeError(
             f"like= takes Descriptors, got {type(index).__name__}; lz.Descriptors.load(path) reads a file"
         )
-    check_module(model)
     origin = index.provenance
     if "weights" not in origin:
         raise ValueError(
             "like= needs Descriptors that lz.embed made: these do not say what model they come from"
         )
-    size = re.fullmatch(r"(\d+) x (\d+)", origin.get("image_size", ""))
-    if (
-        transform is None
-        and size is not None
-        and not source.is_transformed()
-        and hasattr(unwrapped(model), "cfg")
-    ):
-        transform = create_transform(model, image_size=(int(size[1]), int(size[2])))
-    if views == TestTimeAugmentation():
-        views = TestTimeAugmentation.from_provenance(origin)
+    has_cfg = hasattr(unwrapped(model), "cfg")
+    if transform is None and "image_size" in origin and not source.is_transformed() and has_cfg:
+        transform = create_transform(model, image_size=image_size_from(origin["image_size"]))
+    views = TestTimeAugmentation.from_provenance(origin)
+    if scales is not None:
+        views = replace(views, scales=scales)
+    if flip is not None:
+        views = replace(views, flip=flip)
     if precision == "auto":
         if origin.get("precision") == "bfloat16":
             precision = "bfloat16"

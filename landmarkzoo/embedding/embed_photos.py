@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.embedding.alike import check_alike, options_like
 from landmarkzoo.embedding.embedding_job import EmbeddingJob
-from landmarkzoo.embedding.inference import Precision, inference_with
+from landmarkzoo.embedding.inference import Precision, check_module, inference_with
 from landmarkzoo.embedding.provenance import provenance_of
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.photos import photo_source
@@ -35,8 +36,8 @@ def embed(
     progress: bool = True,
     on_error: OnError = "raise",
     out: str | Path | None = None,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
+    scales: Sequence[float] | None = None,
+    flip: bool | None = None,
     boxes: Sequence[Sequence[float] | None] | None = None,
     like: Descriptors | None = None,
 ) -> Descriptors:
@@ -56,7 +57,9 @@ def embed(
             their method ``photo``: their own transform is not applied.
         transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``. Not for float
             tensors.
-        batch_size: Photos a forward pass.
+        batch_size: Photos a forward pass at most, all of one shape. Where photos may have any size, there are
+            fewer if they are large: as many as have the pixels of 8 photos of 1024 x 1024, or, with a
+            transform of your own, of ``batch_size`` of these.
         num_workers: Processes that read photos; 0: this process reads them.
         device: Where to run; where the model is if ``None``. Elsewhere a copy of the model runs.
         precision: ``"auto"`` is that of the weights, except for float32 on CUDA, where it is float16. Others
@@ -67,10 +70,11 @@ def embed(
         out: Save to this file. It is tried first; a file that does not hold descriptors is never replaced.
             If the photos are files, also those of a data set, a killed job that is started again goes on
             where it was; a transform of your own then needs the same ``repr`` in both runs.
-        scales: Sizes of the transformed image, whose descriptors of length 1 are averaged; for a
-            transformer in multiples of its patches. One call with ``scales=(s,)`` for each scale gives the
-            descriptors of the scales apart.
-        flip: Average also with the descriptors of the mirrored images.
+        scales: Sizes of the transformed image, relative to it, whose descriptors of length 1 become one as
+            the cfg says: their mean, or the element-wise maximum; those of the cfg if ``None``. For a
+            transformer in multiples of its patches. ``(1,)``: the photo as it is. One call with
+            ``scales=(s,)`` for each scale gives the descriptors of the scales apart.
+        flip: Whether the mirrored images are views too; as the cfg says if ``None``.
         boxes: Crop each photo before anything else: (x1, y1, x2, y2) in pixels, or ``None`` for all of it.
         like: Descriptors of an index that these are to be compared with: the image size, scales, flip and
             precision are theirs. The model must be theirs as well.
@@ -94,14 +98,16 @@ def embed(
         >>> lz.embed(model, np.zeros((2, 48, 64, 3), np.uint8), progress=False).vectors.shape
         (2, 512)
     """
+    check_module(model)
     source = photo_source(photos, on_error=on_error)
     _check_ids(source.ids)
     if boxes is not None:
         source = replace(source, boxes=check_boxes(boxes, len(source)))
-    views = TestTimeAugmentation(scales, flip)
-    if like is not None:
+    if like is None:
+        views = TestTimeAugmentation.of_model(model, scales, flip)
+    else:
         transform, views, precision = options_like(
-            like, model, source, transform=transform, views=views, precision=precision
+            like, model, source, transform=transform, scales=scales, flip=flip, precision=precision
         )
     run = inference_with(model, device, precision)
     transform = transform_for(source, model, transform)
@@ -113,7 +119,7 @@ def embed(
     with job:  # it holds the file
         with job.bar(progress) as bar:
             for batch in photo_batches(source, transform, start=job.seen, **options):
-                job.add(batch, views.embed(run, batch.images))
+                job.add(batch, batch.map(partial(views.embed, run)))
                 bar.update(len(batch))
         return job.finish()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import nn
 
 from landmarkzoo.embedding.fingerprints import one_line, weights_fingerprint
@@ -9,6 +11,7 @@ from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.models import ModelCfg
 from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import PhotoSource, create_transform
+from landmarkzoo.photos.resizing import size_text
 
 
 def provenance_of(
@@ -40,7 +43,7 @@ def provenance_of(
         "model": str(name),
         "weights": weights_fingerprint(model),
         "transform": transform_text(transform),
-        **({} if size is None else {"image_size": f"{size[0]} x {size[1]}"}),
+        **({} if size is None else {"image_size": size}),
         **views.provenance,
         "precision": precision,
         **({"boxes": f"{boxed} of {len(source)} photos"} if boxed else {}),
@@ -59,11 +62,39 @@ def transform_text(transform: object) -> str:
     return "already transformed" if transform is None else one_line(transform)
 
 
-def image_size_of(model: nn.Module, transform: object) -> tuple[int, int] | None:
-    """(height, width) of a transform that ``create_transform`` made for a model; ``None`` for another one."""
-    size = getattr(next(iter(getattr(transform, "transforms", ())), None), "size", None)
+def image_size_of(model: nn.Module, transform: object) -> str | None:
+    """The size that a transform gives, if ``create_transform`` made it for a model.
+
+    Returns:
+        ``"224 x 288"`` (height, width), ``"longest 1024"``, ``"shortest 512"``, or ``"original"`` for photos
+        that keep their size; ``None`` for another transform.
+    """
     cfg = getattr(unwrapped(model), "cfg", None)
-    if not isinstance(cfg, ModelCfg) or not isinstance(size, (list, tuple)) or len(size) != 2:
+    text = size_text(transform)
+    if not isinstance(cfg, ModelCfg) or text is None:
         return None
-    same = repr(create_transform(cfg, image_size=(size[0], size[1]))) == repr(transform)
-    return (size[0], size[1]) if same else None
+    try:
+        same = repr(create_transform(model, image_size=image_size_from(text))) == repr(transform)
+    except ValueError:  # of another model
+        return None
+    return text if same else None
+
+
+def image_size_from(text: str) -> int | tuple[int, int] | None:
+    """The ``image_size=`` of ``create_transform`` for what ``image_size_of`` gives.
+
+    Raises:
+        ValueError: If it is something else.
+
+    Examples:
+        >>> from landmarkzoo.embedding.provenance import image_size_from
+        >>> image_size_from("224 x 288"), image_size_from("longest 1024"), image_size_from("original")
+        ((224, 288), 1024, None)
+    """
+    if text == "original":
+        return None
+    if found := re.fullmatch(r"(\d+) x (\d+)", text):
+        return int(found[1]), int(found[2])
+    if found := re.fullmatch(r"(?:longest|shortest) (\d+)", text):
+        return int(found[1])
+    raise ValueError(f"the image size {text!r} is not known here")

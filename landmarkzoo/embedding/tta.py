@@ -1,12 +1,12 @@
-"""Several views of a photo, averaged into one descriptor."""
+"""Several views of a photo, which become one descriptor."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,27 +14,37 @@ from torch.nn import functional as F
 
 from landmarkzoo.backbones.image_sizes import ImageSizeRule
 from landmarkzoo.embedding.inference import Inference
+from landmarkzoo.models import ModelCfg
+from landmarkzoo.models.model_cfg import Combine, ScaleResize
 from landmarkzoo.models.wrappers import unwrapped
-from landmarkzoo.photos.transforms import LARGEST_SIDE
+from landmarkzoo.photos.resizing import LARGEST_SIDE, fitting_sides
+from landmarkzoo.photos.transforms import size_rule_of
 
 
 @dataclass(frozen=True)
 class TestTimeAugmentation:
-    """Which views of a photo are embedded.
+    """Which views of a photo are embedded, and how they become one descriptor.
 
     Attributes:
         scales: Factors on the sides of the transformed image, kept as a tuple of floats.
         flip: Whether each scale is also seen in a mirror.
+        combine: ``"mean"`` of the descriptors of length 1 of all views, or their element-wise ``"max"``.
+            Kept as ``"mean"`` where there is one view.
+        scale_resize: How the image gets to a scale: ``"bicubic"`` with antialias, sides rounded; or
+            ``"bilinear"`` without, sides rounded down, as ``torch.nn.functional.interpolate`` does it for a
+            ``scale_factor``. Kept as ``"bicubic"`` where no scale needs it.
 
     Raises:
         TypeError: If the scales are no list of numbers.
-        ValueError: If there is no scale, or one is not positive.
+        ValueError: If there is no scale, one is not positive, or another option is unknown.
     """
 
     __test__: ClassVar[bool] = False  # pytest: not a test, whatever the name begins with
 
     scales: Sequence[float] = (1.0,)
     flip: bool = False
+    combine: Combine = "mean"
+    scale_resize: ScaleResize = "bicubic"
 
     def __post_init__(self) -> None:
         given: object = self.scales
@@ -45,13 +55,40 @@ class TestTimeAugmentation:
             raise ValueError(
                 f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {self.scales!r}"
             )
+        for name, kinds in (("combine", get_args(Combine)), ("scale_resize", get_args(ScaleResize))):
+            if getattr(self, name) not in kinds:
+                raise ValueError(f"{name} must be one of {kinds}, got {getattr(self, name)!r}")
         object.__setattr__(self, "scales", scales)
         object.__setattr__(self, "flip", bool(self.flip))
+        # What changes nothing is the same for all, so that descriptors that are alike can be compared.
+        if len(scales) == 1 and not self.flip:
+            object.__setattr__(self, "combine", "mean")
+        if set(scales) == {1.0}:
+            object.__setattr__(self, "scale_resize", "bicubic")
+
+    @staticmethod
+    def of_model(
+        model: nn.Module, scales: Sequence[float] | None = None, flip: bool | None = None
+    ) -> TestTimeAugmentation:
+        """The views of a model's cfg, with other scales or another flip where these are given.
+
+        A module without a cfg has one view.
+        """
+        cfg = getattr(unwrapped(model), "cfg", None)
+        if not isinstance(cfg, ModelCfg):
+            return TestTimeAugmentation((1.0,) if scales is None else scales, bool(flip))
+        scales = cfg.scales if scales is None else scales
+        flip = cfg.flip if flip is None else flip
+        return TestTimeAugmentation(scales, flip, cfg.combine, cfg.scale_resize)
 
     @property
     def provenance(self) -> dict[str, str]:
         """What travels with descriptors: nothing for the photo as it is."""
-        return {} if self == TestTimeAugmentation() else {"views": f"scales {self.scales}, flip {self.flip}"}
+        if self == TestTimeAugmentation():
+            return {}
+        combine = "" if self.combine == "mean" else f", combine {self.combine}"
+        resize = "" if self.scale_resize == "bicubic" else f", resize {self.scale_resize}"
+        return {"views": f"scales {self.scales}, flip {self.flip}{combine}{resize}"}
 
     @staticmethod
     def from_provenance(provenance: Mapping[str, str]) -> TestTimeAugmentation:
@@ -62,40 +99,47 @@ class TestTimeAugmentation:
 
         Examples:
             >>> from landmarkzoo.embedding.tta import TestTimeAugmentation
-            >>> TestTimeAugmentation.from_provenance(TestTimeAugmentation((1, 2), flip=True).provenance)
-            TestTimeAugmentation(scales=(1.0, 2.0), flip=True)
+            >>> TestTimeAugmentation.from_provenance({"views": "scales (1.0, 2.0), flip True, combine max"})
+            TestTimeAugmentation(scales=(1.0, 2.0), flip=True, combine='max', scale_resize='bicubic')
         """
         if "views" not in provenance:
             return TestTimeAugmentation()
-        found = re.fullmatch(r"scales \((.*?),?\), flip (True|False)", provenance["views"])
+        found = re.fullmatch(
+            r"scales \((.*?),?\), flip (True|False)(?:, combine (max))?(?:, resize (bilinear))?",
+            provenance["views"],
+        )
         if found is None:
             raise ValueError(f"views {provenance['views']!r} are not known here")
-        return TestTimeAugmentation([float(scale) for scale in found[1].split(",")], found[2] == "True")
+        scales, flip, combine, resize = found.groups()
+        return TestTimeAugmentation(
+            [float(scale) for scale in scales.split(",")],
+            flip == "True",
+            "max" if combine else "mean",
+            "bilinear" if resize else "bicubic",
+        )
 
-    def embed(self, run: Inference, images: Tensor | None) -> Tensor | None:
-        """Descriptors of length 1, the mean of those of all views: (B, 3, H, W) -> (B, D), on the CPU.
-
-        ``None`` for ``None``, a batch in which no photo could be read.
-        """
-        if images is None:
-            return None
-        vectors, rule = [], _size_rule(run.model)
+    def embed(self, run: Inference, images: Tensor) -> Tensor:
+        """Descriptors of length 1 of all views together: (B, 3, H, W) -> (B, D), on the CPU."""
+        vectors, rule = [], size_rule_of(unwrapped(run.model))
         for scale in self.scales:
-            view = images if scale == 1 else _resized(images, scale, rule)
+            view = images if scale == 1 else _resized(images, scale, rule, self.scale_resize)
             for seen in (view, view.flip(3)) if self.flip else (view,):
                 vectors.append(F.normalize(run(seen), dim=1))
-        return vectors[0] if len(vectors) == 1 else F.normalize(torch.stack(vectors).mean(dim=0), dim=1)
+        if len(vectors) == 1:
+            return vectors[0]
+        views = torch.stack(vectors)  # (views, B, D)
+        return F.normalize(views.amax(dim=0) if self.combine == "max" else views.mean(dim=0), dim=1)
 
 
-def _size_rule(model: nn.Module) -> ImageSizeRule:
-    rule = getattr(unwrapped(model), "size_rule", None)
-    return rule if isinstance(rule, ImageSizeRule) else ImageSizeRule()
-
-
-def _resized(images: Tensor, scale: float, rule: ImageSizeRule) -> Tensor:
-    """Images at a scale; to multiples of the patch for a transformer that needs them."""
-    step = rule.multiple
-    height, width = (max(step, round(side * scale / step) * step) for side in images.shape[2:])
+def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleResize) -> Tensor:
+    """Images at a scale, of sides that the model takes: for a transformer multiples of its patches."""
+    bilinear = resize == "bilinear"
+    whole = int if bilinear else round
+    exact = [whole(side * scale) for side in images.shape[2:]]
+    # A model whose sides have a maximum takes hardly another size: a scale is an error then, see below.
+    rule_of_sides = rule if rule.maximum is None else replace(rule, minimum=1)
+    wanted = exact if rule.multiple == 1 else [side * scale for side in images.shape[2:]]
+    height, width = fitting_sides(wanted[0], wanted[1], rule_of_sides)
     if max(height, width) > LARGEST_SIDE:
         raise ValueError(f"scale {scale:g} is too large: images of more than {LARGEST_SIDE:,} pixels a side")
     try:
@@ -105,4 +149,8 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule) -> Tensor:
             f"scale {scale:g} does not fit: {error}. Leave scales out (flip=True works), or choose a model "
             "with a convolutional backbone"
         ) from error
-    return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
+    if not bilinear:
+        return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
+    if [height, width] == exact:  # by the factor, as in the code of the authors: its grid is another one
+        return F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+    return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)

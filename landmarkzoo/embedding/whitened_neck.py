@@ -84,16 +84,19 @@ def whiten_neck(
     running = cast("DescriptorModel", unwrapped(run.model))
     moments = _Moments()
 
-    def pooled_features(images: Tensor) -> Tensor:
+    def forward_pooled(images: Tensor) -> Tensor:
         running.check_images(images)  # which only `forward` of a model does by itself
         return running.forward_pooled(images)
+
+    def pooled_features(images: Tensor) -> Tensor:
+        return F.normalize(run(images, forward_pooled), dim=1)
 
     with tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress) as bar:
         for batch in photo_batches(source, transform, **options):
             if batch.errors and on_error == "raise":
                 raise batch.errors[0]
-            if batch.images is not None:
-                pooled = F.normalize(run(batch.images, pooled_features), dim=1)
+            pooled = batch.map(pooled_features)
+            if pooled is not None:
                 _check_finite(pooled, [source.ids[position] for position in batch.positions])
                 moments.add(pooled.double().numpy())
             bar.update(len(batch))

@@ -161,7 +161,7 @@ def download_file(
         repo: ``"org/repo"``.
         file: Name of the file in it.
         options: Revision, token, cache and the like.
-        starting: Called when the Hub has answered, before the file comes.
+        starting: Called when the Hub has answered, before the first download.
 
     Returns:
         The file in the cache. The caller checks its content.
@@ -182,7 +182,8 @@ def download_file(
     try:
         with translate_errors(where, repo, options.revision):
             answer_soon(lambda: get_hf_file_metadata(url, token=options.token, library_name=_LIBRARY))
-        starting()
+        if not isinstance(cached, str):
+            starting()
         return _fetch(repo, file, options)
     except EntryNotFoundError as error:
         raise FileNotFoundError(f"{where} has no file {file}: it may have moved") from error

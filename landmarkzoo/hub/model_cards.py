@@ -111,6 +111,12 @@ def _table(cfg: Any, parameters: int | None, classes: int | None) -> str:
         ("Mean, standard deviation", f"{_numbers(cfg.mean)}; {_numbers(cfg.std)}"),
         ("Descriptor size", str(cfg.embedding_dim)),
     ]
+    views = [f"scales {_numbers(cfg.scales)}"] if len(cfg.scales) > 1 else []
+    views += ["the photo and its mirror image"] if cfg.flip else []
+    if views:
+        rows.append(("Views of a photo", f"{', '.join(views)}; the {cfg.combine} of their unit vectors"))
+    if cfg.weights is not None and not isinstance(cfg.weights, str):
+        rows.append(("Weights from", f"{cfg.weights.address}, in the layout {cfg.weights.layout}"))
     if parameters is not None:
         rows.append(("Parameters", f"{parameters / 1e6:.1f} million"))
     if classes is not None:

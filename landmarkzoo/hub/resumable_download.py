@@ -7,12 +7,10 @@ server ignores ``Range``; and its errors belong to a different HTTP library in e
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import http.client
 import re
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -22,7 +20,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from landmarkzoo._utils.atomic_writing import cannot_write
+from landmarkzoo._utils.atomic_writing import cannot_write, check_writable
 from landmarkzoo._utils.file_locks import beside
 from landmarkzoo._utils.network import answer_soon
 
@@ -90,10 +88,7 @@ def download_part(
             return part
         rest = _rest(address, have, mark) if have else None
         have = have if rest else 0
-        free = shutil.disk_usage(target.parent)
-        if free.total and free.free < (total or 0) - have:
-            reason = f"it needs {(total or 0) - have:,} bytes, and {free.free:,} are free on this disk"
-            raise cannot_write(target, errno.ENOSPC, reason)
+        check_writable(target, (total or 0) - have)
         with rest or nullcontext(whole) as answer:
             block = _read(address, answer, have, total)
             if not rest:

@@ -19,7 +19,8 @@ def transport_plan(scores: Tensor, dust_bin: Tensor, iterations: int = 3) -> Ten
     As in [Izquierdo & Civera 2024](https://arxiv.org/abs/2311.15937): of n positions, each of
     mass 1, each of m clusters takes mass 1 and the dust bin what is left, n - m. Rows and columns are
     normalised in turn, columns last: the shares of a position sum to 1 exactly, those of a cluster to 1 in
-    the limit. Computed in the logarithm, in float32 at least.
+    the limit. As rows are normalised first, the one score of the dust bin cancels out; published weights
+    have one. Computed in the logarithm, in float32 at least.
 
     Args:
         scores: Score of each cluster for each position, (B, m, n), with n > m.

@@ -12,7 +12,7 @@ from landmarkzoo.layers.pooling import GeM, gem
 REGION = 5  # side of a neighbourhood, in positions
 MIN_MAP = REGION // 2 + 1  # a reflection needs one position more than it adds
 _REGION_POWER = 2.5
-_SMALLEST_MEAN = 1e-20  # of powers, 1e-8 as a value: the root of 0 has no gradient
+_SMALLEST_MEAN = 1e-37  # above 0, where the root has no gradient, and within float32
 
 
 def regional_map(x: Tensor) -> Tensor:

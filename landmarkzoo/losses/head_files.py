@@ -82,8 +82,9 @@ def save_head_beside(
     weight = head.whole_weight()
     try:
         if weight is not None:
-            # The old ones go first, so that they never stand beside a new model or head.
-            write_together(folder, {**others, **_writers(head, weight, names)}, (HEAD_FILE, CLASSES_FILE))
+            # The old ones go first, so that they never stand beside a new model or head. The new ones come
+            # before the others, so that a model never stands without its head.
+            write_together(folder, {**_writers(head, weight, names), **others}, (HEAD_FILE, CLASSES_FILE))
     except (OSError, TypeError, ValueError) as problem:
         error = problem
     head.raise_together(error)  # so nobody returns before the files are there

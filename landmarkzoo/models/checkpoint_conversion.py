@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from landmarkzoo.hub.convert import LAYOUTS, Layout, read_checkpoint
-from landmarkzoo.hub.published_files import WeightsFile
+from landmarkzoo.hub.convert import Layout, read_checkpoint
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.from_cfg import build_from_cfg
-from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.layout_choice import chosen_layout
 from landmarkzoo.models.onnx_conversion import convert_onnx
 from landmarkzoo.models.registry import get_model_cfg, without_weights
 
@@ -33,7 +32,8 @@ class ConversionReport:
 
     Attributes:
         matched: {name in our model: name in the checkpoint}; the weight of the head is ``"head.weight"``.
-        missing_keys: Names in our model that the checkpoint lacks: counters of batches, which stay as made.
+        missing_keys: Names in our model that the checkpoint lacks, and that stay as made: counters of
+            batches, and numbers that are fixed in their code.
         unused: {name in the checkpoint: why no model needs it}.
         notes: What was read from the checkpoint, or chosen because it does not tell.
 
@@ -69,12 +69,12 @@ def convert_checkpoint(
 ) -> tuple[DescriptorModel, SubCenterArcFaceDynamic | None]:
     """Convert a checkpoint of other code to a model of ours that computes what that code computes.
 
-    Known are training checkpoints by the authors' code of [Henkel
-    2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model with ``projection="reference"``, a hybrid
-    one with ``aggregation="avg"``, whose level is read from the checkpoint. What a checkpoint does not tell
-    is taken from the registered model: dilations, the stride of the first convolution, the image size. A
-    summary of what became of every tensor is logged (``logging``, level INFO); ``convert_state_dict``
-    returns it.
+    Known are the published weights of others, those that ``list_models(pretrained=True)`` names, and training
+    checkpoints by the authors' code of [Henkel 2021](https://arxiv.org/abs/2110.03786): DOLG becomes a model
+    with ``projection="reference"``, a hybrid one with ``aggregation="avg"``, whose level is read from the
+    checkpoint. What a checkpoint does not tell is taken from the registered model: dilations, the stride of
+    the first convolution, the image size. A summary of what became of every tensor is logged (``logging``,
+    level INFO); ``convert_state_dict`` returns it.
 
     The authors' ONNX release of DOLG-EfficientNet-B5 is read as well, ``model_headless.onnx`` with
     ``head="model_head.onnx"``; such a file tells dilations and strides, too.
@@ -140,18 +140,12 @@ def convert_state_dict(
     Raises:
         ValueError: As ``convert_checkpoint``.
     """
-    cfg = get_model_cfg(name)
-    published = cfg.weights
-    if cfg.name != name:  # a name without its tag does not say that these are the published weights
-        cfg = without_weights(cfg)
+    registered = get_model_cfg(name)
+    # A name without its tag does not say that these are the published weights.
+    cfg = registered if registered.name == name else without_weights(registered)
     _check_weights_come_from_file(overrides)
     tensors, original = _tensors(state_dict)
-    layout = _layout_of(tensors, cfg)
-    if isinstance(published, WeightsFile) and published.layout != layout.name:
-        raise ValueError(
-            f"this is a checkpoint in the layout {layout.name!r}, and those of {name!r} are in the layout "
-            f"{published.layout!r}: it is one of another model"
-        )
+    layout = chosen_layout(tensors, replace(registered, name=name), overrides)
     centers = layout.sub_centers if sub_centers is None else sub_centers
     weight = None if layout.head is None else tensors.pop(layout.head, None)
     head = None if weight is None else _head(weight, str(layout.head), centers)
@@ -168,8 +162,8 @@ def convert_state_dict(
         matched["head.weight"] = str(layout.head)
         notes.append(f"head: {head.num_classes} classes, {centers} center{'s' if centers > 1 else ''} each")
     report = ConversionReport(
-        matched={ours: original[theirs] for ours, theirs in matched.items()},
-        missing_keys=tuple(missing),
+        matched={ours: original[theirs] for ours, theirs in matched.items() if theirs in original},
+        missing_keys=(*missing, *(ours for ours, theirs in matched.items() if theirs not in original)),
         unused={original[theirs]: reason for theirs, reason in unused.items()},
         notes=tuple(notes),
     )
@@ -215,29 +209,6 @@ def _without_wrappers(names: Iterable[str]) -> list[str]:
     while all(name.startswith("module.") for name in inside):
         inside = [name.removeprefix("module.") for name in inside]
     return inside
-
-
-def _layout_of(tensors: Mapping[str, Tensor], cfg: ModelCfg) -> Layout:
-    """The layout of a checkpoint that must be one of this model."""
-    candidates = [layout for layout in LAYOUTS if layout.architecture == cfg.architecture]
-    if not candidates:
-        known = dict.fromkeys(layout.architecture for layout in LAYOUTS)
-        raise ValueError(
-            f"{cfg.name!r} is a {cfg.architecture}; checkpoints of other code are known for "
-            f"{' and '.join(known)} only: see lz.list_models()"
-        )
-    for layout in LAYOUTS:
-        if layout.signature in tensors:
-            if layout in candidates:
-                return layout
-            raise ValueError(
-                f"this is a checkpoint of a {layout.architecture}, but {cfg.name!r} is a {cfg.architecture}"
-            )
-    needed = " or ".join(layout.signature for layout in candidates)
-    raise ValueError(
-        f"this is not a checkpoint of a {cfg.architecture} in a known layout: it has no {needed}, but "
-        f"{_preview(list(tensors))}"
-    )
 
 
 def _head(weight: Tensor, name: str, sub_centers: int) -> SubCenterArcFaceDynamic:

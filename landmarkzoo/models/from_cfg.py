@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -37,8 +38,7 @@ def build_from_cfg(
             f"{architecture.__name__} takes no pretrained_backbone: it has no ImageNet weights to load"
         )
     model = build(architecture, arguments)
-    if any(name not in cfg.args or cfg.args[name] != value for name, value in overrides.items()):
-        # another model than the registered one: its scores do not apply
+    if _changes(architecture, cfg.args, overrides):  # its scores do not apply to another model
         cfg = replace(cfg, scores=())
     parts = {
         name
@@ -55,6 +55,15 @@ def build_from_cfg(
         cfg = replace(cfg, input_size=model.cfg.input_size)
     model.cfg = replace(cfg, args=model.cfg.args, embedding_dim=model.embedding_dim)
     return model
+
+
+def _changes(
+    architecture: type[DescriptorModel], args: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> bool:
+    """Whether overrides make another model, and do not just say what it is anyway."""
+    parameters = inspect.signature(architecture).parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    return any({**defaults, **args}.get(name, defaults) != value for name, value in overrides.items())
 
 
 def _timm_sizes(args: Mapping[str, Any]) -> dict[str, Any]:

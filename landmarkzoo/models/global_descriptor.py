@@ -21,6 +21,7 @@ from landmarkzoo.backbones.last_map import (
     feature_map,
     has_class_token,
 )
+from landmarkzoo.backbones.position_resize import PositionResize, set_position_resize
 from landmarkzoo.backbones.relu_floor import set_relu_floor
 from landmarkzoo.layers import GeM, Neck, RegionalGeM
 from landmarkzoo.layers.neck import NeckKind
@@ -63,6 +64,8 @@ class GlobalDescriptor(DescriptorModel):
             features; see ``landmarkzoo.layers.Neck``.
         embedding_dim: Size of the descriptor; without a neck it is the backbone's width.
         normalize_pooled: L2-normalise the pooled features before the neck (see ``whiten_neck``).
+        position_resize: How a plain transformer resizes its positions for images that are not of the size
+            that it was made for: ``"timm"``, or ``"dinov2"`` as the authors of DINOv2 do.
         backbone_args: More arguments of the timm model, such as ``{"drop_path_rate": 0.1}``.
         pretrained_backbone: Load ImageNet weights into the backbone.
 
@@ -101,15 +104,22 @@ class GlobalDescriptor(DescriptorModel):
         neck: NeckKind = "fc-bn-prelu",
         embedding_dim: int = 512,
         normalize_pooled: bool = False,
+        position_resize: PositionResize = "timm",
         backbone_args: Mapping[str, Any] | None = None,
         pretrained_backbone: bool = False,
     ) -> None:
         super().__init__()
         backbone_args = check_timm_args(backbone_args)
         if isinstance(backbone, str):
-            self.backbone = create_backbone(backbone, pretrained=pretrained_backbone, args=backbone_args)
+            whole = create_backbone(backbone, pretrained=pretrained_backbone, args=backbone_args)
+            self.backbone = set_position_resize(whole, position_resize)
         else:
             self.backbone = check_backbone(backbone)
+            if position_resize != "timm":
+                raise ValueError(
+                    f"position_resize={position_resize!r} is for the name of a timm model: the module "
+                    f"{type(backbone).__name__} resizes its positions itself"
+                )
             if pretrained_backbone or backbone_args:
                 raise ValueError(
                     "pretrained_backbone and backbone_args are for the name of a timm model: the module "
@@ -140,6 +150,7 @@ class GlobalDescriptor(DescriptorModel):
             "neck": neck,
             "embedding_dim": embedding_dim,
             "normalize_pooled": normalize_pooled,
+            "position_resize": position_resize,
             "backbone_args": backbone_args,
         }
         image_size = backbone_args.get("img_size")

@@ -61,12 +61,14 @@ def load_head(
         (2, ['Taj Mahal', 'Charminar'])
     """
     options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
-    if is_saved(name):
+    if not isinstance(name, str) or not name or is_saved(name) or Path(name).is_dir():
         return saved_head(name, options, process_group=process_group, device=device)
-    cfg = get_model_cfg(str(name))
+    cfg = get_model_cfg(name)
     if isinstance(cfg.weights, str):
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)
     folder = converted_folder(cfg, fetched_file(cfg, options))
     if not (folder / HEAD_FILE).is_file():
-        raise FileNotFoundError(f"the landmark weights of {cfg.name!r} were published without a head")
+        raise FileNotFoundError(
+            f"the landmark weights of {cfg.name!r} have no head: there is none in {folder}"
+        )
     return read_head(folder, process_group=process_group, device=device)

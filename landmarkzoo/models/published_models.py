@@ -156,8 +156,8 @@ def _no_weights(name: str) -> str:
     base = name.partition(".")[0]
     if base in BY_HAND:
         return (
-            f"no landmark weights of {name!r} can be downloaded by name: {BY_HAND[base]}. ImageNet weights of "
-            "the backbone, to train from: pretrained_backbone=True"
+            f"no landmark weights of {name!r} can be downloaded by name: {BY_HAND[base]}. To train from "
+            "ImageNet weights of the backbone, say pretrained_backbone=True"
         )
     return (
         f"no landmark weights of {name!r} can be downloaded by name. What works: ImageNet weights of the "

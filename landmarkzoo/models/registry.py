@@ -145,8 +145,8 @@ def is_model(name: str) -> bool:
         (True, True, False)
     """
     load_plugins()
-    base, _, tag = name.partition(".")
-    return base in _MODELS and (not tag or tag in _MODELS[base])
+    base, dot, tag = str(name).partition(".")
+    return base in _MODELS and (tag in _MODELS[base] if tag else not dot)
 
 
 def get_model_cfg(name: str) -> ModelCfg:
@@ -171,16 +171,16 @@ def get_model_cfg(name: str) -> ModelCfg:
             "lz.list_models()"
         )
     load_plugins()
-    base, _, tag = name.partition(".")
+    base, dot, tag = name.partition(".")
     if base not in _MODELS:
         near = did_you_mean(base, _MODELS)
         raise ValueError(
             f"landmarkzoo has no model {name!r}.{near} See lz.list_models() or landmarkzoo models."
         )
     tags = _MODELS[base]
-    if not tag:
+    if not dot:
         tag = next(iter(tags))
-    if tag not in tags:
+    elif not tag or tag not in tags:
         known = [known for known in tags if known]
         there_are = (
             f"it has {', '.join(known)}.{did_you_mean(tag, known)}"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from landmarkzoo.datasets.photo_dataset import PhotoDataset, PhotoTransform, TargetTransform
-from landmarkzoo.photos.transforms import LARGEST_SIDE
+from landmarkzoo.photos.resizing import LARGEST_SIDE
 from landmarkzoo.rendered.buildings import FAMILIES, draw_names, make_building
 from landmarkzoo.rendered.photographs import Subject, photograph, photograph_anywhere
 from landmarkzoo.rendered.rendering import make_mesh

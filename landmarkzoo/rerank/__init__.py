@@ -4,6 +4,7 @@ from landmarkzoo.rerank.discriminative import hard_discriminative, soft_discrimi
 from landmarkzoo.rerank.graph_diffusion import diffusion
 from landmarkzoo.rerank.k_reciprocal_neighbors import k_reciprocal
 from landmarkzoo.rerank.query_expansion import alpha_query_expansion, database_augmentation
+from landmarkzoo.rerank.superglobal_shortlist import superglobal
 from landmarkzoo.rerank.voting import Votes, vote
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "hard_discriminative",
     "k_reciprocal",
     "soft_discriminative",
+    "superglobal",
     "vote",
 ]

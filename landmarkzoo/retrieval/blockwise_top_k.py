@@ -9,7 +9,7 @@ Two steps make it exact, deterministic and lean:
 
 Float32 rounding can hide a result from step 1 only if more index images than the spare candidates lie within
 rounding error of the k-th: many near duplicates. Where that could be, the query gets the exact scores of the
-whole index; so it does where k is a large part of the index.
+whole index; so it does where k is large.
 
 Libraries may compute float32 products in TF32 or bfloat16, if the user chose so for training, and another
 thread may choose so at any time. It is not changed here, but seen in each product by a probe: one more query
@@ -26,13 +26,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
-from landmarkzoo.retrieval.exact_scores import GROUPS_OF, Bonus, ExactScores, largest
+from landmarkzoo.retrieval.exact_scores import GROUPS_OF, Bonus, ExactScores, empty, largest
 
 _QUERY_BLOCK = 1023
 _INDEX_BLOCK = 8191  # with the probes 1024 x 8192 float32 scores: 32 MiB
 _SPARE, _SPARE_SHARE = 16, 8  # candidates beyond k: so many, or this part of k
 _CANDIDATES = 2**20  # of a block of queries
-_LARGE_PART = 24  # k of an index of k * 24 images: exact scores of all are faster
+_MANY = 640  # candidates of a query: above, exact scores of the whole index are faster
+_LARGE_PART = 40  # and so they are for an index of less than 40 times the candidates
 _PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
 
 
@@ -62,10 +63,10 @@ def top_k(
     """
     device = device or torch.device("cpu")
     exact = ExactScores(_as_tensor(queries), _as_tensor(index), bonus, lowest)
-    rows = torch.empty(len(queries), k, dtype=torch.int64, device="cpu")
-    scores = torch.empty(len(queries), k, dtype=torch.float32, device="cpu")
+    rows = empty((len(queries), k), np.int64)
+    scores = empty((len(queries), k), np.float32)
     keep = min(k + max(_SPARE, k // _SPARE_SHARE), len(index))
-    few = keep * _LARGE_PART < len(index)
+    few = keep <= _MANY and keep * _LARGE_PART < len(index)
     norms = _norms(exact.index) if few else None
     step = min(_QUERY_BLOCK, _CANDIDATES // keep) if few else exact.queries_at_once(k)
     with tqdm(total=len(queries), desc="search", unit=" queries", disable=not progress, delay=2) as bar:

@@ -7,10 +7,12 @@ which is rare, that pair is computed by itself. The result is the same to the la
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +21,9 @@ from landmarkzoo._utils.checks import IntArray
 _INDEX_BLOCK = 4096  # index images of one product
 _VALUES = 2**22  # keys and float64 products of a block of queries: 32 MiB each
 _PAIR_VALUES = 2**18  # float64 values in flight while pairs are computed one by one: 2 MiB
-_CACHED_VALUES = 2**16  # pairs that are turned into keys at once, so that they stay in the cache
+_CACHED_VALUES = 2**17  # pairs that are turned into keys or back at once, so that they stay in the cache
 _LAST_ROW = 2**32 - 1  # of an index
-_NO_KEY = -(2**63)  # below every key
+_NO_KEY = 2**63 - 1  # above every key
 GROUPS_OF = 8  # values that are first compared by their maximum
 
 
@@ -98,18 +100,19 @@ class ExactScores:
         for start in range(0, len(self.index), _INDEX_BLOCK):
             columns = slice(start, min(start + _INDEX_BLOCK, len(self.index)))
             block = _unit(self.index[columns].to(device))
-            keys = self._keys(unit @ block.T, queries, columns, k, floor)  # (q, D), (n, D) -> (q, n)
-            if filled + keys.shape[1] > width:
-                best[:, :k] = best[:, :filled].topk(k, dim=1, sorted=False).values
+            products = unit @ block.T  # (q, D), (n, D) -> (q, n)
+            keep = min(k, len(block))
+            if filled + keep > width:
+                best[:, :k] = _smallest(best[:, :filled], k)
                 filled = k
-            best[:, filled : filled + keys.shape[1]] = keys
-            filled += keys.shape[1]
+            self._keys(products, queries, columns, floor, out=best[:, filled : filled + keep])
+            filled += keep
         best = best[:, :filled]
-        if 2 * k < filled:
-            best = best.topk(k, dim=1, sorted=False).values
-        ordered = best.cpu().numpy()
-        ordered.sort(axis=1)  # NumPy sorts several times faster than torch
-        return _from_keys(torch.from_numpy(ordered[:, : -k - 1 : -1].copy()))
+        if 2 * k < filled:  # otherwise sorting all is as fast
+            best = _smallest(best, k)
+        best = best.cpu()
+        best.numpy().sort(axis=1)  # NumPy sorts several times faster than torch
+        return _from_keys(best[:, :k])
 
     def queries_at_once(self, k: int) -> int:
         """How many queries ``best`` can take, so that memory depends neither on k nor on the index."""
@@ -119,19 +122,20 @@ class ExactScores:
         return min(len(self.index), 2 * k + _INDEX_BLOCK)
 
     def _keys(
-        self, products: Tensor, queries: Tensor, columns: slice, k: int, floor: Tensor | None
-    ) -> Tensor:
-        """Keys (q, m) of the best m of a block; smaller ones where none reaches the floor."""
+        self, products: Tensor, queries: Tensor, columns: slice, floor: Tensor | None, out: Tensor
+    ) -> None:
+        """Keys of the best m of a block into ``out`` (q, m); larger ones where none reaches the floor."""
         rows, count = products.shape
-        keys = torch.full((rows, min(k, count)), _NO_KEY, dtype=torch.int64, device=products.device)
         step = rows if products.is_cuda else max(1, _CACHED_VALUES // count)
         for start in range(0, rows, step):
             some = slice(start, start + step)
             least = None if floor is None else floor[some, None].to(products.device)
             score = self._rounded(products[some], queries[some], columns, least)
-            reached = slice(None) if least is None else (score >= least).any(dim=1).nonzero().flatten()
-            keys[some][reached] = largest(_to_keys(score[reached], columns.start), keys.shape[1])[0]
-        return keys
+            reached: slice | Tensor = slice(None)
+            if least is not None:
+                reached = (score >= least).any(dim=1).nonzero().flatten()
+                out[some] = _NO_KEY
+            out[some][reached] = _smallest(_to_keys(score[reached], columns.start), out.shape[1])
 
     def _rounded(self, products: Tensor, queries: Tensor, columns: slice, least: Tensor | None) -> Tensor:
         """Scores (q, n), float32, from cosines in float64; those below ``least`` (q, 1) may be less exact."""
@@ -143,9 +147,9 @@ class ExactScores:
         unsure = scores != high
         if least is not None:
             unsure &= high >= least
-        zero = self._zero_queries[queries, None] | self._zero_images[images]  # (q, n)
-        if zero.any():  # their cosine is 0 for sure
-            zero = zero.to(products.device)
+        zero_queries, zero_images = self._zero_queries[queries], self._zero_images[images]
+        if zero_queries.any() or zero_images.any():  # their cosine is 0 for sure
+            zero = (zero_queries[:, None] | zero_images).to(products.device)  # (q, n)
             scores = torch.where(zero, products.float(), scores)
             unsure &= ~zero
         row, column = unsure.nonzero(as_tuple=True)
@@ -167,6 +171,11 @@ class ExactScores:
     @cached_property
     def _zero_images(self) -> Tensor:
         return _zero_rows(self.index)
+
+
+def empty(shape: Sequence[int], dtype: type[np.generic]) -> Tensor:
+    """Memory on the CPU; that of NumPy comes in large pages on Linux, which is several times faster."""
+    return torch.from_numpy(np.empty(shape, dtype))
 
 
 def _zero_rows(x: Tensor) -> Tensor:
@@ -192,22 +201,36 @@ def largest(values: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     return top.values, member * groups + chosen.gather(1, group)
 
 
-def _to_keys(scores: Tensor, first: int) -> Tensor:
-    """Integers (q, n) in the order of results: by score, and on ties the smaller row is the larger key.
+def _smallest(keys: Tensor, keep: int) -> Tensor:
+    """Smallest keys (q, keep) of each row of (q, n), in no order; on the CPU they move within their rows."""
+    if keep >= keys.shape[1]:
+        return keys
+    if keys.is_cuda:
+        return ~largest(~keys, keep)[0]
+    keys.numpy().partition(keep - 1, axis=1)  # several times faster than torch
+    return keys[:, :keep]
 
-    The upper half has the bits of the score, changed so that integers have the order of the numbers.
+
+def _to_keys(scores: Tensor, first: int) -> Tensor:
+    """Integers (q, n) in the order of results: the best score is the smallest, on ties the smaller row.
+
+    The upper half has the bits of the negated score, changed so that integers have the order of the numbers.
     """
-    bits = (scores + 0.0).view(torch.int32)  # -0.0 becomes 0.0
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    rows = torch.arange(first, first + scores.shape[1], device=scores.device)
-    return (ordered.long() << 32) | (_LAST_ROW - rows)
+    bits = (0.0 - scores).view(torch.int32)  # never -0.0
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    return (bits.long() << 32).bitwise_or_(torch.arange(first, first + scores.shape[1], device=scores.device))
 
 
 def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and scores of keys; the rows take their memory."""
-    bits = (keys >> 32).int()
-    bits ^= (bits >> 31) & 0x7FFFFFFF
-    return keys.bitwise_and_(_LAST_ROW).neg_().add_(_LAST_ROW), bits.view(torch.float32)
+    scores = empty(keys.shape, np.float32)
+    step = max(1, _CACHED_VALUES // keys.shape[1])
+    for some, out in zip(torch.split(keys, step), torch.split(scores, step)):
+        bits = (some >> 32).int()
+        bits ^= (bits >> 31) & 0x7FFFFFFF
+        out[:] = 0.0 - bits.view(torch.float32)
+        some &= _LAST_ROW
+    return keys, scores
 
 
 def _unit(x: Tensor) -> Tensor:

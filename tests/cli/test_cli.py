@@ -25,7 +25,11 @@ def test_models(capsys):
     code, out, err = run(capsys, "models", "nothing*")
     assert (code, out) == (2, "")
     assert err.startswith("landmarkzoo: error: no model fits")
-    assert "no landmark weights can be loaded by name yet" in run(capsys, "models", "--pretrained")[2]
+    code, out, err = run(capsys, "models", "--pretrained", "dinov2*")
+    assert (code, out) == (2, "")
+    assert "no landmark weights that can be downloaded fit 'dinov2*'" in err
+    lines = run(capsys, "models", "--pretrained")[1].splitlines()[2:]
+    assert [line.split()[0] for line in lines if line[0] != "["] == lz.list_models(pretrained=True)
 
 
 def test_embed_then_search(capsys, photo_folder, tmp_path):

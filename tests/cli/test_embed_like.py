@@ -1,5 +1,7 @@
 """``landmarkzoo embed --like INDEX``: queries are embedded as the index was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,27 @@ def usage(capsys, *arguments):
         main(list(arguments))
     assert stopped.value.code == 2
     return capsys.readouterr().err
+
+
+def test_the_views_of_the_model_and_how_to_switch_them_off(capsys, photo_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=16)
+    model.cfg = replace(model.cfg, resize="longest", input_size=(3, 64, 64), scales=(0.7, 1), flip=True)
+    model.save_pretrained("model")
+
+    def origin(*options):
+        command = ["embed", photo_folder, "--overwrite", "--out", "x", "--model", "local-dir:model"]
+        assert run(capsys, *command, *options)[0] == 0
+        return lz.Descriptors.load("x").provenance
+
+    assert origin()["image_size"] == "longest 64"
+    assert origin()["views"] == "scales (0.7, 1.0), flip True"
+    assert origin("--scales", "1")["views"] == "scales (1.0,), flip True"
+    assert "views" not in origin("--scales", "1", "--no-flip")
+    assert origin("--no-flip", "--image-size", 80)["image_size"] == "longest 80"
+    assert run(capsys, "embed", photo_folder, "--out", "y", "--like", "x")[0] == 0
+    again, index = lz.Descriptors.load("y"), lz.Descriptors.load("x")
+    assert again.provenance == index.provenance
+    np.testing.assert_array_equal(again.vectors, index.vectors)
+    err = run(capsys, "embed", photo_folder, "--out", "z", "--like", "x", "--no-flip")[2]
+    assert "--like takes --flip from the index" in err

@@ -54,6 +54,7 @@ RERANKED = {
     "diffusion": lambda q, x, *_: lz.rerank.diffusion(q, x, k=4, neighbors=2),
     "k-reciprocal": lambda q, x, *_: lz.rerank.k_reciprocal(q, x, k=4, k1=2),
     "augmentation": lambda q, x, *_: lz.search(q, lz.rerank.database_augmentation(x, k=2), 4),
+    "superglobal": lambda q, x, *_: lz.rerank.superglobal(q, x, k=4, neighbors=2),
     "query-expansion": lambda q, x, *_: lz.search(lz.rerank.alpha_query_expansion(q, x, k=2), x, 4),
 }
 
@@ -78,6 +79,14 @@ class TestRerank:
         np.testing.assert_allclose(scores, expected.scores.ravel(), rtol=1e-6, atol=1e-6)
         assert "8 queries, 4 results each" in printed
 
+    def test_shortlist(self, capsys, album):
+        out = album / "out.csv"
+        files = [album / "query.safetensors", album / "index.safetensors"]
+        options = ["--method", "superglobal", "-k", 7, "--shortlist", 3, "--out", out]
+        assert run(capsys, "rerank", *files, *options)[0] == 0
+        expected = lz.rerank.superglobal(load(album, "query"), load(album, "index"), k=7, shortlist=3)
+        assert [row["id"] for row in rows_of(out)] == expected.ids.ravel().tolist()
+
     @pytest.mark.parametrize("method", METHODS)
     def test_computes_on_the_device(self, capsys, album, method):
         options = ["--method", method, "--device", "foo"]
@@ -97,6 +106,9 @@ class TestRerank:
         code, _, err = run(capsys, "rerank", *files, "--train", album / "train.safetensors")
         assert code == 2
         assert "--train and --labels are for soft and hard, not for diffusion" in err
+        code, _, err = run(capsys, "rerank", *files, "--shortlist", 3)
+        assert code == 2
+        assert "--shortlist is for superglobal, not for diffusion" in err
         empty = album / "empty.safetensors"
         code, _, err = run(capsys, "rerank", *files, "--method", "hard", "--train", empty)
         assert code == 2

@@ -99,9 +99,12 @@ def test_any_module_with_a_transform(photo_folder):
     assert d.provenance["model"] == "Sequential"
     with pytest.raises(TypeError, match="pass a transform of your own"):
         lz.embed(model, photo_folder)
-    with pytest.raises(ValueError, match="different shapes in one batch"):
-        lz.embed(model, [Image.new("RGB", (8, 8)), Image.new("RGB", (9, 8))], progress=False,
-                 transform=lambda image: torch.zeros(3, *image.size))  # fmt: skip
+    d = lz.embed(model, [Image.new("RGB", (8, 8)), Image.new("RGB", (9, 8))], progress=False,
+                 transform=lambda image: torch.ones(3, *image.size))  # fmt: skip
+    assert d.vectors.shape == (2, 12)
+    with pytest.raises(ValueError, match=r"192 numbers for an image \(3, 8, 8\), 216 numbers .*must pool"):
+        lz.embed(nn.Flatten(), [Image.new("RGB", (8, 8)), Image.new("RGB", (9, 8))], progress=False,
+                 transform=lambda image: torch.ones(3, *image.size))  # fmt: skip
     with pytest.raises(TypeError, match="transform must give a tensor"):
         lz.embed(model, photo_folder, transform=lambda image: image, progress=False)
     with pytest.raises(ValueError, match=r"must give vectors \(11, D\)"):

@@ -17,7 +17,7 @@ from first_pixel import FirstPixel, embed, interrupt, interrupted, names
 import landmarkzoo as lz
 from landmarkzoo.embedding.embedding_job import EmbeddingJob
 from landmarkzoo.photos import photo_source
-from landmarkzoo.photos.batches import PhotoBatch
+from landmarkzoo.photos.batches import PhotoBatch, PhotoGroup
 
 # What stands where the descriptors are to go
 
@@ -192,7 +192,7 @@ class ByHand(EmbeddingJob):
         )
 
     def one_more(self):
-        self.add(PhotoBatch([self.seen], None, []), torch.ones(1, 2))
+        self.add(PhotoBatch([PhotoGroup([self.seen], torch.zeros(1, 3, 1, 1))], []), torch.ones(1, 2))
 
 
 def test_parts_are_written_by_time(photo_folder, tmp_path):

@@ -19,6 +19,7 @@ COMPARE = {
     "query expansion": rerank.alpha_query_expansion,
     "diffusion": rerank.diffusion,
     "k-reciprocal": rerank.k_reciprocal,
+    "superglobal": rerank.superglobal,
     "recognize: train": lambda a, b: lz.recognize(a, b, LABELS),
     "recognize: non_landmark": lambda a, b: lz.recognize(a, a, LABELS, non_landmark=b),
     "retrieval": lambda a, b: evaluation.evaluate_retrieval(a, b, [["a"]] * 4),

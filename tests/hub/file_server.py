@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import re
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 
 @dataclass
@@ -23,14 +25,26 @@ class Served:
     marks: bool = True  # an ETag with each version
     weak: bool = False
     ranges: bool = True
+    early: int = 0  # bytes that a range begins before the one that was asked for
+    next_body: bytes | None = None  # replaces the file when a range is asked for
     length: bool = True
     cut_after: int | None = None  # bytes of an answer after which the connection is closed
     wait: float = 0.0  # seconds in the middle of an answer
+    reset: bool = False  # the connection breaks where it is cut, as if a cable was pulled
 
     @property
     def etag(self) -> str:
         """Changes with the content."""
         return f'{"W/" if self.weak else ""}"{hashlib.sha256(self.body).hexdigest()[:16]}"'
+
+
+class Asked(NamedTuple):
+    """A request, and the status that was answered."""
+
+    path: str
+    range: str | None
+    if_range: str | None
+    status: int
 
 
 @dataclass
@@ -39,17 +53,12 @@ class FileServer:
 
     url: str
     files: dict[str, Served] = field(default_factory=dict)
-    requests: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    requests: list[Asked] = field(default_factory=list)
 
     def serve(self, path: str, body: bytes = b"", **how: object) -> str:
         """Give a file from now on; its address."""
         self.files[path] = Served(body, **how)  # type: ignore[arg-type]
         return self.url + path
-
-    @property
-    def ranges(self) -> list[str | None]:
-        """The ranges that were asked for."""
-        return [span for _, span, _ in self.requests]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -57,12 +66,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         span, condition = self.headers.get("Range"), self.headers.get("If-Range")
-        self.server_of.requests.append((self.path, span, condition))
         file = self.server_of.files.get(self.path, Served(status=404))
         asked = re.fullmatch(r"bytes=(\d+)-", span or "")
-        begin = int(asked[1]) if asked and file.ranges and condition in (None, file.etag) else 0
+        begin = int(asked[1]) - file.early if asked and file.ranges and condition in (None, file.etag) else 0
+        if asked and file.next_body is not None:
+            file.body = file.next_body
         status = 416 if begin and begin >= len(file.body) else 206 if begin else file.status
         body = b"" if status == 416 else file.body[begin:]
+        self.server_of.requests.append(Asked(self.path, span, condition, status))
         self.send_response(status)
         if file.location:
             self.send_header("Location", file.location)
@@ -76,7 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # a client that knows enough hangs up
             self.wfile.write(body[: len(body) // 2][: file.cut_after])
             time.sleep(file.wait)
-            if file.cut_after is None:
+            if file.reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+            elif file.cut_after is None:
                 self.wfile.write(body[len(body) // 2 :])
 
     def log_message(self, *args: object) -> None:

@@ -21,6 +21,8 @@ import torch
 import landmarkzoo as lz
 from landmarkzoo import cli
 from landmarkzoo.hub import client_errors
+from landmarkzoo.hub.client import HubOptions
+from landmarkzoo.hub.published_files import WeightsFile, fetch
 from landmarkzoo.models import DescriptorModel, registry
 
 
@@ -115,6 +117,12 @@ def load_published(weights: str, folder: Path, changes: dict[str, Any], **option
         return load("published", pretrained=True, **options)
 
 
+def load_entry(cfg: lz.ModelCfg, **options: Any) -> Loaded:
+    """Create "tiny.first" with its weights, whose entry is ``cfg``."""
+    with mock.patch.dict(registry._MODELS, {"tiny": {"first": cfg}}):
+        return load("tiny.first", pretrained=True, **options)
+
+
 def run_command_with_published(weights: str, folder: Path, *arguments: str) -> tuple[int, str]:
     """The same for a registered model, called "published", whose entry names a repository."""
     cfg = replace(lz.create_model(f"local-dir:{folder}").cfg, name=None, weights=weights)
@@ -123,6 +131,13 @@ def run_command_with_published(weights: str, folder: Path, *arguments: str) -> t
         return run_command(*arguments)
     finally:
         del registry._MODELS["published"]
+
+
+def fetch_published(weights: WeightsFile, license: str | None = "MIT", **options: Any) -> tuple[Path, str]:
+    """A file that others have published, and what is said on stderr."""
+    with contextlib.redirect_stderr(io.StringIO()) as stderr:
+        path = fetch(weights, HubOptions(**options), name="megaloc.test", license=license)
+    return path, stderr.getvalue()
 
 
 def load_head(name: str, **options: Any) -> tuple[np.ndarray, list[str] | None]:

@@ -222,7 +222,10 @@ def test_other_arguments(dolg_state):
         ({"conv_g.bias": torch.zeros(1024, dtype=torch.int8)}, "conv_g.bias has dtype torch.int8"),
         ({"module.conv_g.bias": torch.zeros(1024)}, "module.conv_g.bias fits nothing"),
         ({"_orig_mod.conv_g.bias": torch.zeros(1024)}, "conv_g.bias' twice, with and without '_orig_mod.'"),
-        ({"mam.conv1.weight": None}, "it has no mam.conv1.weight, but backbone.conv_stem.weight"),
+        (
+            {"mam.conv1.weight": None},
+            "it has no mam.conv1.weight or localmodel.conv1.weight, but backbone.conv_stem.weight",
+        ),
         ({"names": ["a"]}, "in this one not all values are tensors: names"),
         ({f"x{i}": torch.zeros(1) for i in range(5)}, "x2 fits nothing, and 2 more. Is it one of another"),
     ],
@@ -249,6 +252,10 @@ def test_tensors_that_do_not_fit_dolg(dolg_state, change, message):
             "backbone.layers.3.downsample.norm.weight fits nothing",
         ),
         ({"backbone.layers.2.downsample.norm.weight": None}, "backbone.layers.2.downsample.norm.weight is m"),
+        (
+            {"backbone.patch_embed.proj.weight": None},
+            "of a hybrid: it has no backbone.patch_embed.proj.weight",
+        ),
         ({"backbone.patch_embed.proj.bias": None}, "backbone.patch_embed.proj.bias is missing"),
         ({"backbone.patch_embed.proj.weight": torch.zeros(96, 40)}, r"shape \(96, 40\), not \(out, in, 1, 1"),
         ({"backbone.patch_embed.proj.weight": torch.zeros(96, 40, 2, 2)}, r"not \(96, 40, 1, 1\)"),
@@ -284,7 +291,9 @@ def test_names_of_other_models(dolg_state, hybrid_state):
         convert_state_dict(dolg_state, HYBRID)
     with pytest.raises(ValueError, match="does not fit 'dolg_efficientnet_lite0'"):
         convert_state_dict(dolg_state, "dolg_efficientnet_lite0")
-    with pytest.raises(ValueError, match="checkpoints of other code are known for DOLG and HybridSwin only"):
+    with pytest.raises(
+        ValueError, match="a checkpoint of a DOLG, but 'efficientnet_b3' is a GlobalDescriptor"
+    ):
         convert_state_dict(dolg_state, "efficientnet_b3")
     with pytest.raises(ValueError, match="Did you mean dolg_efficientnet_b"):
         convert_state_dict(dolg_state, "dolg_efficientnet_b")

@@ -92,7 +92,7 @@ def test_whitening_starts_at_the_pooled_features():
 def test_wrong_arguments_say_what_is_right():
     with pytest.raises(ValueError, match="use hidden_dim=512, got 1024"):
         lz.DOLG("resnet18", **HEAD)
-    with pytest.raises(ValueError, match=r"global_map must be one of \('stage', 'head'\), got 'neck'"):
+    with pytest.raises(ValueError, match=r"global_map must be one of .*, got 'neck'"):
         lz.DOLG("resnet18", global_map="neck")
     with pytest.raises(ValueError, match="has feature maps at strides"):
         lz.DOLG("vit_small_patch14_dinov2", hidden_dim=384, **HEAD)

@@ -5,6 +5,7 @@ import torch
 
 import landmarkzoo as lz
 from landmarkzoo import cli
+from landmarkzoo.hub.published_files import WeightsFile
 
 
 def test_listing():
@@ -15,7 +16,6 @@ def test_listing():
     assert lz.list_models("*_gem") == ["efficientnet_b5_gem", "efficientnet_lite0_gem"]
     assert lz.list_models(["dolg*b5", "dolg*b6"]) == ["dolg_efficientnet_b5", "dolg_efficientnet_b6"]
     assert lz.list_models("nothing*") == []
-    assert lz.list_models(pretrained=True) == []  # no landmark weights can be loaded by name yet
     assert lz.is_model("dolg_efficientnet_b7")
     assert not lz.is_model("dolg_efficientnet_b8")
 
@@ -89,7 +89,18 @@ def test_another_backbone_brings_its_own_input_statistics_and_no_scores():
     [
         (("dolg_eficientnet_b5",), "Did you mean dolg_efficientnet_b5"),
         (("zzz",), "landmarkzoo has no model 'zzz'. See lz.list_models"),
-        (("dolg_efficientnet_b5.gldv2",), "there are no weights with the tag 'gldv2'"),
+        (
+            ("dolg_efficientnet_b5.gldv2",),
+            "no weights with the tag 'gldv2', it has gldv2x. Did you mean gld",
+        ),
+        (
+            ("gem_resnet50.gl81",),
+            r"tag 'gl81', it has sfm120k, gl18\. Did you mean gl18\?",
+        ),
+        (("gem_resnet50.",), "with the tag '', it has sfm120k, gl18"),
+        (("megaloc.",), "with the tag '', nor with any other; the model itself is 'megaloc'"),
+        (("efficientnet_b3.gl18",), "'gl18', nor with any other; the model itself is 'efficientnet_b3'"),
+        (("gem_resnet51.gl18",), "no model 'gem_resnet51.gl18'. Did you mean gem_resnet50"),
         (("hf-hub:",), "a name on the Hub is 'hf-hub:org/repo'"),
         (("dolg_efficientnet_b5", True), "pretrained_backbone=True"),
     ],
@@ -134,7 +145,7 @@ def test_a_registered_model_is_saved_and_pushed_under_its_name(tmp_path):
     lz.create_model("mine").save_pretrained(tmp_path)
     assert lz.create_model(tmp_path).cfg.name == "mine"
     lz.register_model("theirs", replace(lz.get_model_cfg("mine"), weights="org/repo"))
-    assert lz.list_models(pretrained=True) == ["theirs"]
+    assert lz.list_models("the*", pretrained=True) == ["theirs"]
     with pytest.raises((OSError, ValueError), match="org/repo"):  # the Hub is asked
         lz.create_model("theirs", pretrained=True, local_files_only=True, cache_dir=tmp_path / "empty")
 
@@ -221,3 +232,49 @@ def test_a_cfg_is_registered_as_it_is():
     lz.register_model("my_lite0_96", replace(by_hand, input_size=(3, 96, 96), mean=(0.4, 0.4, 0.4)))
     cfg = lz.create_model("my_lite0_96").cfg
     assert (cfg.input_size, cfg.mean) == ((3, 96, 96), (0.4, 0.4, 0.4))
+
+
+def test_tags():
+    assert lz.list_models("gem_resnet50", pretrained=True) == ["gem_resnet50.gl18", "gem_resnet50.sfm120k"]
+    assert lz.list_models("*.gl18", pretrained=True) == [f"gem_resnet{d}.gl18" for d in (101, 152, 50)]
+    assert lz.list_models("*.gl18") == []  # names have no tags
+    assert lz.list_models("efficientnet_b3", pretrained=True) == []
+    assert lz.get_model_cfg("gem_resnet50") == lz.get_model_cfg("gem_resnet50.sfm120k")
+    assert lz.get_model_cfg("gem_resnet50.gl18").name == "gem_resnet50.gl18"
+    for name, there in (("gem_resnet50", True), ("gem_resnet50.gl18", True), ("gem_resnet50.", False)):
+        assert lz.is_model(name) == there
+
+
+def test_an_entry_with_tags_can_be_replaced_by_one_without():
+    lz.register_model("gem_resnet50", lz.get_model_cfg("gem_resnet50"))  # the same again
+    assert lz.is_model("gem_resnet50.gl18")
+    cfg = lz.get_model_cfg("efficientnet_b3")
+    with pytest.raises(ValueError, match="there is a model 'gem_resnet50' already"):
+        lz.register_model("gem_resnet50", cfg)
+    lz.register_model("gem_resnet50", cfg, exist_ok=True)
+    assert lz.get_model_cfg("gem_resnet50") == replace(cfg, name="gem_resnet50")
+    assert not lz.is_model("gem_resnet50.gl18")
+
+
+def test_weights_of_an_entry_may_be_a_file_of_others():
+    weights = WeightsFile("places", url="http://host.org/net.pth")
+    cfg = lz.GlobalDescriptor("resnet18", neck="fc", normalize_map=True, embedding_dim=8).cfg
+    lz.register_model("mine", replace(cfg, weights=weights))
+    assert lz.list_models("mine", pretrained=True) == ["mine"]
+    assert lz.create_model("mine").cfg.weights is None
+
+
+def test_the_command_line_lists_tags_and_weights(capsys):
+    assert cli.main(["models", "[cm]*"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert next(row for row in rows if row.startswith("cosplace_resnet18")).endswith(
+        "512         sf_xl_512, sf_xl_128, sf_xl_256, sf_xl_32, sf_xl_64"  # that of the name alone first
+    )
+    assert next(row for row in rows if row.startswith("megaloc")).endswith("322 px  8448        yes")
+    assert cli.main(["models", "--pretrained", "dolg_*"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:4]] == ["dolg_resnet101.gldv2", "dolg_resnet50.gldv2"]
+    assert "354 MB    unstated  Google Landmarks v2" in lines[2]
+    assert "mAP 0.824 ROxford5k medium; " in lines[2]
+    assert lines[2].endswith("RParis6k hard [1]")
+    assert lines[4] == ("[1] photos at their own size, queries cropped, 5 scales, as published (not re-run)")

@@ -137,7 +137,7 @@ MODELS = [
         "pretrained text",
         lambda: lz.create_model("efficientnet_lite0_gem", pretrained="yes"),
         ValueError,
-        "no landmark weights of 'efficientnet_lite0_gem' can be loaded",
+        "no landmark weights of 'efficientnet_lite0_gem' can be downloaded",
     ),
     Call(
         "list_models number",

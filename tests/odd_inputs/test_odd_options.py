@@ -159,6 +159,12 @@ CASES = [
         "--neighbors must be a positive integer that fits into 64",
     ),
     Command(
+        "shortlist 0",
+        f"{RERANK} --method superglobal --shortlist 0",
+        "--shortlist must be a positive integer, got 0",
+    ),
+    Command("shortlist 50 superglobal", f"{RERANK} --method superglobal --shortlist 50", out="bridge/1.png"),
+    Command(
         "neighbors 50 k-reciprocal",
         f"{RERANK} --method k-reciprocal --neighbors 50",
         out="bridge/1.png",

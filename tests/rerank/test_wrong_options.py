@@ -14,6 +14,7 @@ OPTIONS = [
     (lz.rerank.diffusion, (), "alpha"),
     (lz.rerank.diffusion, (), "gamma"),
     (lz.rerank.k_reciprocal, (), "weight"),
+    (lz.rerank.superglobal, (), "beta"),
 ]
 
 

@@ -116,11 +116,13 @@ SETTINGS = """
 import numpy as np, torch, landmarkzoo as lz
 random = np.random.default_rng(0)
 queries, index = random.standard_normal((5, 32)), random.standard_normal((4000, 32))
-expected = lz.search(queries, index, 10)
+ks = (10, 1000, 4000)
+expected = [lz.search(queries, index, k) for k in ks]
 
 def search_again():
-    ours = lz.search(queries, index, 10)
-    assert np.array_equal(ours.indices, expected.indices) and np.array_equal(ours.scores, expected.scores)
+    for k, right in zip(ks, expected):
+        ours = lz.search(queries, index, k)
+        assert np.array_equal(ours.indices, right.indices) and np.array_equal(ours.scores, right.scores)
 
 for precision in ("high", "medium"):
     torch.set_float32_matmul_precision(precision)

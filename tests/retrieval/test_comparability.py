@@ -33,6 +33,7 @@ def each_comparison(a, b):
     yield lambda: lz.rerank.alpha_query_expansion(a, b)
     yield lambda: lz.rerank.k_reciprocal(a, b)
     yield lambda: lz.rerank.diffusion(a, b)
+    yield lambda: lz.rerank.superglobal(a, b)
     yield lambda: lz.recognize(a, b, [0, 1])
     yield lambda: lz.recognize(a, a, [0, 1], non_landmark=b)
 

@@ -1,6 +1,6 @@
-"""The published checkpoint of [SALAD](https://arxiv.org/abs/2311.15937) on DINOv2, and those of its training code.
+"""The published checkpoint of [SALAD](https://arxiv.org/abs/2311.15937) on DINOv2.
 
-The module of torch.hub is inside a wrapper, and keeps the token that hides patches in the training of DINOv2.
+The module of torch.hub is inside a wrapper, and has the token that stands for hidden patches in training.
 """
 
 from __future__ import annotations
@@ -25,11 +25,7 @@ def _arguments(
 
 
 def _unused(names: Collection[str], args: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: "hides patches in the training of DINOv2"
-        for name in names
-        if name == "backbone.model.mask_token"
-    }
+    return {"backbone.model.mask_token": "for hidden patches, which DINOv2 has in training only"}
 
 
 DINO_SALAD = Layout(

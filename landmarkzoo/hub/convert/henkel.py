@@ -61,7 +61,9 @@ def _hybrid_arguments(
     Raises:
         ValueError: If no map of the CNN has these channels, or several have and the registered one has not.
     """
-    projection = tensors[_PATCH_PROJECTION]
+    projection = tensors.get(_PATCH_PROJECTION)
+    if projection is None:
+        raise ValueError(f"this is not a checkpoint of a hybrid: it has no {_PATCH_PROJECTION}")
     if projection.ndim != 4:
         raise ValueError(
             f"the patch projection of the checkpoint has shape {tuple(projection.shape)}, not (out, in, 1, 1)"
@@ -143,7 +145,7 @@ def _unused_in_hybrid(names: Collection[str], args: Mapping[str, Any]) -> dict[s
 HYBRID = Layout(
     name="henkel_hybrid",
     architecture="HybridSwin",
-    signature=_PATCH_PROJECTION,
+    signature="backbone.layers.0.blocks.0.attn.relative_position_bias_table",  # not in a plain transformer
     prefixes=(
         ("backbone.patch_embed.backbone.", "cnn."),
         ("backbone.patch_embed.proj.", "project."),

@@ -1,8 +1,8 @@
 """The published weights of [MegaLoc](https://arxiv.org/abs/2502.17237), a safetensors file.
 
 Its backbone has the names and shapes of timm's ``vit_base_patch14_dinov2``, positions of 37 x 37 patches
-included. Theirs resizes photos whose sides are not multiples of 14 px inside the model, as a tensor; here that is for
-the transform.
+included. Their model takes images of any size and resizes them to multiples of 14 px (bilinear, with
+antialias); ours leaves that to the transform.
 """
 
 from __future__ import annotations

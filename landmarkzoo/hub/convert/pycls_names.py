@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
@@ -17,6 +19,14 @@ _IN_A_BLOCK = (
     ("proj.", "downsample.0."),
     ("bn.", "downsample.1."),
 )
+_BY_BLOCKS = {  # (bottlenecks, blocks of the four stages) -> timm's name
+    (False, (2, 2, 2, 2)): "resnet18",
+    (False, (3, 4, 6, 3)): "resnet34",
+    (True, (2, 2, 2, 2)): "resnet26",
+    (True, (3, 4, 6, 3)): "resnet50",
+    (True, (3, 4, 23, 3)): "resnet101",
+    (True, (3, 8, 36, 3)): "resnet152",
+}
 _IN_A_SEQUENTIAL = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}
 
 
@@ -51,6 +61,24 @@ def sequential_resnet_prefixes(theirs: str, ours: str) -> tuple[tuple[str, str],
         ('features.4.', 'backbone.layer1.')
     """
     return tuple((f"{theirs}{number}.", f"{ours}{name}.") for number, name in _IN_A_SEQUENTIAL.items())
+
+
+def resnet_name(names: Collection[str], ours: str = "backbone.") -> str | None:
+    """Name in timm of the ResNet that some tensors are of, or ``None`` if they are of none.
+
+    Args:
+        names: Our names of the tensors of a model.
+        ours: What stands before timm's names.
+
+    Examples:
+        >>> from landmarkzoo.hub.convert.pycls_names import resnet_name
+        >>> resnet_name([f"backbone.layer{stage}.{i}.conv2.weight" for stage in range(1, 5) for i in (0, 1)])
+        'resnet18'
+    """
+    block = re.compile(re.escape(ours) + r"layer([1-4])\.\d+\.conv2\.weight")
+    found = Counter(match[1] for match in map(block.fullmatch, names) if match)
+    bottlenecks = f"{ours}layer1.0.conv3.weight" in names
+    return _BY_BLOCKS.get((bottlenecks, (found["1"], found["2"], found["3"], found["4"])))
 
 
 def rgb_input(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -16,7 +16,9 @@ B6 = "hybrid_efficientnet_b6_swin_base_384"
 
 
 def read(channels, registered, **given):
-    return HYBRID.arguments({HYBRID.signature: torch.empty(128, channels, 1, 1)}, registered, given)
+    return HYBRID.arguments(
+        {"backbone.patch_embed.proj.weight": torch.empty(128, channels, 1, 1)}, registered, given
+    )
 
 
 def arguments(name, channels, **overrides):

@@ -1,0 +1,85 @@
+"""Seconds and memory that models take for one photo, at their own image size and scales.
+
+    python benchmarks/model_cost.py NAME [NAME ...] [--photos 5] [--size 1024 768] [--threads 2]
+
+Random weights, ``lz.embed`` of one photo a call, on the CPU. Each model runs in a process of its own: the
+median of the calls after the first, on the clock and of all cores together (which other programs on the
+machine disturb less), and the most memory that the process held, Python and torch included, which is what a
+machine must have. Photos are of ``--size``, at which those models see them that do not resize.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import torch
+from measuring import machine, seconds
+from PIL import Image
+
+import landmarkzoo as lz
+
+
+def cost(name: str, photos: int, size: tuple[int, int], precision: str) -> dict[str, float]:
+    model = lz.create_model(name).eval()
+    rng = np.random.default_rng(0)
+    images = [
+        Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)) for _ in range(photos + 1)
+    ]
+    clock, cores = [], []
+    for image in images:
+        before = time.process_time()
+        clock.append(seconds(partial(lz.embed, model, [image], precision=precision, progress=False)))
+        cores.append(time.process_time() - before)
+    weights = sum(tensor.nbytes for tensor in model.state_dict().values())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    medians = {"seconds": statistics.median(clock[1:]), "core seconds": statistics.median(cores[1:])}
+    return {**medians, "peak": peak, "weights": weights}
+
+
+def row(name: str, found: dict[str, float]) -> str:
+    cfg = lz.get_model_cfg(name)
+    side = max(cfg.input_size[1:])
+    image = "its own size" if cfg.resize == "none" else f"{side} px, {cfg.resize}"
+    scales = ", ".join(f"{scale:.3g}" for scale in cfg.scales)
+    return (
+        f"| `{name}` | {image} | {scales} | {cfg.embedding_dim} | {found['seconds']:.2f} | "
+        f"{found['core seconds']:.2f} | "
+        f"{found['peak'] / 2**30:.2f} | {found['weights'] / 2**30:.2f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME")
+    parser.add_argument("--photos", type=int, default=5, help="timed photos, after one that warms up")
+    parser.add_argument("--size", type=int, nargs=2, default=(1024, 768), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--precision", default="auto", help="of lz.embed")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.here:  # in the process of one model
+        print(json.dumps(cost(args.names[0], args.photos, args.size, args.precision)))
+        return
+    print(f"{machine()}, photos of {args.size[0]}x{args.size[1]} px, precision {args.precision}\n")
+    print("| name | image | scales | descriptor | seconds | core-seconds | peak GiB | weights GiB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in args.names:
+        options = ["--photos", args.photos, "--size", *args.size, "--precision", args.precision]
+        command = [sys.executable, __file__, name, "--here", "--threads", args.threads, *options]
+        done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True)
+        print(row(name, json.loads(done.stdout.splitlines()[-1])), flush=True)
+
+
+if __name__ == "__main__":
+    main()
