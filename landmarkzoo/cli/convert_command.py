@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
         "convert",
         help="checkpoints of other code to saved models",
         description="Convert a checkpoint of other code, such as those of Henkel 2021 or their ONNX release, "
-        "to a folder that 'local-dir:OUT_DIR' loads, head included. The model computes what that code computes.",
+        "to a folder that 'local-dir:OUT_DIR' loads, head included. The model computes what that code does.",
     )
     parser.add_argument(
         "checkpoint", help="a file of torch.save, safetensors or ONNX; code in it is never run"
