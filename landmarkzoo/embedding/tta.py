@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,8 @@ class TestTimeAugmentation:
         flip: Whether each scale is also seen in a mirror.
         combine: ``"mean"`` of the descriptors of length 1 of all views, or their element-wise ``"max"``.
             Kept as ``"mean"`` where there is one view.
-        scale_resize: How the image gets to a scale: ``"bicubic"`` with antialias, sides rounded; or
-            ``"bilinear"`` without, sides rounded down, as ``torch.nn.functional.interpolate`` does it for a
-            ``scale_factor``. Kept as ``"bicubic"`` where no scale needs it.
+        scale_resize: How the image gets to a scale, as in ``ModelCfg``. Kept as ``"bicubic"`` where no scale
+            needs it.
 
     Raises:
         TypeError: If the scales are no list of numbers.
@@ -105,17 +104,18 @@ class TestTimeAugmentation:
         if "views" not in provenance:
             return TestTimeAugmentation()
         found = re.fullmatch(
-            r"scales \((.*?),?\), flip (True|False)(?:, combine (max))?(?:, resize (bilinear))?",
+            r"scales \((.*?),?\), flip (True|False)(?:, combine (max))?(?:, resize (bilinear[a-z-]*))?",
             provenance["views"],
         )
         if found is None:
             raise ValueError(f"views {provenance['views']!r} are not known here")
         scales, flip, combine, resize = found.groups()
+        how: Any = resize or "bicubic"  # what it can be is checked by the class
         return TestTimeAugmentation(
             [float(scale) for scale in scales.split(",")],
             flip == "True",
             "max" if combine else "mean",
-            "bilinear" if resize else "bicubic",
+            how,
         )
 
     def embed(self, run: Inference, images: Tensor) -> Tensor:
@@ -133,8 +133,7 @@ class TestTimeAugmentation:
 
 def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleResize) -> Tensor:
     """Images at a scale, of sides that the model takes: for a transformer multiples of its patches."""
-    bilinear = resize == "bilinear"
-    whole = int if bilinear else round
+    whole = int if resize in ("bilinear", "bilinear-cut") else round
     exact = [whole(side * scale) for side in images.shape[2:]]
     # A model whose sides have a maximum takes hardly another size: a scale is an error then, see below.
     rule_of_sides = rule if rule.maximum is None else replace(rule, minimum=1)
@@ -149,8 +148,8 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleRes
             f"scale {scale:g} does not fit: {error}. Leave scales out (flip=True works), or choose a model "
             "with a convolutional backbone"
         ) from error
-    if not bilinear:
+    if resize == "bicubic":
         return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
-    if [height, width] == exact:  # by the factor, as in the code of the authors: its grid is another one
+    if resize == "bilinear" and [height, width] == exact:  # the factor gives another grid than the sides
         return F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
     return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)

@@ -91,7 +91,7 @@ def download_part(
         check_writable(target, (total or 0) - have)
         with rest or nullcontext(whole) as answer:
             block = _read(address, answer, have, total)
-            if not rest:
+            if block and not rest:
                 if block.lstrip().lower().startswith(_WEB_PAGE):
                     raise ValueError(
                         f"{address.where}: a web page came in place of the file, which may have moved; "
@@ -99,7 +99,8 @@ def download_part(
                     )
                 _remove_parts(target)
                 starting()
-            have = _write(address, answer, block, part, have, total, target.name)
+            if block:
+                have = _write(address, answer, block, part, have, total, target.name)
     if have < (total or size or 1):
         raise ConnectionError(_lost(address, have, total or size, "the server ended it"))
     return part

@@ -14,7 +14,7 @@ from landmarkzoo.metrics import Score
 
 Resize = Literal["squash", "longest", "shortest", "none"]
 Combine = Literal["mean", "max"]
-ScaleResize = Literal["bicubic", "bilinear"]
+ScaleResize = Literal["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -61,8 +61,10 @@ class ModelCfg:
         scales: Sizes of each photo, relative to what ``resize`` gives, that a descriptor is made of.
         flip: Whether the mirrored photo is a view too.
         combine: How the unit vectors of the views become one: their mean, or the element-wise maximum.
-        scale_resize: Filter of the resize of the tensor for a scale: ``"bicubic"`` with antialias, or
-            ``"bilinear"`` without.
+        scale_resize: How the tensor is resized for a scale. ``"bicubic"``: with antialias, sides rounded; the
+            others have none. ``"bilinear"``: sides rounded down, positions by the factor, as PyTorch does for
+            a ``scale_factor``; ``"bilinear-rounded"`` and ``"bilinear-cut"``: sides rounded, or rounded down,
+            and positions by the sides.
         embedding_dim: Size of the descriptor.
         weights: Where the landmark weights are: a Hub repository in our own format, ``"org/repo"`` or
             ``"org/repo@revision"``, or a file in a layout of its authors. ``None`` if none can be downloaded.

@@ -87,7 +87,7 @@ def _dolg(depth: int, size: int, sha256: str, *scores: float) -> dict[str, Model
         input_size=(3, 1024, 1024),
         resize="none",
         scales=(0.3535, 0.5, 0.7071, 1.0, 1.4142),
-        scale_resize="bilinear",
+        scale_resize="bilinear-rounded",
         embedding_dim=512,
         weights=WeightsFile(
             "iccv_dolg",
@@ -133,6 +133,11 @@ _SUPERGLOBAL_ARGUMENTS: dict[str, Any] = {
 }
 
 
+def _superglobal(depth: int) -> dict[str, ModelCfg]:
+    tags = _cvnet(depth, _SUPERGLOBAL, _SUPERGLOBAL_ARGUMENTS, combine="max")
+    return {tag: replace(cfg, scale_resize="bilinear-cut") for tag, cfg in tags.items()}
+
+
 def _places(code: str, depth: int, sizes: tuple[int, ...], paper: str) -> dict[str, ModelCfg]:
     """CosPlace or EigenPlaces, one tag for each size of descriptor."""
     return {f"sf_xl_{size}": _place(code, depth, size, paper) for size in sizes}
@@ -169,7 +174,7 @@ _MEGALOC_CFG = ModelCfg(
         revision="7cb9f7970d366fdf059963d04d372e503e8e9df9",
         sha256="d4f9f2bcb60018f91eb6a8e061ed054fd55654e10c2569cf13841ea986ffb4f8",
     ),
-    training_data="five sets of photos of places, among them SF-XL, GSV-Cities, MegaScenes and ScanNet",
+    training_data="five sets of photos of places and landmarks",
     license="MIT",
     paper=_MEGALOC,
 )
@@ -203,14 +208,14 @@ PUBLISHED: dict[str, dict[str, ModelCfg]] = {
     ),
     "cvnet_resnet50": _cvnet(50, _CVNET, {"pool": "gem"}),
     "cvnet_resnet101": _cvnet(101, _CVNET, {"pool": "gem"}),
-    "superglobal_resnet50": _cvnet(50, _SUPERGLOBAL, _SUPERGLOBAL_ARGUMENTS, combine="max"),
-    "superglobal_resnet101": _cvnet(101, _SUPERGLOBAL, _SUPERGLOBAL_ARGUMENTS, combine="max"),
+    "superglobal_resnet50": _superglobal(50),
+    "superglobal_resnet101": _superglobal(101),
     "megaloc": {"": _MEGALOC_CFG},
     "cosplace_resnet18": _places("CosPlace", 18, (512, 256, 128, 64, 32), _COSPLACE),
     "cosplace_resnet50": _places("CosPlace", 50, (512, 2048, 1024, 256, 128, 64, 32), _COSPLACE),
     "cosplace_resnet101": _places("CosPlace", 101, (512, 2048, 1024, 256, 128, 64, 32), _COSPLACE),
     "cosplace_resnet152": _places("CosPlace", 152, (512, 2048, 1024, 256, 128, 64, 32), _COSPLACE),
     "eigenplaces_resnet18": _places("EigenPlaces", 18, (512, 256), _EIGENPLACES),
-    "eigenplaces_resnet50": _places("EigenPlaces", 50, (512, 2048, 256, 128), _EIGENPLACES),
-    "eigenplaces_resnet101": _places("EigenPlaces", 101, (512, 2048, 256, 128), _EIGENPLACES),
+    "eigenplaces_resnet50": _places("EigenPlaces", 50, (512, 2048, 1024, 256, 128), _EIGENPLACES),
+    "eigenplaces_resnet101": _places("EigenPlaces", 101, (512, 2048, 1024, 256, 128), _EIGENPLACES),
 }

@@ -7,10 +7,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from landmarkzoo._utils.checks import FloatArray, check_count, check_number, unit
+from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, check_number, unit
 from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
-from landmarkzoo.retrieval.exact_search import search, search_others
+from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
+
+_BLOCK_VALUES = 2**20  # cosines in flight
 
 
 def superglobal(
@@ -37,16 +39,17 @@ def superglobal(
     the shortlist the plain ranking goes on.
 
     It needs no labels. It takes a shortlist that holds most photos of the landmark, and neighbors no more
-    than a landmark has photos. Memory beside the result holds a few copies of one shortlist in float64.
+    than a landmark has photos. Memory beside the result holds the plain ranking, of ``max(k, shortlist)``
+    images a query, and a few copies of the vectors of one shortlist in float64.
 
     Args:
         queries: Descriptors or an array (Q, D).
         index: Descriptors or an array (N, D).
         k: How many come back; ``min(k, N)``, also if the shortlist is shorter.
-        shortlist: Nearest images that are ranked again; all N where N is smaller. 400 in the paper.
-        neighbors: Nearest others that refine an image, 9 in the paper.
-        beta: Their weight beside the image itself, 0.15 in the paper.
-        device: Where the products of the searches are computed; the CPU unless told otherwise.
+        shortlist: Nearest images that are ranked again; all N where N is smaller. 400 in their code.
+        neighbors: Nearest others that refine an image, 9 in their code.
+        beta: Their weight beside the image itself, 0.15 in their code.
+        device: Where the first search is computed; the CPU unless told otherwise.
         progress: Show a progress bar on stderr, if it takes more than two seconds.
 
     Returns:
@@ -76,7 +79,7 @@ def superglobal(
     with tqdm(total=len(q), desc="superglobal", unit=" queries", disable=not progress, delay=2) as bar:
         for row in range(len(q)):
             rows = np.sort(plain.indices[row, :shortlist])  # so that ties go to the smaller index
-            refined = _refined(x[rows], neighbors, beta, device)
+            refined = _refined(unit(x[rows]), neighbors, beta)
             score = _scores(unit(q[row]), refined, neighbors + 1).astype(np.float32)
             order = np.argsort(-score, kind="stable")
             indices[row, :shortlist], scores[row, :shortlist] = rows[order], score[order]
@@ -85,19 +88,32 @@ def superglobal(
     return Ranking(indices[:, :k], scores[:, :k], plain.query_ids, plain.index_ids)
 
 
-def _refined(
-    x: FloatArray, neighbors: int, beta: float, device: str | torch.device | None
-) -> NDArray[np.float64]:
+def _refined(x: NDArray[np.float64], neighbors: int, beta: float) -> NDArray[np.float64]:
     """The vectors (M, D) of a shortlist, of length 1, moved towards their nearest others."""
-    others = search_others(x, min(neighbors, len(x)), device=device)
-    found = others.indices >= 0  # the last of all others is padding
-    weights = np.where(found, others.scores, 0.0).astype(np.float64) * beta
-    own = unit(x)
-    sums = own.copy()
-    for column, weight in zip(others.indices.T, weights.T):  # one neighbor each: no (M, neighbors, D) array
-        sums += weight[:, None] * own[column]
+    nearest, cosines = _nearest_others(x, min(neighbors, len(x) - 1))
+    weights = cosines.astype(np.float64) * beta
+    sums = x.copy()
+    for column, weight in zip(nearest.T, weights.T):  # one neighbor each: no (M, neighbors, D) array
+        sums += weight[:, None] * x[column]
     divisors = 1 + weights.sum(axis=1, keepdims=True)  # (M, 1)
-    return np.where(divisors > 0, sums / np.where(divisors > 0, divisors, 1.0), own)
+    return np.where(divisors > 0, sums / np.where(divisors > 0, divisors, 1.0), x)
+
+
+def _nearest_others(x: NDArray[np.float64], count: int) -> tuple[IntArray, FloatArray]:
+    """Nearest others (M, count) of each row and their cosines, ties by the smaller row.
+
+    Rounded to float32, as the last bits of a matrix product depend on how a library adds up. Copies of an
+    image tie, and refine others alike.
+    """
+    nearest, cosines = np.empty((len(x), count), np.int64), np.empty((len(x), count), np.float32)
+    step = max(1, _BLOCK_VALUES // len(x))
+    for start in range(0, len(x), step):
+        products = (x[start : start + step] @ x.T).astype(np.float32)  # (n, M)
+        np.fill_diagonal(products[:, start:], -np.inf)
+        block = np.argsort(-products, axis=1, kind="stable")[:, :count]
+        nearest[start : start + step] = block
+        cosines[start : start + step] = np.take_along_axis(products, block, axis=1)
+    return nearest, cosines
 
 
 def _scores(query: NDArray[np.float64], refined: NDArray[np.float64], best: int) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Scales, mirror and their combination, as the cfg of a model says: against plain torch."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +45,10 @@ def by_hand(model, photo, scales, flip, combine, mode):
     for scale in scales:
         if mode == "bilinear":
             view = F.interpolate(image, scale_factor=scale, mode="bilinear", align_corners=False)
+        elif mode.startswith("bilinear"):
+            whole = round if mode == "bilinear-rounded" else math.floor
+            sides = [whole(side * scale) for side in image.shape[2:]]
+            view = F.interpolate(image, sides, mode="bilinear", align_corners=False)
         else:
             sides = [round(side * scale) for side in image.shape[2:]]
             view = F.interpolate(image, sides, mode="bicubic", antialias=True)
@@ -57,7 +62,7 @@ def by_hand(model, photo, scales, flip, combine, mode):
 
 
 @pytest.mark.parametrize("combine", ["mean", "max"])
-@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("mode", ["bilinear", "bilinear-rounded", "bilinear-cut", "bicubic"])
 def test_the_views_of_the_cfg_by_hand(model, photos, combine, mode):
     model.cfg = replace(model.cfg, combine=combine, scale_resize=mode)
     d = lz.embed(model, photos, progress=False)
@@ -65,7 +70,7 @@ def test_the_views_of_the_cfg_by_hand(model, photos, combine, mode):
     expected = [by_hand(model, photo, scales, True, combine, mode).numpy() for photo in photos]
     np.testing.assert_allclose(d.vectors, expected, atol=1e-6)
     text = f"scales {scales}, flip True"
-    text += ", combine max" * (combine == "max") + ", resize bilinear" * (mode == "bilinear")
+    text += ", combine max" * (combine == "max") + f", resize {mode}" * (mode != "bicubic")
     assert d.provenance["views"] == text
 
 
@@ -118,7 +123,7 @@ def test_small_photos_are_seen_at_the_smallest_size_that_the_model_takes(model):
     st.lists(st.floats(0.01, 10), min_size=1, max_size=5),
     st.booleans(),
     st.sampled_from(["mean", "max"]),
-    st.sampled_from(["bicubic", "bilinear"]),
+    st.sampled_from(["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut"]),
 )
 def test_views_come_back_from_the_provenance(scales, flip, combine, resize):
     views = TestTimeAugmentation(scales, flip, combine, resize)

@@ -138,6 +138,11 @@ def test_a_wrong_size(web, cache):
     assert "the server has a file of 0 bytes: it was changed" in refusal(ValueError, url, cache)
 
 
+def test_a_connection_that_ends_at_once(web, cache):
+    url = web.serve("/net.pth", BODY, cut_after=0)
+    assert "the connection was lost after 0 of 307,200 bytes" in refusal(ConnectionError, url, cache)
+
+
 def test_nobody_there(cache):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -88,7 +88,10 @@ def test_a_saved_model_keeps_its_views_and_its_weights(tmp_path):
         ({"scales": (float("inf"),)}, "scales must be positive numbers"),
         ({"flip": 1}, "flip must be True or False, got 1"),
         ({"combine": "sum"}, "combine must be one of mean, max, got 'sum'"),
-        ({"scale_resize": "area"}, "scale_resize must be one of bicubic, bilinear, got 'area'"),
+        (
+            {"scale_resize": "area"},
+            "scale_resize must be one of bicubic, bilinear, bilinear-rounded, bilinear-cut, got 'area'",
+        ),
         ({"resize": "crop"}, "resize must be one of squash, longest, shortest, none, got 'crop'"),
         ({"resize": "longest", "input_size": (3, 100, 50)}, r"must be \(3, N, N\) where resize is 'longest'"),
         ({"weights": 5}, "weights must be a repository or a WeightsFile, got 5"),

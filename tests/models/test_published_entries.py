@@ -20,7 +20,7 @@ def test_all_that_was_agreed_is_there():
     sizes = {18: (32, 64, 128, 256, 512), 50: (32, 64, 128, 256, 512, 1024, 2048)}
     sizes |= {101: sizes[50], 152: sizes[50]}
     wanted += [f"cosplace_resnet{depth}.sf_xl_{size}" for depth in sizes for size in sizes[depth]]
-    sizes = {18: (256, 512), 50: (128, 256, 512, 2048), 101: (128, 256, 512, 2048)}
+    sizes = {18: (256, 512), 50: (128, 256, 512, 1024, 2048), 101: (128, 256, 512, 1024, 2048)}
     wanted += [f"eigenplaces_resnet{depth}.sf_xl_{size}" for depth in sizes for size in sizes[depth]]
     assert sorted([*wanted, "megaloc"]) == NAMES
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vectors import cosine, descriptors, nearest, unit
 
 import landmarkzoo as lz
+from landmarkzoo.rerank import superglobal_shortlist
 
 superglobal = lz.rerank.superglobal
 
@@ -122,6 +123,15 @@ def test_copies_of_a_photo_get_one_score_and_stand_in_their_order():
     copies = ranking.indices[0] >= 50
     assert ranking.indices[0, copies].tolist() == list(range(50, 80))
     assert len(set(ranking.scores[0, copies].tolist())) == 1
+
+
+def test_blocks_do_not_matter(monkeypatch):
+    queries, index = descriptors(7, 3, 40)
+    expected = superglobal(queries, index, shortlist=30)
+    monkeypatch.setattr(superglobal_shortlist, "_BLOCK_VALUES", 4 * 30)  # the last block is smaller
+    ranking = superglobal(queries, index, shortlist=30)
+    assert np.array_equal(ranking.indices, expected.indices)
+    np.testing.assert_allclose(ranking.scores, expected.scores, atol=1e-6)
 
 
 def test_ids_stay_with_the_ranking():

@@ -98,13 +98,13 @@ def test_superglobal_computes_what_their_code_computes(pair):
     depth, net, path = pair
     model, _ = lz.convert_checkpoint(path, f"superglobal_resnet{depth}")
     model.eval()
-    for shape in ((97, 131), (65, 200)):
+    for shape in ((65, 200), (97, 131)):
         photos = torch.rand(2, 3, *shape)
         with torch.no_grad():
             ours = model(normalised(photos))
         assert distance(ours, superglobal(net, photos)) < 1e-5
-        for wrong in WRONG:
-            assert distance(ours, superglobal(net, photos, **wrong)) > 3e-4, wrong
+    for wrong in WRONG if depth == 50 else WRONG[:1]:
+        assert distance(ours, superglobal(net, photos, **wrong)) > 3e-4, wrong
 
 
 def test_the_smallest_values_count_as_in_their_code():
