@@ -13,22 +13,12 @@ _ACTIVATIONS = {"Sigmoid": "sigmoid", "Relu": "relu", "Softplus": "softplus"}
 _ARITHMETIC = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}  # and the constant that changes nothing
 _POOLS = ("GlobalAveragePool", "ReduceMean", "AveragePool")
 _SHAPES = ("Shape", "Size", "ConstantOfShape", "Range")  # what they give depends on shapes alone
-_MOVES = (  # that move numbers, and ReduceL2 of norms
-    *(
-        "Cast",
-        "Concat",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "Pad",
-        "ReduceL2",
-        "Reshape",
-        "Slice",
-        "Squeeze",
-        "Tile",
-    ),
-    *("Transpose", "Unsqueeze"),
+# fmt: off
+_MOVES = (  # operations that move numbers; and the lengths of vectors
+    "Cast", "Concat", "Expand", "Flatten", "Gather", "Pad", "ReduceL2", "Reshape", "Slice", "Squeeze", "Tile",
+    "Transpose", "Unsqueeze",
 )
+# fmt: on
 _SAME_VALUES = ("Cast", "Squeeze", "Unsqueeze")  # around the batch norm of vectors, in old exporters
 
 

@@ -24,22 +24,12 @@ from landmarkzoo.hub.convert.unit_matching import Matching
 _SIDE = 64  # of the image that goes through our model: two positions in the coarsest map
 _MOST_STEPS = 8  # from centers to where they are multiplied
 _COUNTER = ".num_batches_tracked"
+# fmt: off
 _HEAD_OPERATIONS = (
-    *(
-        "ArgMax",
-        "Cast",
-        "Clip",
-        "Concat",
-        "Div",
-        "Expand",
-        "Gather",
-        "Gemm",
-        "MatMul",
-        "ReduceL2",
-        "ReduceMax",
-    ),
-    *("Reshape", "Shape", "Slice", "Softmax", "Squeeze", "TopK", "Transpose", "Unsqueeze"),
+    "ArgMax", "Cast", "Clip", "Concat", "Div", "Expand", "Gather", "Gemm", "MatMul", "ReduceL2", "ReduceMax",
+    "Reshape", "Shape", "Slice", "Softmax", "Squeeze", "TopK", "Transpose", "Unsqueeze",
 )
+# fmt: on
 
 
 def dolg_arguments(

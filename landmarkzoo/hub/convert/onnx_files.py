@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST_NODES = 20_000  # DOLG on EfficientNet-B7 has about 3,000
 _MOST_INPUTS = 100_000
+_SHOWN = 80  # letters of a name in a message
 _MOST_SIDES = 8  # of an array
 
 # Kinds of numbers that weights and shapes have: ONNX's name, bytes of one, the field if not raw_data.
@@ -139,6 +140,7 @@ class _Reader:
     def graph(self, model: ModelProto) -> OnnxGraph:
         graph = model.graph
         self._check_plain(model)
+        self._check_texts(*(named.name for named in (*graph.initializer, *graph.input, *graph.output)))
         for tensor in graph.initializer:
             self._define(tensor.name)
             self.constants[tensor.name] = self._constant(tensor, tensor.name)
@@ -170,6 +172,12 @@ class _Reader:
         if len(graph.node) > _MOST_NODES or many > _MOST_INPUTS or len(graph.initializer) > _MOST_NODES:
             raise ValueError(f"{self.path} has {len(graph.node)} nodes, far more than any model known here")
 
+    def _check_texts(self, *texts: str | bytes) -> None:
+        """Raise if a name is no text: protobuf then gives its bytes."""
+        wrong = next((text for text in texts if isinstance(text, bytes)), None)
+        if wrong is not None:
+            raise ValueError(f"{self.path} is damaged: the name {wrong[:_SHOWN]!r} in it is not UTF-8")
+
     def _define(self, name: str) -> None:
         if name in self.known:
             raise ValueError(f"{self.path} is damaged: it defines {name!r} twice")
@@ -177,6 +185,8 @@ class _Reader:
 
     def _node(self, proto: NodeProto) -> Node | None:
         """A node, or ``None`` for one that only makes a constant or another name."""
+        self._check_texts(proto.op_type, proto.name, proto.domain, *proto.input, *proto.output)
+        self._check_texts(*(attribute.name for attribute in proto.attribute))
         name = _name(proto)
         if proto.domain not in ("", "ai.onnx"):
             raise ValueError(f"{self.path}: {name} is an operation of {proto.domain!r}, which is not read")
@@ -261,6 +271,7 @@ class _Reader:
     def _external(self, tensor: TensorProto, name: str, size: int) -> tuple[Path, int, int]:
         """File, first byte and number of bytes of a weight that stands in a file beside."""
         entries = {entry.key: entry.value for entry in tensor.external_data}
+        self._check_texts(*entries, *entries.values())
         location, folder = entries.get("location", ""), self.path.parent.resolve()
         parts = location.replace("\\", "/").split("/")
         inside = bool(location) and "\0" not in location and ".." not in parts
@@ -283,7 +294,8 @@ class _Reader:
 
 
 def _name(node: NodeProto) -> str:
-    return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r}"
+    op = node.op_type if node.op_type.isidentifier() else repr(node.op_type)
+    return f"{op[:_SHOWN]} {(node.name or ''.join(node.output[:1]))[:_SHOWN]!r}"
 
 
 _EXPORT = "export the model again with torch.onnx.export(..., dynamo=False)"
