@@ -5,9 +5,9 @@
 
 Random weights, ``lz.embed`` of one photo a call, on the CPU, in the precision of the weights: float32. Each
 model runs in a process of its own: the median of the calls after the first, on the clock and of all cores
-together (which other programs on the machine disturb less), and the most memory that the process held, Python
-and torch included, which is what a machine must have. Photos are of ``--size``, at which those models see them
-that do not resize.
+together (which other programs on the machine disturb less), and the most memory that the process held,
+Python and torch included, which is what a machine must have. Photos are of ``--size``, at which those models
+see them that do not resize.
 
 ``--out`` writes what was measured for the page "Which model should I take?"; without names it measures the
 models of that page.
@@ -94,13 +94,13 @@ def main() -> None:
         "| name | image | scales | descriptor | seconds | core-seconds | peak GiB | weights GiB | precision |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    found = {}
+    found: dict[str, Any] = {}
+    content = {"settings": settings, "photo": list(args.size), "photos": args.photos, "models": found}
     for name in names:
         found[name] = in_a_process(name, args)
         print(row(name, found[name]), flush=True)
-    if args.out:
-        content = {"settings": settings, "photo": list(args.size), "photos": args.photos, "models": found}
-        args.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        if args.out:  # each time, so that a run that is cut keeps what it has
+            args.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def in_a_process(name: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def table() -> str:
         f"{cost['settings']}.\n"
     )
     head = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
-    return f"\n{head}{rows}\nProtocols of the scores:\n\n{notes}\n{measured}"
+    return f"\n{head}{rows}\nProtocols of the scores, by the number in brackets:\n\n{notes}\n{measured}"
 
 
 def _row(name: str, cost: dict[str, Any], protocols: list[str]) -> str:
@@ -104,14 +104,18 @@ def _row(name: str, cost: dict[str, Any], protocols: list[str]) -> str:
 
 def _quality(cfg: ModelCfg, protocols: list[str]) -> str:
     """Scores by data set, with the number of their protocol."""
-    groups: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
+    notes = set()
     for score in cfg.scores:
         data, part, protocol = score.protocol.split(", ", 2)
+        protocol += "; of the paper's model, whether also of this file is not said" * score.of_paper
         if protocol not in protocols:
             protocols.append(protocol)
-        head = f"{score.metric} {data}, note {protocols.index(protocol) + 1}"
-        groups.setdefault(head, []).append(f"{score.value:.3f} {part}".removeprefix("0"))
-    return "; ".join(f"{', '.join(values)} ({head})" for head, values in groups.items()) or "none stated"
+        notes.add(protocols.index(protocol) + 1)
+        part = part.removesuffix(" leaderboard")
+        values.setdefault(f"{data} {score.metric}", []).append(f"{score.value:.3f} {part}".removeprefix("0"))
+    groups = [f"{head} {', '.join(found)}" for head, found in values.items()]
+    return f"{'; '.join(groups)} [{', '.join(map(str, sorted(notes)))}]" if groups else "none stated"
 
 
 def _license(name: str, cfg: ModelCfg) -> str:
