@@ -88,14 +88,14 @@ def main() -> None:
         return
     names = args.names or list(runpy.run_path(str(PAGE))["MODELS"])
     load = os.getloadavg()[0]  # of other programs: on a machine at rest it is near 0
-    settings = f"{machine()}, load of other programs before the run {load:.1f}"
-    print(f"{settings}, photos of {args.size[0]}x{args.size[1]} px\n")
+    print(f"{machine()}, load of other programs {load:.1f}, photos of {args.size[0]}x{args.size[1]} px\n")
     print(
         "| name | image | scales | descriptor | seconds | core-seconds | peak GiB | weights GiB | precision |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     found: dict[str, Any] = {}
-    content = {"settings": settings, "photo": list(args.size), "photos": args.photos, "models": found}
+    content: dict[str, Any] = {"settings": machine(), "load": round(load, 1), "photo": list(args.size)}
+    content |= {"photos": args.photos, "models": found}
     for name in names:
         found[name] = in_a_process(name, args)
         print(row(name, found[name]), flush=True)

@@ -81,6 +81,11 @@ def table() -> str:
         f"of {cost['photos']}, at the size and scales of the entry, random weights, {precisions}. "
         f"{cost['settings']}.\n"
     )
+    if cost["load"] > 0.5:
+        measured += (
+            f"\n**Other programs kept the machine busy (load {cost['load']})**: at rest it takes a fraction of these "
+            "seconds. The memory is right.\n"
+        )
     head = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
     return f"\n{head}{rows}\nProtocols of the scores, by the number in brackets:\n\n{notes}\n{measured}"
 
