@@ -83,8 +83,8 @@ def table() -> str:
     )
     if cost["load"] > 0.5:
         measured += (
-            f"\n**Other programs kept the machine busy (load {cost['load']})**: at rest it takes a fraction of these "
-            "seconds. The memory is right.\n"
+            f"\n**Other programs kept the machine busy (load {cost['load']})**: at rest it takes a fraction of "
+            "these seconds. They do not touch the memory.\n"
         )
     head = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
     return f"\n{head}{rows}\nProtocols of the scores, by the number in brackets:\n\n{notes}\n{measured}"
@@ -98,13 +98,17 @@ def _row(name: str, cost: dict[str, Any], protocols: list[str]) -> str:
         MODELS[name],
         _quality(cfg, protocols),
         str(cfg.embedding_dim),
-        f"{found['seconds']:.2g}" if found else "not measured",
+        _seconds(found["seconds"]) if found else "not measured",
         f"{found['peak'] / 2**30:.1f}" if found else "not measured",
         _license(name, cfg),
         _weights(name),
         "yes" if name in _LOADED else "not yet",
     ]
     return f"| {' | '.join(cells)} |\n"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _quality(cfg: ModelCfg, protocols: list[str]) -> str:
