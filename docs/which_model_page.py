@@ -83,8 +83,8 @@ def table() -> str:
     )
     if cost["load"] > 0.5:
         measured += (
-            f"\n**Other programs kept the machine busy (load {cost['load']})**: at rest it takes a fraction of "
-            "these seconds. They do not touch the memory.\n"
+            f"\n**Other programs kept the machine busy (load {cost['load']})**: at rest it takes a fraction "
+            "of these seconds. They do not touch the memory.\n"
         )
     head = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
     return f"\n{head}{rows}\nProtocols of the scores, by the number in brackets:\n\n{notes}\n{measured}"
