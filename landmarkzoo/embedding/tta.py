@@ -104,7 +104,7 @@ class TestTimeAugmentation:
         if "views" not in provenance:
             return TestTimeAugmentation()
         found = re.fullmatch(
-            r"scales \((.*?),?\), flip (True|False)(?:, combine (max))?(?:, resize (bilinear[a-z-]*))?",
+            r"scales \((.*?),?\), flip (True|False)(?:, combine (max))?(?:, resize (area|bilinear[a-z-]*))?",
             provenance["views"],
         )
         if found is None:
@@ -150,6 +150,17 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleRes
         ) from error
     if resize == "bicubic":
         return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
+    if resize == "area" and scale < 1:
+        rows, columns = (_area_means(*sides, images) for sides in zip(images.shape[2:], (height, width)))
+        return rows @ images @ columns.T  # (h, H), (B, 3, H, W), (W, w) -> (B, 3, h, w)
     if resize == "bilinear" and [height, width] == exact:  # the factor gives another grid than the sides
         return F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
     return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
+
+
+def _area_means(old: int, new: int, like: Tensor) -> Tensor:
+    """A matrix (new, old) that makes each new pixel the mean of what it covers of the old ones."""
+    edges = torch.linspace(0, old, new + 1, dtype=torch.float64)[:, None]
+    pixels = torch.arange(old)
+    covered = (torch.minimum(edges[1:], pixels + 1) - torch.maximum(edges[:-1], pixels)).clamp(min=0)
+    return (covered * (new / old)).to(like)

@@ -39,6 +39,14 @@ def photos():
     return [Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
 
 
+def resized_by_area(image, sides):
+    """Each pixel is cut into so many parts that a new one is a whole number of them, whose mean it is."""
+    if sides[0] > image.shape[2]:
+        return F.interpolate(image, sides, mode="bilinear", align_corners=False)
+    parts = image.double().repeat_interleave(sides[0], 2).repeat_interleave(sides[1], 3)
+    return F.avg_pool2d(parts, image.shape[2:]).float()
+
+
 def by_hand(model, photo, scales, flip, combine, mode):
     image = lz.create_transform(model)(photo)[None]
     vectors = []
@@ -49,6 +57,8 @@ def by_hand(model, photo, scales, flip, combine, mode):
             whole = round if mode == "bilinear-rounded" else math.floor
             sides = [whole(side * scale) for side in image.shape[2:]]
             view = F.interpolate(image, sides, mode="bilinear", align_corners=False)
+        elif mode == "area":
+            view = resized_by_area(image, [round(side * scale) for side in image.shape[2:]])
         else:
             sides = [round(side * scale) for side in image.shape[2:]]
             view = F.interpolate(image, sides, mode="bicubic", antialias=True)
@@ -62,7 +72,7 @@ def by_hand(model, photo, scales, flip, combine, mode):
 
 
 @pytest.mark.parametrize("combine", ["mean", "max"])
-@pytest.mark.parametrize("mode", ["bilinear", "bilinear-rounded", "bilinear-cut", "bicubic"])
+@pytest.mark.parametrize("mode", ["bilinear", "bilinear-rounded", "bilinear-cut", "area", "bicubic"])
 def test_the_views_of_the_cfg_by_hand(model, photos, combine, mode):
     model.cfg = replace(model.cfg, combine=combine, scale_resize=mode)
     d = lz.embed(model, photos, progress=False)
@@ -123,7 +133,7 @@ def test_small_photos_are_seen_at_the_smallest_size_that_the_model_takes(model):
     st.lists(st.floats(0.01, 10), min_size=1, max_size=5),
     st.booleans(),
     st.sampled_from(["mean", "max"]),
-    st.sampled_from(["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut"]),
+    st.sampled_from(["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut", "area"]),
 )
 def test_views_come_back_from_the_provenance(scales, flip, combine, resize):
     views = TestTimeAugmentation(scales, flip, combine, resize)
