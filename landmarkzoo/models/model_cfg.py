@@ -64,8 +64,8 @@ class ModelCfg:
         scale_resize: How the tensor is resized for a scale. ``"bicubic"``: with antialias, sides rounded; the
             others have none. ``"bilinear"``: sides rounded down, positions by the factor, as PyTorch does for
             a ``scale_factor``; ``"bilinear-rounded"`` and ``"bilinear-cut"``: sides rounded, or rounded down,
-            and positions by the sides. ``"area"``: means of the pixels that a smaller one covers, and
-            ``"bilinear-rounded"`` for scales above 1, as OpenCV is often used.
+            and positions by the sides. ``"area"``: sides rounded, positions by the factor, and a smaller
+            photo has the means of the pixels that one of its own covers, as OpenCV's ``INTER_AREA``.
         embedding_dim: Size of the descriptor.
         weights: Where the landmark weights are: a Hub repository in our own format, ``"org/repo"`` or
             ``"org/repo@revision"``, or a file in a layout of its authors. ``None`` if none can be downloaded.

@@ -39,12 +39,21 @@ def photos():
     return [Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
 
 
-def resized_by_area(image, sides):
-    """Each pixel is cut into so many parts that a new one is a whole number of them, whose mean it is."""
-    if sides[0] > image.shape[2]:
-        return F.interpolate(image, sides, mode="bilinear", align_corners=False)
-    parts = image.double().repeat_interleave(sides[0], 2).repeat_interleave(sides[1], 3)
-    return F.avg_pool2d(parts, image.shape[2:]).float()
+def resized_as_opencv(image, scale):
+    """INTER_AREA to smaller sizes and INTER_LINEAR to larger ones, pixel by pixel, with ``fx`` and ``fy``."""
+
+    def shares(new, old):
+        """How much of each old pixel there is in a new one."""
+        if scale < 1:
+            begin, end = new / scale, min((new + 1) / scale, old)
+            return [max(0.0, min(end, i + 1) - max(begin, i)) / (end - begin) for i in range(old)]
+        position = min(max((new + 0.5) / scale - 0.5, 0), old - 1)
+        return [max(0.0, 1 - abs(position - i)) for i in range(old)]
+
+    rows, columns = (
+        torch.tensor([shares(new, old) for new in range(round(old * scale))]) for old in image.shape[2:]
+    )
+    return torch.einsum("hi,bcij,wj->bchw", rows, image, columns)
 
 
 def by_hand(model, photo, scales, flip, combine, mode):
@@ -58,7 +67,7 @@ def by_hand(model, photo, scales, flip, combine, mode):
             sides = [whole(side * scale) for side in image.shape[2:]]
             view = F.interpolate(image, sides, mode="bilinear", align_corners=False)
         elif mode == "area":
-            view = resized_by_area(image, [round(side * scale) for side in image.shape[2:]])
+            view = resized_as_opencv(image, scale)
         else:
             sides = [round(side * scale) for side in image.shape[2:]]
             view = F.interpolate(image, sides, mode="bicubic", antialias=True)
