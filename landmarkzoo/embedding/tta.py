@@ -135,6 +135,8 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleRes
     """Images at a scale, of sides that the model takes: for a transformer multiples of its patches."""
     whole = int if resize in ("bilinear", "bilinear-cut") else round
     exact = [whole(side * scale) for side in images.shape[2:]]
+    if max(exact) < 1:
+        raise ValueError(f"scale {scale:g} is too small: images of less than a pixel")
     # A model whose sides have a maximum takes hardly another size: a scale is an error then, see below.
     rule_of_sides = rule if rule.maximum is None else replace(rule, minimum=1)
     wanted = exact if rule.multiple == 1 else [side * scale for side in images.shape[2:]]
