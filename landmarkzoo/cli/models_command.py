@@ -40,7 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
             "'landmarkzoo models --pretrained' lists all"
         )
     if not names:
-        raise ValueError(f"no model fits {arguments.filter!r}; 'landmarkzoo models' lists all models")
+        listed = "'landmarkzoo models' lists all models"
+        if list_models(arguments.filter, pretrained=True):
+            listed = "landmark weights do: add --pretrained"
+        raise ValueError(f"no model fits {arguments.filter!r}; {listed}")
     if arguments.pretrained:
         _print_weights(names)
     else:
