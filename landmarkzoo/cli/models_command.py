@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("models", help="list the registered models, or the landmark weights")
+    listing = "list the registered models, or the landmark weights"
+    parser = commands.add_parser("models", help=listing, description=f"{listing.capitalize()}.")
     parser.add_argument("filter", nargs="?", default="*", help="wildcard, such as 'dolg*'")
     parser.add_argument(
         "--pretrained",
