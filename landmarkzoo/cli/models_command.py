@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("models", help="list the registered models, or the landmark weights")
+    listing = "list the registered models, or the landmark weights"
+    parser = commands.add_parser("models", help=listing, description=f"{listing.capitalize()}.")
     parser.add_argument("filter", nargs="?", default="*", help="wildcard, such as 'dolg*'")
     parser.add_argument(
         "--pretrained",
@@ -40,7 +41,10 @@ def run(arguments: argparse.Namespace) -> None:
             "'landmarkzoo models --pretrained' lists all"
         )
     if not names:
-        raise ValueError(f"no model fits {arguments.filter!r}; 'landmarkzoo models' lists all models")
+        listed = "'landmarkzoo models' lists all models"
+        if list_models(arguments.filter, pretrained=True):
+            listed = "landmark weights do: add --pretrained"
+        raise ValueError(f"no model fits {arguments.filter!r}; {listed}")
     if arguments.pretrained:
         _print_weights(names)
     else:

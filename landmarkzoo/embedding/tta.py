@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,7 +35,7 @@ class TestTimeAugmentation:
             needs it.
 
     Raises:
-        TypeError: If the scales are no list of numbers.
+        TypeError: If the scales are no list of numbers, or flip is neither true nor false.
         ValueError: If there is no scale, one is not positive, or another option is unknown.
     """
 
@@ -49,7 +50,12 @@ class TestTimeAugmentation:
         given: object = self.scales
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise TypeError(f"scales must be a list of numbers, such as (0.7071, 1.0), got {given!r}")
-        scales = tuple(float(scale) for scale in given)
+        if not isinstance(self.flip, (bool, np.bool_)):
+            raise TypeError(f"flip must be True or False, got {self.flip!r}")
+        try:
+            scales = tuple(float(scale) for scale in given)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"scales must be numbers, such as (0.7071, 1.0), got {given!r}") from error
         if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(
                 f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {self.scales!r}"

@@ -8,6 +8,7 @@ import torch
 from torch import distributed as dist
 
 from landmarkzoo.hub.client import HUB, HubOptions
+from landmarkzoo.hub.convert import LAYOUTS
 from landmarkzoo.hub.loading import is_saved, saved_head
 from landmarkzoo.losses import Head, read_head
 from landmarkzoo.losses.head_files import HEAD_FILE
@@ -71,6 +72,8 @@ def load_head(
         )
     if isinstance(cfg.weights, str):
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)
+    if cfg.weights.layout in {layout.name for layout in LAYOUTS if layout.head is None}:  # no download for it
+        raise FileNotFoundError(f"the landmark weights of {cfg.name!r} have no head: none was published")
     folder = converted_folder(cfg, fetched_file(cfg, options))
     if not (folder / HEAD_FILE).is_file():
         raise FileNotFoundError(

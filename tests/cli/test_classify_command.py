@@ -122,8 +122,12 @@ def test_a_published_model_that_is_not_downloaded(capsys, tmp_path, monkeypatch)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
-    code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", "gem_resnet50.gl18")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", "dolg_resnet50.gldv2")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "gem_resnet50.gl18" in err
+    assert "dolg_resnet50.gldv2" in err
     assert "is not cached" in err
     assert "classify needs" not in err
+    code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", "gem_resnet50.gl18")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "the landmark weights of 'gem_resnet50.gl18' have no head: none was published. classify" in err

@@ -160,3 +160,13 @@ def test_unknown_views(views):
         TestTimeAugmentation.from_provenance({"views": views})
     with pytest.raises(ValueError, match="combine must be one of"):
         TestTimeAugmentation(combine="median")
+
+
+def test_scales_and_flip_of_other_types(model, photos):
+    for wrong in (["a"], [None], [1, "half"]):
+        with pytest.raises(TypeError, match="scales must be numbers, such as"):
+            lz.embed(model, photos, scales=wrong)
+    with pytest.raises(TypeError, match="flip must be True or False, got 'no'"):
+        lz.embed(model, photos, flip="no")
+    for scales in (np.array([1, 0.5]), np.float32([1, 0.5]), (1, np.float16(0.5)), torch.tensor([1, 0.5])):
+        assert TestTimeAugmentation.of_model(model, scales, np.bool_(False)).scales == (1.0, 0.5)

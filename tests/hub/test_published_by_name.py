@@ -164,6 +164,15 @@ def test_a_file_of_another_model_is_refused_and_nothing_is_kept(web, load, tmp_p
 
 
 def test_weights_without_a_head(web, load, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"weights of 'tiny\.first' have no head: none was published"):
+        lz.load_head("tiny", cache_dir=tmp_path / "cache")
+    assert not web.requests  # a layout that never has a head is not downloaded to look for one
+    state = random_state(50)
+    del state["desc_cls.weight"]
+    file = io.BytesIO()
+    torch.save({"model_state": state, "cfg": "MODEL:"}, file)
+    weights = WeightsFile("iccv_dolg", url=web.serve("/r50.pt", file.getvalue()))
+    registry._MODELS["tiny"] = {"first": replace(lz.get_model_cfg("dolg_resnet50"), weights=weights)}
     with pytest.raises(FileNotFoundError, match=r"weights of 'tiny\.first' have no head: there is none in"):
         lz.load_head("tiny", cache_dir=tmp_path / "cache")
 
