@@ -64,6 +64,11 @@ def load_head(
     if not isinstance(name, str) or not name or is_saved(name) or Path(name).is_dir():
         return saved_head(name, options, process_group=process_group, device=device)
     cfg = get_model_cfg(name)
+    if cfg.weights is None:
+        raise ValueError(
+            f"no landmark weights of {name!r} can be downloaded by name, and so no head: one that was saved "
+            "is 'hf-hub:org/repo' or 'local-dir:path'"
+        )
     if isinstance(cfg.weights, str):
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)
     folder = converted_folder(cfg, fetched_file(cfg, options))
