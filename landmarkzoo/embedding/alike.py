@@ -46,7 +46,7 @@ def options_like(
         )
     has_cfg = hasattr(unwrapped(model), "cfg")
     if transform is None and "image_size" in origin and not source.is_transformed() and has_cfg:
-        transform = create_transform(model, image_size=image_size_from(origin["image_size"]))
+        transform = _transform_of_size(model, origin["image_size"])
     views = TestTimeAugmentation.from_provenance(origin)
     if scales is not None:
         views = replace(views, scales=scales)
@@ -75,13 +75,43 @@ def check_alike(origin: Mapping[str, str], index: Mapping[str, str]) -> None:
             f"{origin['model']} (weights {origin['weights']}){hint}"
         )
     if origin["transform"] != index.get("transform", origin["transform"]):
-        known = "image_size" in index
         raise ValueError(
             f"the photos of the index went through {index['transform']}, and these would go through "
-            f"{origin['transform']}: {'leave transform= out' if known else 'pass the same transform='}"
+            f"{origin['transform']}: {_way_to_its_size(index.get('image_size'), origin.get('image_size'))}"
         )
     if origin.get("views") != index.get("views"):
         raise ValueError(
             f"the index has {index.get('views', 'scales (1.0,), flip False')}, and these would have "
             f"{origin.get('views')}: leave scales= and flip= out"
         )
+
+
+def _transform_of_size(model: nn.Module, text: str) -> Transform:
+    size = image_size_from(text)
+    try:
+        transform: Transform = create_transform(model, image_size=size)
+    except ValueError:  # it resizes photos in another way, or is another model: check_alike says which
+        transform = create_transform(model)
+    return transform
+
+
+def _way_to_its_size(index: str | None, own: str | None) -> str:
+    """What makes photos of the size of an index, from what both provenances say of it."""
+    if index is None:
+        return "pass the same transform="
+    if own is None or _resize_of(index) == _resize_of(own):
+        return "leave transform= out"
+    resize = _resize_of(index)
+    return f"leave transform= out, and give the model the cfg that it had for the index, with {resize}"
+
+
+def _resize_of(size: str) -> str:
+    """The ``resize`` of the cfg behind a size in a provenance.
+
+    Examples:
+        >>> from landmarkzoo.embedding.alike import _resize_of
+        >>> [_resize_of(size) for size in ("224 x 288", "longest 512", "original")]
+        ["resize='squash'", "resize='longest'", "resize='none'"]
+    """
+    name = size.split()[0]
+    return f"resize={('squash' if name.isdecimal() else {'original': 'none'}.get(name, name))!r}"

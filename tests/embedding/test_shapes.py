@@ -132,3 +132,17 @@ def test_a_transformer_takes_multiples_of_its_patches():
     with torch.no_grad():
         both = sum(F.normalize(model.eval()(view), dim=1) for view in (images, small))
     np.testing.assert_allclose(d.vectors[:1], F.normalize(both, dim=1), atol=1e-5)
+
+
+def test_like_says_how_a_model_with_another_resize_gets_that_of_the_index(model):
+    photos = [photo((130, 90))]
+    index = {resize: embed(with_cfg(model, resize=resize), photos) for resize in ("squash", "longest")}
+    longest, squash = with_cfg(model, resize="longest"), with_cfg(model, resize="squash")
+    with pytest.raises(ValueError, match="cfg that it had for the index, with resize='squash'"):
+        embed(longest, photos, like=index["squash"])
+    with pytest.raises(ValueError, match="cfg that it had for the index, with resize='longest'"):
+        embed(squash, photos, like=index["longest"])
+    with torch.no_grad():
+        next(longest.parameters()).mul_(2)
+    with pytest.raises(ValueError, match="like= needs the model of the index"):
+        embed(longest, photos, like=index["squash"])
