@@ -95,7 +95,10 @@ def _state(structure: str, weights: list[tuple[str, Any]]) -> object:
 
 def _is_plain(value: Tensor) -> bool:
     """Whether ``_quick`` can read a tensor."""
-    return value.layout == torch.strided and not value.is_quantized and value.device.type == "cpu"
+    if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+        return False
+    # Were all signs of a float64 tensor turned, only the highest bits of its words would be, and no sum.
+    return value.element_size() < 8 or value.nbytes <= _SMALL
 
 
 def _quick(value: Any) -> object:

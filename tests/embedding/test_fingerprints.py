@@ -95,3 +95,12 @@ def test_weights_that_are_views_at_odd_places_are_read():
     assert weights_fingerprint(layer) == weights_fingerprint(layer) == weights_fingerprint(plain)
     plain.weight.data = plain.weight.data.t()
     assert weights_fingerprint(plain) == _of_a_fresh_model(plain) != weights_fingerprint(layer)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_signs_that_turn_are_seen(dtype):
+    torch.manual_seed(0)
+    model = nn.Linear(122, 64, bias=False).to(dtype)
+    before = weights_fingerprint(model)
+    model.weight.data.neg_()
+    assert weights_fingerprint(model) == _of_a_fresh_model(model) != before
