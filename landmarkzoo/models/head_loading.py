@@ -8,6 +8,7 @@ import torch
 from torch import distributed as dist
 
 from landmarkzoo.hub.client import HUB, HubOptions
+from landmarkzoo.hub.convert import LAYOUTS
 from landmarkzoo.hub.loading import is_saved, saved_head
 from landmarkzoo.losses import Head, read_head
 from landmarkzoo.losses.head_files import HEAD_FILE
@@ -66,6 +67,11 @@ def load_head(
     cfg = get_model_cfg(name)
     if isinstance(cfg.weights, str):
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)
+    layout = getattr(cfg.weights, "layout", None)
+    if any(known.name == layout and known.head is None for known in LAYOUTS):  # said before a download
+        raise FileNotFoundError(
+            f"the landmark weights of {cfg.name!r} have no head: files in the layout {layout} hold none"
+        )
     folder = converted_folder(cfg, fetched_file(cfg, options))
     if not (folder / HEAD_FILE).is_file():
         raise FileNotFoundError(
