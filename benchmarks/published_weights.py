@@ -5,10 +5,10 @@
     python benchmarks/published_weights.py gem_resnet50.gl18 --weights-file gl18-tl-resnet50-gem-w-83fdc30.pth
 
 Without names it takes all of ``lz.list_models(pretrained=True)``. It shows size and licence, asks, downloads,
-loads and embeds PHOTOS, or rendered landmarks. With the folder of Revisited Oxford or Paris the table has our
-mAP and, in brackets, the published one, medium / hard. ``--onnx DIR`` holds the release of the authors of the
-paper, ``model_headless.onnx`` and ``model_head.onnx``: what their notebook printed is compared. A line whose
-download or check failed says so; the exit code is then 1.
+loads and embeds the photos of a folder, or rendered landmarks. With the folder of Revisited Oxford or Paris
+the table has our mAP and, in brackets, the published one, medium / hard. ``--onnx DIR`` holds the release of
+the authors of the paper, ``model_headless.onnx`` and ``model_head.onnx``: what their notebook printed is
+compared. A line whose download or check failed says so; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -218,18 +218,46 @@ def check_onnx(folder: Path, out: Callable[[str], None]) -> Line:
 def agreed(names: Sequence[str], yes: bool) -> bool:
     """Show what would be downloaded, and ask."""
     total = 0
-    for name in names:
-        cfg = lz.get_model_cfg(name)
+    for cfg in map(lz.get_model_cfg, names):
         size = size_of(cfg.weights)
         total += size or 0
         shown = "size unknown" if size is None else f"{size:,} bytes"
-        print(f"{name}: {shown}, licence {cfg.license or 'not stated'}, {cfg.weights.address}")
+        print(f"{cfg.name}: {shown}, licence {cfg.license or 'not stated'}, {cfg.weights.address}")
     if yes:
         return True
     try:
         return input(f"Download these {len(names)}, {total:,} bytes or more? [y/N] ").strip().lower() == "y"
     except EOFError:
         return False
+
+
+def revisited(a: argparse.Namespace) -> dict[str, str]:
+    return {data: root for data, root in zip(SETS, (a.roxford, a.rparis)) if root}
+
+
+def wrong_input(a: argparse.Namespace, names: Sequence[str]) -> str | None:
+    """What is wrong with the arguments, if anything is."""
+    for option in ("photos", "roxford", "rparis", "onnx"):
+        if (folder := getattr(a, option)) and not Path(folder).is_dir():
+            return f"--{option}: there is no folder {folder}"
+    for data, root in revisited(a).items():
+        try:
+            SETS[data](root)
+        except (OSError, ValueError) as error:
+            return " ".join(str(error).split())
+    if a.weights_file and not Path(a.weights_file).is_file():
+        return f"--weights-file: there is no file {a.weights_file}"
+    if a.out and not Path(a.out).absolute().parent.is_dir():
+        return f"--out: there is no folder {Path(a.out).absolute().parent}"
+    for name in names:
+        try:
+            lz.get_model_cfg(name)
+        except ValueError as error:
+            return str(error)
+        if not (a.weights_file or lz.list_models(name, pretrained=True)):
+            by_hand = f"; see --onnx DIR for {ONNX}" if name.partition(".")[0] in ONNX else ""
+            return f"no landmark weights of {name} can be downloaded{by_hand}"
+    return None
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -246,21 +274,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--weights-file", metavar="FILE", help="for one name: this file, nothing is downloaded"
     )
     parser.add_argument("--cache", metavar="DIR", help="default: those of the Hub and of torch.hub")
-    parser.add_argument("--roxford", metavar="DIR")
-    parser.add_argument("--rparis", metavar="DIR")
+    parser.add_argument("--roxford", metavar="DIR", help="folder of Revisited Oxford")
+    parser.add_argument("--rparis", metavar="DIR", help="folder of Revisited Paris")
     parser.add_argument("--onnx", metavar="DIR", help="model_headless.onnx and model_head.onnx")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--device", default="cpu", help="such as cuda, default: cpu")
+    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="default: 4")
     parser.add_argument("--out", metavar="FILE", help="Markdown table to write")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     a = parser.parse_args(arguments)
     names = a.names or ([] if a.onnx else lz.list_models(pretrained=True))
     if a.weights_file and len(names) != 1:
         parser.error("--weights-file is for one NAME")
+    if wrong := wrong_input(a, names):  # now, not after gigabytes
+        parser.error(wrong)
     if names and not a.weights_file and not agreed(names, a.yes):
         print("nothing is downloaded")
         return 1
-    revisited = {data: root for data, root in zip(SETS, (a.roxford, a.rparis)) if root}
     options = {"photos": a.photos, "weights_file": a.weights_file, "cache_dir": a.cache, "device": a.device}
     lines: list[Line] = []
 
@@ -271,7 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Path(a.out).write_text(table(lines, a.device), encoding="utf-8")
 
     for name in names:
-        add(check(name, revisited=revisited, batch_size=a.batch_size, **options))
+        add(check(name, revisited=revisited(a), batch_size=a.batch_size, **options))
     if a.onnx:
         add(check_onnx(Path(a.onnx), print))
     return int(any(line.problem for line in lines))

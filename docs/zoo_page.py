@@ -24,6 +24,7 @@ for its own weights (private / public leaderboard of the Google Landmark competi
 recognition, mAP@100 of retrieval; a hidden test set, which nobody can re-run).
 
 A name with a `*` has [landmark weights](#landmark-weights) that can be downloaded; their scores are there.
+[Which model should I take?](guide/which-model.md) has the few to choose from, with seconds and memory.
 
 | name | image | parameters (M) | GMACs | descriptor | recognition | retrieval |
 |---|---|---|---|---|---|---|

@@ -1,5 +1,6 @@
 """Every Python example of README and docs runs as it stands."""
 
+import json
 import pickle
 import re
 import runpy
@@ -110,6 +111,26 @@ def test_docs_table_of_models_is_that_of_the_registry():
     script = runpy.run_path(str(ROOT / "docs" / "zoo_page.py"))
     page = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
     assert page == script["zoo_page"](), "python docs/zoo_page.py > docs/zoo.md"
+
+
+def test_docs_table_to_choose_a_model_from_is_that_of_the_registry():
+    script = runpy.run_path(str(ROOT / "docs" / "which_model_page.py"))
+    page = (ROOT / "docs" / "guide" / "which-model.md").read_text(encoding="utf-8")
+    assert page == script["page"](page), "python docs/which_model_page.py"
+    rows = re.findall(r"^\| `([^`]+)` .* \| (yes|not yet) \|$", page, re.MULTILINE)
+    assert [name for name, _ in rows] == list(script["MODELS"])
+    assert not [name for name, loaded in rows if loaded == "yes" and name in lz.list_models(pretrained=True)]
+    families = {name.partition("_resnet")[0] for name in lz.list_models(pretrained=True)}
+    assert families <= {name.partition("_resnet")[0] for name, _ in rows}
+    measured = json.loads((ROOT / "docs" / "model_cost.json").read_text(encoding="utf-8"))["models"]
+    assert set(measured) <= set(script["MODELS"])
+
+
+def test_the_page_to_choose_a_model_from_names_models_that_exist():
+    page = (ROOT / "docs" / "guide" / "which-model.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([a-z]\w+_\w+(?:\.\w+)?|megaloc)`", page)
+    assert [name for name in names if not lz.is_model(name)] == []
+    assert len(names) > 20
 
 
 def test_the_zoo_says_what_was_not_loaded_by_us():

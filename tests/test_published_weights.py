@@ -140,6 +140,29 @@ def test_a_failed_download_is_an_honest_line(bench, served, tmp_path, capsys):
     assert "loaded" not in row
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "landmarkzoo has no model 'nonsense'"),
+        (["gem_resnet50.nonsense"], "there are no weights with the tag 'nonsense'"),
+        (["dolg_efficientnet_b5"], "can be downloaded; see --onnx DIR for dolg_efficientnet_b5.gldv2x"),
+        (["efficientnet_lite0_gem"], "no landmark weights of efficientnet_lite0_gem can be downloaded"),
+        ([f"{NAME}.{TAG}", "--weights-file", "nowhere.pth"], "--weights-file: there is no file nowhere.pth"),
+        ([f"{NAME}.{TAG}", "--photos", "nowhere"], "--photos: there is no folder nowhere"),
+        ([f"{NAME}.{TAG}", "--out", "nowhere/table.md"], "--out: there is no folder "),
+        ([f"{NAME}.{TAG}", "--roxford", "."], "gnd_roxford5k.pkl"),
+    ],
+)
+def test_wrong_input_is_one_line_before_any_download(
+    bench, served, tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        bench["main"]([*arguments, "--yes", "--cache", str(tmp_path / "cache")])
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not served.requests
+
+
 def test_nobody_says_yes(bench, served, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))
     assert bench["main"]([f"{NAME}.{TAG}", "--cache", str(tmp_path / "cache")]) == 1

@@ -77,6 +77,17 @@ def write_together(
         _rename(files.values(), [files[name].target if name in files else folder / name for name in remove])
 
 
+def move_into_place(temporary: Path, target: Path) -> None:
+    """Give a whole file its name, in the folder that it is in already, once it is on the disk.
+
+    Raises:
+        OSError: If that fails.
+    """
+    file = _NewFile(temporary, target, stat.S_IMODE(temporary.stat().st_mode))
+    file.flush()
+    _rename([file])
+
+
 def check_writable(path: str | Path, needs: int = 0) -> None:
     """Check that ``path`` could be written now: before the work for it starts.
 

@@ -9,8 +9,9 @@ import os
 import socket
 import stat
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from landmarkzoo._utils.atomic_writing import cannot_write
 _logger = logging.getLogger(__name__)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
 _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
+_TURN = 0.2  # seconds between two looks at whether another job is ready
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 _START = b'{"process": '  # of a lock file
 _held: set[int] = set()  # file descriptors
@@ -63,6 +65,40 @@ def single_writer(path: Path) -> Iterator[None]:
                 lock.unlink()
         _held.discard(descriptor)
         os.close(descriptor)
+
+
+@contextmanager
+def writer_in_turn(path: Path) -> Iterator[None]:
+    """Be the only one that writes a file or folder; wait while somebody else does.
+
+    Args:
+        path: As for ``single_writer``; a folder may be written as well.
+
+    Raises:
+        OSError: If the lock file cannot be made.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "net.pth"
+        >>> with writer_in_turn(path):
+        ...     _ = path.write_bytes(b"weights")
+        >>> [file.name for file in path.parent.iterdir()]
+        ['net.pth']
+    """
+    with ExitStack() as stack:
+        told = False
+        while True:
+            try:
+                stack.enter_context(single_writer(path))
+                break
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                if not told:
+                    _logger.info("%s: another job writes it: waiting for its end", path)
+                told = True
+                time.sleep(_TURN)
+        yield
 
 
 def beside(path: Path, suffix: str) -> Path:

@@ -17,8 +17,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "convert",
         help="checkpoints of other code to saved models",
-        description="Convert a checkpoint of other code, such as those of Henkel 2021 or their ONNX release, "
-        "to a folder that 'local-dir:OUT_DIR' loads, head included. The model computes what that code does.",
+        description="Convert a checkpoint of other code (Henkel 2021, also their ONNX release; cirtorch, "
+        "DOLG, CVNet, MegaLoc, SALAD, CosPlace, EigenPlaces) to a folder that 'local-dir:OUT_DIR' loads, "
+        "head included. The model computes what that code does.",
     )
     parser.add_argument(
         "checkpoint", help="a file of torch.save, safetensors or ONNX; code in it is never run"
@@ -28,7 +29,7 @@ def add_parser(commands: Any) -> None:
         "out_dir", nargs="?", metavar="OUT_DIR", help="folder to write; made if it is not there"
     )
     parser.add_argument("--out", metavar="DIR", help="the same, as the option that other commands have")
-    parser.add_argument("--head", metavar="FILE", help="the ONNX file of the head, if the model is one")
+    parser.add_argument("--head", metavar="FILE", help="the second file of the ONNX release, with the head")
     parser.add_argument(
         "--class-names",
         metavar="FILE",

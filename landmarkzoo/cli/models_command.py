@@ -18,7 +18,8 @@ NOT_YET_LOADED = "What landmarkzoo itself names here was published by others, an
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("models", help="list the registered models, or the landmark weights")
+    listing = "list the registered models, or the landmark weights"
+    parser = commands.add_parser("models", help=listing, description=f"{listing.capitalize()}.")
     parser.add_argument("filter", nargs="?", default="*", help="wildcard, such as 'dolg*'")
     parser.add_argument(
         "--pretrained",
@@ -43,7 +44,10 @@ def run(arguments: argparse.Namespace) -> None:
             "'landmarkzoo models --pretrained' lists all"
         )
     if not names:
-        raise ValueError(f"no model fits {arguments.filter!r}; 'landmarkzoo models' lists all models")
+        listed = "'landmarkzoo models' lists all models"
+        if list_models(arguments.filter, pretrained=True):
+            listed = "landmark weights do: add --pretrained"
+        raise ValueError(f"no model fits {arguments.filter!r}; {listed}")
     if arguments.pretrained:
         _print_weights(names)
     else:

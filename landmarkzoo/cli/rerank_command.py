@@ -115,7 +115,7 @@ def add_parser(commands: Any) -> None:
         "--neighbors",
         type=int,
         metavar="N",
-        help="photos that vote, expand a query or are linked; default: that of the method",
+        help="photos that vote, expand a query, refine a photo or are linked; default: that of the method",
     )
     parser.add_argument(
         "--shortlist", type=int, metavar="N", help="photos that superglobal ranks again; default: 400"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,7 +35,7 @@ class TestTimeAugmentation:
             needs it.
 
     Raises:
-        TypeError: If the scales are no list of numbers.
+        TypeError: If the scales are no list of numbers, or flip is neither true nor false.
         ValueError: If there is no scale, one is not positive, or another option is unknown.
     """
 
@@ -49,7 +50,12 @@ class TestTimeAugmentation:
         given: object = self.scales
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise TypeError(f"scales must be a list of numbers, such as (0.7071, 1.0), got {given!r}")
-        scales = tuple(float(scale) for scale in given)
+        if not isinstance(self.flip, (bool, np.bool_)):
+            raise TypeError(f"flip must be True or False, got {self.flip!r}")
+        try:
+            scales = tuple(float(scale) for scale in given)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"scales must be numbers, such as (0.7071, 1.0), got {given!r}") from error
         if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(
                 f"scales must be positive numbers, such as (0.7071, 1.0, 1.4142), got {self.scales!r}"
@@ -104,7 +110,7 @@ class TestTimeAugmentation:
         if "views" not in provenance:
             return TestTimeAugmentation()
         found = re.fullmatch(
-            r"scales \((.*?),?\), flip (True|False)(?:, combine (max))?(?:, resize (bilinear[a-z-]*))?",
+            r"scales \((.*?),?\), flip (True|False)(?:, combine (max))?(?:, resize (area|bilinear[a-z-]*))?",
             provenance["views"],
         )
         if found is None:
@@ -135,6 +141,8 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleRes
     """Images at a scale, of sides that the model takes: for a transformer multiples of its patches."""
     whole = int if resize in ("bilinear", "bilinear-cut") else round
     exact = [whole(side * scale) for side in images.shape[2:]]
+    if max(exact) < 1:
+        raise ValueError(f"scale {scale:g} is too small: images of less than a pixel")
     # A model whose sides have a maximum takes hardly another size: a scale is an error then, see below.
     rule_of_sides = rule if rule.maximum is None else replace(rule, minimum=1)
     wanted = exact if rule.multiple == 1 else [side * scale for side in images.shape[2:]]
@@ -148,8 +156,23 @@ def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleRes
             f"scale {scale:g} does not fit: {error}. Leave scales out (flip=True works), or choose a model "
             "with a convolutional backbone"
         ) from error
+    by_factor = [height, width] == exact  # which gives another grid than the sides
     if resize == "bicubic":
         return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
-    if resize == "bilinear" and [height, width] == exact:  # the factor gives another grid than the sides
-        return F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+    if resize == "area" and scale < 1:
+        old_and_new = zip(images.shape[2:], (height, width))
+        rows, columns = (_area_means(o, n, scale if by_factor else n / o, images) for o, n in old_and_new)
+        return rows @ images @ columns.T  # (h, H), (B, 3, H, W), (W, w) -> (B, 3, h, w)
+    if resize in ("bilinear", "area") and by_factor:
+        more = F.pad(images, (0, 1, 0, 1), mode="replicate")  # sides that are rounded up need it
+        more = F.interpolate(more, scale_factor=scale, mode="bilinear", align_corners=False)
+        return more[..., :height, :width]
     return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
+
+
+def _area_means(old: int, new: int, scale: float, like: Tensor) -> Tensor:
+    """A matrix (new, old) that makes each new pixel the mean of what it covers of the old ones."""
+    edges = (torch.arange(new + 1, dtype=torch.float64) / scale).clamp(max=old)[:, None]
+    pixels = torch.arange(old)
+    covered = (torch.minimum(edges[1:], pixels + 1) - torch.maximum(edges[:-1], pixels)).clamp(min=0)
+    return (covered / covered.sum(dim=1, keepdim=True)).to(like)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TypeVar, cast, get_args
 
 import numpy as np
@@ -48,7 +49,8 @@ def whiten_neck(
     eigenvalues of the features' covariance and V their eigenvectors. BatchNorm and activation become the
     identity. Directions that the photos do not span get rows of zeros, with a warning. Returns the model;
     training can go on from there. Features are computed in float32, in eval mode; the model is left in its
-    mode and place. Its weights change at the end: do not search meanwhile with an older index.
+    mode and place. Its weights change at the end: do not search meanwhile with an older index. What a trained
+    neck has learned is lost, and scores in the cfg are then ``of_paper``, as they are of other weights.
 
     Args:
         model: A model with a Linear neck, also inside ``torch.compile``, ``DataParallel`` or
@@ -112,6 +114,9 @@ def whiten_neck(
     with _WRITING, torch.inference_mode(False), torch.no_grad():
         normalize_pooled_features(inner)
         _set_affine(inner.neck, weight, -weight @ mean)
+    # Published scores are those of another neck.
+    scores = tuple(replace(score, of_paper=True) for score in inner.cfg.scores)
+    inner.cfg = replace(inner.cfg, scores=scores)
     return model
 
 

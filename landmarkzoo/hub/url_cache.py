@@ -6,26 +6,22 @@ that name that came from elsewhere stays, and ours becomes ``net.<digits of the 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
 
-from landmarkzoo._utils.atomic_writing import made_folder, write_together
-from landmarkzoo._utils.file_locks import beside, single_writer
+from landmarkzoo._utils.atomic_writing import atomic_write, made_folder, move_into_place
+from landmarkzoo._utils.file_locks import beside, writer_in_turn
 from landmarkzoo.hub.client import HubOptions, file_digest, or_offline
 from landmarkzoo.hub.resumable_download import Address, download_part
 
 _LOGGER = logging.getLogger(__name__)
-_TURN = 0.2  # seconds between two looks at whether another job is ready
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ def cached_url(
             f"nothing is asked: load it once without them; {address.advice}"
         )
     try:
-        with made_folder(folder), _alone(plain, address):
+        with made_folder(folder), writer_in_turn(plain):
             found = None if options.force_download else _cached(plain, address, known)  # by another job
             return found or _download(plain, address, known, starting)
     except OSError as error:
@@ -147,13 +143,10 @@ def _download(plain: Path, address: Address, known: Known, starting: Callable[[]
         part.unlink()
         raise ValueError(f"{address.where}: the file was changed: {problem}; {address.advice}")
     record = json.dumps({"url": address.url, "sha256": digest, "size": size}, indent=1)
-    write_together(
-        target.parent,
-        {
-            target.name: part.replace,
-            _source_path(target).name: lambda path: path.write_text(record, encoding="utf-8"),
-        },
-    )
+    # First what the file is: without that a job that is killed here would leave a file of unknown origin.
+    with atomic_write(_source_path(target)) as temporary:
+        temporary.write_text(record, encoding="utf-8")
+    move_into_place(part, target)
     _LOGGER.info("%s: %s bytes, SHA-256 %s, in %s", address.where, f"{size:,}", digest, target)
     return target
 
@@ -181,22 +174,3 @@ def _source(path: Path) -> dict[str, str] | None:
         return {"url": str(source["url"]), "sha256": str(source["sha256"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-@contextmanager
-def _alone(path: Path, address: Address) -> Iterator[None]:
-    """Be the only job that downloads; wait while another does."""
-    with ExitStack() as stack:
-        told = False
-        while True:
-            try:
-                stack.enter_context(single_writer(path))
-                break
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-                if not told:
-                    _LOGGER.info("%s: another job downloads it: waiting for its end", address.where)
-                told = True
-                time.sleep(_TURN)
-        yield

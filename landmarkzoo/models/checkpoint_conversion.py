@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from landmarkzoo.hub.convert import Layout, read_checkpoint
+from landmarkzoo.hub.convert.checkpoint_files import check_finite
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.from_cfg import build_from_cfg
@@ -195,6 +196,12 @@ def _tensors(state_dict: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
             "a checkpoint is a state dict, or {'model': state dict}; in this one not all values are tensors: "
             f"{_preview(others)}. Give convert_state_dict the part that is the state dict"
         )
+    odd = [name for name, tensor in found.items() if tensor.is_meta or tensor.layout != torch.strided]
+    if odd:
+        raise ValueError(
+            "in a checkpoint tensors are dense and have numbers; sparse, nested or without numbers are here: "
+            f"{_preview(odd)}"
+        )
     original = dict(zip(_without_wrappers(found), found))
     if len(original) < len(found):
         once = set(original.values())
@@ -225,6 +232,7 @@ def _head(weight: Tensor, name: str, sub_centers: int) -> SubCenterArcFaceDynami
     ).to_empty(device="cpu")
     with torch.no_grad():
         head.weight.copy_(weight)
+    check_finite({name: head.weight}, "the checkpoint")
     return head
 
 
@@ -258,6 +266,8 @@ def _load(
     # state_dict.half() also casts num_batches_tracked, which may have become infinite.
     found |= {name: tensor.nan_to_num() for name, tensor in found.items() if name.endswith(_COUNTER)}
     model.load_state_dict(found, strict=False)  # only counters may be missing: checked above
+    loaded = model.state_dict()
+    check_finite({theirs: loaded[ours] for ours, theirs in matched.items()}, "the checkpoint")
     return matched, missing, unused
 
 

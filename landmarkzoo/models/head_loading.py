@@ -65,13 +65,15 @@ def load_head(
     if not isinstance(name, str) or not name or is_saved(name) or Path(name).is_dir():
         return saved_head(name, options, process_group=process_group, device=device)
     cfg = get_model_cfg(name)
+    if cfg.weights is None:
+        raise ValueError(
+            f"no landmark weights of {name!r} can be downloaded by name, and so no head: one that was saved "
+            "is 'hf-hub:org/repo' or 'local-dir:path'"
+        )
     if isinstance(cfg.weights, str):
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)
-    layout = getattr(cfg.weights, "layout", None)
-    if any(known.name == layout and known.head is None for known in LAYOUTS):  # said before a download
-        raise FileNotFoundError(
-            f"the landmark weights of {cfg.name!r} have no head: files in the layout {layout} hold none"
-        )
+    if cfg.weights.layout in {layout.name for layout in LAYOUTS if layout.head is None}:  # no download for it
+        raise FileNotFoundError(f"the landmark weights of {cfg.name!r} have no head: none was published")
     folder = converted_folder(cfg, fetched_file(cfg, options))
     if not (folder / HEAD_FILE).is_file():
         raise FileNotFoundError(

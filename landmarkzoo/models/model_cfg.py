@@ -14,7 +14,7 @@ from landmarkzoo.metrics import Score
 
 Resize = Literal["squash", "longest", "shortest", "none"]
 Combine = Literal["mean", "max"]
-ScaleResize = Literal["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut"]
+ScaleResize = Literal["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut", "area"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -64,7 +64,8 @@ class ModelCfg:
         scale_resize: How the tensor is resized for a scale. ``"bicubic"``: with antialias, sides rounded; the
             others have none. ``"bilinear"``: sides rounded down, positions by the factor, as PyTorch does for
             a ``scale_factor``; ``"bilinear-rounded"`` and ``"bilinear-cut"``: sides rounded, or rounded down,
-            and positions by the sides.
+            and positions by the sides. ``"area"``: sides rounded, positions by the factor, and a smaller
+            photo has the means of the pixels that one of its own covers, as OpenCV's ``INTER_AREA``.
         embedding_dim: Size of the descriptor.
         weights: Where the landmark weights are: a Hub repository in our own format, ``"org/repo"`` or
             ``"org/repo@revision"``, or a file in a layout of its authors. ``None`` if none can be downloaded.

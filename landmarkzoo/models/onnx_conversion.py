@@ -6,6 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from landmarkzoo.hub.convert.checkpoint_files import check_finite
 from landmarkzoo.hub.convert.henkel_onnx import dolg_arguments, dolg_weights, head_weight
 from landmarkzoo.hub.convert.onnx_files import read_onnx
 from landmarkzoo.losses import SubCenterArcFaceDynamic
@@ -40,6 +41,7 @@ def convert_onnx(
     arguments, note = dolg_arguments(graph, {**usual, **cfg.args}, overrides)
     model = build_from_cfg(cfg, arguments)
     state, matched = dolg_weights(graph, model)
+    check_finite({matched[ours]: tensor for ours, tensor in state.items()}, str(path))
     model.load_state_dict(state, strict=False)  # only counters of batches are missing: dolg_weights checks it
     notes, found = [note], None
     if head is not None:
@@ -53,6 +55,7 @@ def _head(
     path: str | Path, embedding_dim: int, sub_centers: int | None
 ) -> tuple[SubCenterArcFaceDynamic, str]:
     weight, count, theirs = head_weight(read_onnx(path))
+    check_finite({theirs: weight}, str(path))
     rows, dim = weight.shape
     if sub_centers not in (None, count):
         raise ValueError(f"{path} has {count} centers a class, got sub_centers={sub_centers}: leave it out")

@@ -112,7 +112,7 @@ def _cvnet(depth: int, paper: str, arguments: Mapping[str, Any], **fields: Any) 
         input_size=(3, 1024, 1024),
         resize="none",
         scales=(0.7071, 1.0, 1.4142),
-        scale_resize="bilinear",
+        scale_resize="area",  # OpenCV's INTER_AREA to smaller sizes, INTER_LINEAR to larger ones
         embedding_dim=2048,
         weights=WeightsFile(
             "cvnet", repo="alexwww94/CVNet_mteb", file=f"CVPR2022_CVNet_R{depth}.pyth", revision="44b80ac"
@@ -216,6 +216,7 @@ PUBLISHED: dict[str, dict[str, ModelCfg]] = {
     "cosplace_resnet101": _places("CosPlace", 101, (512, 2048, 1024, 256, 128, 64, 32), _COSPLACE),
     "cosplace_resnet152": _places("CosPlace", 152, (512, 2048, 1024, 256, 128, 64, 32), _COSPLACE),
     "eigenplaces_resnet18": _places("EigenPlaces", 18, (512, 256), _EIGENPLACES),
-    "eigenplaces_resnet50": _places("EigenPlaces", 50, (512, 2048, 1024, 256, 128), _EIGENPLACES),
-    "eigenplaces_resnet101": _places("EigenPlaces", 101, (512, 2048, 1024, 256, 128), _EIGENPLACES),
+    # 1024 is left out: one list of the authors has it, another, for their comparison of methods, has not.
+    "eigenplaces_resnet50": _places("EigenPlaces", 50, (512, 2048, 256, 128), _EIGENPLACES),
+    "eigenplaces_resnet101": _places("EigenPlaces", 101, (512, 2048, 256, 128), _EIGENPLACES),
 }

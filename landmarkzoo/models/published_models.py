@@ -2,25 +2,26 @@
 
 Weights in a layout of their authors are converted once. The converted model lies beside the download, in a
 folder that is called ``name.tag.landmarkzoo-<version>``, and later starts read that. It is made again where
-it is damaged, or the download or the entry has changed since.
+it is damaged, or the download or the entry has changed since. With arguments of the user the file of the
+authors is read, as these arguments may change what becomes of it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HubOptions
-from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE, read_weights, stored_tensors
+from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE
 from landmarkzoo.hub.published_files import WeightsFile, fetch, sha256_of_fetched
 from landmarkzoo.hub.url_cache import sha256_of
 from landmarkzoo.models.checkpoint_conversion import convert_checkpoint
 from landmarkzoo.models.descriptor_model import DescriptorModel
-from landmarkzoo.models.from_cfg import build_from_cfg
+from landmarkzoo.models.kept_copies import keep_copy
 from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.published_entries import BY_HAND
 from landmarkzoo.models.registry import without_weights
@@ -49,13 +50,15 @@ def published_model(cfg: ModelCfg, options: HubOptions, overrides: Mapping[str, 
     if isinstance(cfg.weights, str):
         return _from_repository(cfg, cfg.weights, options, overrides)
     file = fetched_file(cfg, options)
+    if overrides:
+        return convert_checkpoint(file, str(cfg.name), **overrides)[0]
     try:
         folder = converted_folder(cfg, file)
     except OSError as error:
         _LOGGER.warning("%s is converted, but that cannot be kept for the next time: %s", cfg.name, error)
-        return convert_checkpoint(file, str(cfg.name), **overrides)[0]
-    model = build_from_cfg(replace(cfg, args=read_cfg(folder).args), overrides)
-    read_weights(model, folder)
+        return convert_checkpoint(file, str(cfg.name))[0]
+    model = saved_model(folder, {})
+    model.cfg = replace(cfg, args=model.cfg.args)
     return model
 
 
@@ -116,22 +119,15 @@ def converted_folder(cfg: ModelCfg, file: Path) -> Path:
     assert isinstance(cfg.weights, WeightsFile)
     folder = file.parent / f"{cfg.name}.landmarkzoo-{_CONVERTER}"
     weights = replace(cfg.weights, sha256=sha256_of_fetched(file))
-    if not _is_of(folder, cfg, weights):
+
+    def write(new: Path) -> None:
         model, head = convert_checkpoint(file, str(cfg.name))
         model.cfg = replace(model.cfg, weights=weights)
-        model.save_pretrained(folder, head)
+        model.save_pretrained(new, head)
+
+    made_of = {"architecture": cfg.architecture, "args": cfg.args, "weights": asdict(weights)}
+    keep_copy(folder, made_of, write)
     return folder
-
-
-def _is_of(folder: Path, cfg: ModelCfg, weights: WeightsFile) -> bool:
-    """Whether a folder holds an entry, converted from the file with this hash."""
-    try:
-        found = read_cfg(folder)
-        stored_tensors(folder)
-    except (FileNotFoundError, ValueError):
-        return False
-    same_args = all(found.args.get(name) == value for name, value in cfg.args.items())
-    return same_args and (found.architecture, found.weights) == (cfg.architecture, weights)
 
 
 def _from_repository(

@@ -25,6 +25,8 @@ def test_models(capsys):
     code, out, err = run(capsys, "models", "nothing*")
     assert (code, out) == (2, "")
     assert err.startswith("landmarkzoo: error: no model fits")
+    err = run(capsys, "models", "gem_resnet50.gl18")[2]
+    assert err.endswith("no model fits 'gem_resnet50.gl18'; landmark weights do: add --pretrained\n")
     code, out, err = run(capsys, "models", "--pretrained", "dinov2*")
     assert (code, out) == (2, "")
     assert "no landmark weights that can be downloaded fit 'dinov2*'" in err

@@ -39,6 +39,23 @@ def photos():
     return [Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
 
 
+def resized_as_opencv(image, scale):
+    """INTER_AREA to smaller sizes and INTER_LINEAR to larger ones, pixel by pixel, with ``fx`` and ``fy``."""
+
+    def shares(new, old):
+        """How much of each old pixel there is in a new one."""
+        if scale < 1:
+            begin, end = new / scale, min((new + 1) / scale, old)
+            return [max(0.0, min(end, i + 1) - max(begin, i)) / (end - begin) for i in range(old)]
+        position = min(max((new + 0.5) / scale - 0.5, 0), old - 1)
+        return [max(0.0, 1 - abs(position - i)) for i in range(old)]
+
+    rows, columns = (
+        torch.tensor([shares(new, old) for new in range(round(old * scale))]) for old in image.shape[2:]
+    )
+    return torch.einsum("hi,bcij,wj->bchw", rows, image, columns)
+
+
 def by_hand(model, photo, scales, flip, combine, mode):
     image = lz.create_transform(model)(photo)[None]
     vectors = []
@@ -49,6 +66,8 @@ def by_hand(model, photo, scales, flip, combine, mode):
             whole = round if mode == "bilinear-rounded" else math.floor
             sides = [whole(side * scale) for side in image.shape[2:]]
             view = F.interpolate(image, sides, mode="bilinear", align_corners=False)
+        elif mode == "area":
+            view = resized_as_opencv(image, scale)
         else:
             sides = [round(side * scale) for side in image.shape[2:]]
             view = F.interpolate(image, sides, mode="bicubic", antialias=True)
@@ -62,7 +81,7 @@ def by_hand(model, photo, scales, flip, combine, mode):
 
 
 @pytest.mark.parametrize("combine", ["mean", "max"])
-@pytest.mark.parametrize("mode", ["bilinear", "bilinear-rounded", "bilinear-cut", "bicubic"])
+@pytest.mark.parametrize("mode", ["bilinear", "bilinear-rounded", "bilinear-cut", "area", "bicubic"])
 def test_the_views_of_the_cfg_by_hand(model, photos, combine, mode):
     model.cfg = replace(model.cfg, combine=combine, scale_resize=mode)
     d = lz.embed(model, photos, progress=False)
@@ -123,7 +142,7 @@ def test_small_photos_are_seen_at_the_smallest_size_that_the_model_takes(model):
     st.lists(st.floats(0.01, 10), min_size=1, max_size=5),
     st.booleans(),
     st.sampled_from(["mean", "max"]),
-    st.sampled_from(["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut"]),
+    st.sampled_from(["bicubic", "bilinear", "bilinear-rounded", "bilinear-cut", "area"]),
 )
 def test_views_come_back_from_the_provenance(scales, flip, combine, resize):
     views = TestTimeAugmentation(scales, flip, combine, resize)
@@ -141,3 +160,13 @@ def test_unknown_views(views):
         TestTimeAugmentation.from_provenance({"views": views})
     with pytest.raises(ValueError, match="combine must be one of"):
         TestTimeAugmentation(combine="median")
+
+
+def test_scales_and_flip_of_other_types(model, photos):
+    for wrong in (["a"], [None], [1, "half"]):
+        with pytest.raises(TypeError, match="scales must be numbers, such as"):
+            lz.embed(model, photos, scales=wrong)
+    with pytest.raises(TypeError, match="flip must be True or False, got 'no'"):
+        lz.embed(model, photos, flip="no")
+    for scales in (np.array([1, 0.5]), np.float32([1, 0.5]), (1, np.float16(0.5)), torch.tensor([1, 0.5])):
+        assert TestTimeAugmentation.of_model(model, scales, np.bool_(False)).scales == (1.0, 0.5)

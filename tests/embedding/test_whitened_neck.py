@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,13 @@ def test_works_for_dolg_is_recorded_and_deterministic(photos):
     with torch.no_grad():
         torch.testing.assert_close(twin.eval()(photos[:2]), model.eval()(photos[:2]))
     assert model.training is False
+
+
+def test_published_scores_are_no_longer_its_own(photos):
+    model = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
+    model.cfg = replace(model.cfg, scores=(lz.Score("mAP", 0.5, "of the trained neck"),))
+    lz.whiten_neck(model, photos, progress=False)
+    assert [score.of_paper for score in model.cfg.scores] == [True]
 
 
 def test_training_goes_on_from_there(photos):

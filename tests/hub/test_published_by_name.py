@@ -87,14 +87,15 @@ def test_the_second_start_reads_no_foreign_file(web, load, conversions, tmp_path
         assert model.cfg == replace(registry._MODELS["tiny"]["first"], name="tiny.first", args=model.cfg.args)
     assert conversions() == len(web.requests) == 1
     folder = tmp_path / "cache" / CONVERTED
-    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+    names = sorted(file.name for file in folder.iterdir())
+    assert names == ["config.json", "model.safetensors", "source.json"]
     assert gap(lz.create_model(folder)) < 1e-5
     assert gap(load("tiny.second")) < 1e-5  # the same file by another name
     assert (conversions(), len(web.requests)) == (2, 1)
 
 
-@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
-@pytest.mark.parametrize("damage", ["missing", "cut"])
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "source.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
 def test_a_damaged_copy_is_made_again(load, conversions, tmp_path, file, damage):
     load()
     path = tmp_path / "cache" / CONVERTED / file
@@ -102,6 +103,9 @@ def test_a_damaged_copy_is_made_again(load, conversions, tmp_path, file, damage)
     path.unlink()
     if damage == "cut":
         path.write_bytes(whole[: len(whole) // 2])
+    if damage == "changed":  # a file that is right in itself, with other values
+        middle = whole.index(b"false") if b"false" in whole else len(whole) // 2
+        path.write_bytes(whole[:middle] + b"true " + whole[middle + 5 :])
     assert gap(load()) < 1e-5
     assert path.read_bytes() == whole
     assert conversions() == 2
@@ -135,13 +139,24 @@ def test_another_entry_or_converter_converts_again(web, load, conversions, monke
     assert (tmp_path / "cache" / "tiny.first.landmarkzoo-2").is_dir()
 
 
-def test_arguments_of_the_user_go_into_a_kept_copy(load, conversions):
-    for times in (1, 1):
+def test_an_argument_that_an_entry_has_no_more_is_gone(load, conversions):
+    cfg = registry._MODELS["tiny"]["first"]
+    registry._MODELS["tiny"] = {"first": replace(cfg, args={**cfg.args, "normalize_pooled": True})}
+    assert load().neck.normalize_input
+    registry._MODELS["tiny"] = {"first": cfg}
+    assert gap(load()) < 1e-5
+    assert conversions() == 2
+
+
+def test_arguments_of_the_user_act_on_the_conversion(load, conversions):
+    load()
+    for times in (2, 3):
         model = load(normalize_pooled=True)
         assert model.neck.normalize_input
         assert conversions() == times
-    assert gap(load(), NET) < 1e-5
-    with pytest.raises(ValueError, match=r"does not fit.*neck\.0\.weight has shape \(16, 512\), not"):
+    assert gap(load()) < 1e-5
+    assert conversions() == 3  # what is kept is the entry
+    with pytest.raises(ValueError, match=r"has embedding_dim=16, but 'tiny\.first' has embedding_dim=8"):
         load(embedding_dim=8)
 
 
@@ -164,6 +179,15 @@ def test_a_file_of_another_model_is_refused_and_nothing_is_kept(web, load, tmp_p
 
 
 def test_weights_without_a_head(web, load, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"weights of 'tiny\.first' have no head: none was published"):
+        lz.load_head("tiny", cache_dir=tmp_path / "cache")
+    assert not web.requests  # a layout that never has a head is not downloaded to look for one
+    state = random_state(50)
+    del state["desc_cls.weight"]
+    file = io.BytesIO()
+    torch.save({"model_state": state, "cfg": "MODEL:"}, file)
+    weights = WeightsFile("iccv_dolg", url=web.serve("/r50.pt", file.getvalue()))
+    registry._MODELS["tiny"] = {"first": replace(lz.get_model_cfg("dolg_resnet50"), weights=weights)}
     with pytest.raises(FileNotFoundError, match=r"weights of 'tiny\.first' have no head: there is none in"):
         lz.load_head("tiny", cache_dir=tmp_path / "cache")
 

@@ -155,6 +155,23 @@ def test_what_weights_file_is_not_for(file, name, options, message):
         lz.create_model("tiny", weights_file="nowhere.pth")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to_sparse(), r"dense and have numbers; .*: whiten\.weight"),
+        (lambda t: t.to("meta"), r"dense and have numbers; .*: whiten\.weight"),
+        (lambda t: t * torch.nan, r"has NaN or infinity in whiten\.weight: it is damaged"),
+        (lambda t: t.double() * 1e300, r"has NaN or infinity in whiten\.weight: it is damaged"),
+    ],
+)
+def test_weights_that_are_no_weights(net, tmp_path, change, message):
+    state = net.state_dict()
+    state["whiten.weight"] = change(state["whiten.weight"])
+    torch.save(state, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=message):
+        lz.create_model("tiny", weights_file=tmp_path / "odd.pth")
+
+
 def test_names_without_weights_say_what_works():
     with pytest.raises(
         ValueError, match=r"v0\.0\.1-alpha of https://github\.com/ChristofHenkel.*head='model_h"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from landmarkzoo.hub.convert.numpy_values import numpy_numbers
 
@@ -49,6 +51,26 @@ def read_checkpoint(path: str | Path) -> Any:
         raise
     except Exception as error:  # a file that is not a whole pickle can raise anything
         raise ValueError(f"{path}: {_reason(error)}") from error
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise if weights hold NaN or infinity: a file that is damaged inside is read without complaint.
+
+    Args:
+        tensors: Weights by their names in the file.
+        where: How the message begins.
+
+    Raises:
+        ValueError: With the first such name.
+
+    Examples:
+        >>> check_finite({"fc.bias": torch.tensor([torch.nan])}, "net.pth")
+        Traceback (most recent call last):
+        ValueError: net.pth has NaN or infinity in fc.bias: it is damaged, or its training failed
+    """
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{where} has NaN or infinity in {name}: it is damaged, or its training failed")
 
 
 def _check_start(path: Path) -> None:

@@ -2,14 +2,12 @@
 
 import copy
 import random
-import warnings
 
-import henkel_release
 import onnx
 import pytest
 import torch
 from henkel_release import export, release, worst_distance
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 import landmarkzoo as lz
 
@@ -18,20 +16,6 @@ IMAGE = torch.zeros(1, 3, 64, 96)
 CLOSE = 1e-5
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def net():
-    return release()
-
-
-@pytest.fixture(scope="module")
-def exported(net, tmp_path_factory):
-    """As the authors exported it: batch norms are folded into convolutions."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = export(net, tmp_path_factory.mktemp("onnx") / "model_headless.onnx", IMAGE)
-    return onnx.load(path)
 
 
 @pytest.fixture
@@ -387,70 +371,6 @@ def test_other_models_are_refused(exported, convert, tmp_path):
     export(release("efficientnet_b0"), tmp_path / "symmetric.onnx", IMAGE)  # padded as in PyTorch
     with pytest.raises(ValueError, match=r"has padding \(1, 1\), not by size as backbone.conv_stem"):
         lz.convert_checkpoint(tmp_path / "symmetric.onnx", B0)
-
-
-# --- the head ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("opset", "folding", "as_inputs", "class_first"),
-    [(11, True, False, True), (13, False, True, True), (17, True, True, False), (18, True, False, False)],
-)
-def test_a_head(net, exported, tmp_path, opset, folding, as_inputs, class_first):
-    theirs = henkel_release.Head(7, class_first=class_first).eval()
-    path = export(theirs, tmp_path / "model_head.onnx", torch.randn(1, 512), opset, folding, as_inputs)
-    onnx.save(exported, tmp_path / "model_headless.onnx")
-    model, head = lz.convert_checkpoint(tmp_path / "model_headless.onnx", B0, head=path)
-    assert (head.num_classes, head.sub_centers, head.margins) == (7, 3, None)
-    descriptors = torch.randn(20, 512)
-    confidences, classes = theirs(descriptors)
-    found = head.cosine(descriptors).softmax(1).max(1)
-    assert torch.equal(found.indices, classes)
-    assert torch.allclose(found.values, confidences, atol=1e-6)
-    assert len(set(classes.tolist())) > 2
-    images = torch.randn(2, 3, 64, 96)
-    with torch.no_grad():
-        assert torch.equal(head.predict(model.eval()(images), k=1).classes[:, 0], theirs(net(images))[1])
-
-
-def test_a_head_of_folded_centers(exported, tmp_path):
-    """As other tools fold it: centers of length 1, transposed, one a class."""
-    weight = torch.nn.functional.normalize(torch.randn(5, 512))
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["features", "w"], ["cosine"]),
-            helper.make_node("Softmax", ["cosine"], ["p"], axis=1),
-        ],
-        "head",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, (1, 512))],
-        [helper.make_tensor_value_info("p", TensorProto.FLOAT, (1, 5))],
-        [numpy_helper.from_array(weight.T.contiguous().numpy(), "w")],
-    )
-    onnx.save(helper.make_model(graph), tmp_path / "head.onnx")
-    onnx.save(exported, tmp_path / "model.onnx")
-    _, head = lz.convert_checkpoint(tmp_path / "model.onnx", B0, head=tmp_path / "head.onnx")
-    assert (head.num_classes, head.sub_centers) == (5, 1)
-    assert torch.equal(head.weight, weight)
-
-
-def test_wrong_heads(exported, tmp_path):
-    onnx.save(exported, tmp_path / "model.onnx")
-
-    def convert(**arguments):
-        return lz.convert_checkpoint(tmp_path / "model.onnx", B0, **arguments)
-
-    with pytest.raises(ValueError, match="is an operation that no head has"):
-        convert(head=tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match="an ONNX model has no head in it"):
-        convert(sub_centers=3)
-    path = export(henkel_release.Head(7, dim=16).eval(), tmp_path / "head.onnx", torch.randn(1, 16))
-    with pytest.raises(ValueError, match="is for descriptors of size 16, the model gives 512"):
-        convert(head=path)
-    with pytest.raises(ValueError, match="has 3 centers a class, got sub_centers=2"):
-        convert(head=path, sub_centers=2)
-    torch.save({"w": torch.zeros(1)}, tmp_path / "a.pth")
-    with pytest.raises(ValueError, match="head= is for ONNX files"):
-        lz.convert_checkpoint(tmp_path / "a.pth", B0, head=path)
 
 
 @pytest.mark.slow
