@@ -14,7 +14,7 @@ from landmarkzoo.classification.url_quoted_names import readable_name
 from landmarkzoo.embedding import embed
 from landmarkzoo.embedding.eval_copies import eval_copy
 from landmarkzoo.embedding.fingerprints import weights_fingerprint
-from landmarkzoo.embedding.inference import Precision
+from landmarkzoo.embedding.inference import Precision, check_module
 from landmarkzoo.layers.autocast import without_autocast
 from landmarkzoo.losses import Head
 from landmarkzoo.losses.head_files import checked_class_names
@@ -141,6 +141,7 @@ def _fitting_model(model: nn.Module | None, head: Head) -> nn.Module:
     """The model; what does not fit is refused before the photos are embedded."""
     if model is None:
         raise TypeError("photos need the model: lz.classify(model, head, photos); None is for Descriptors")
+    check_module(model)
     size = getattr(unwrapped(model), "embedding_dim", head.embedding_dim)
     if size != head.embedding_dim:
         raise ValueError(

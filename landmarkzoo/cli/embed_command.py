@@ -173,8 +173,9 @@ def _model(arguments: argparse.Namespace, like: Descriptors | None) -> Descripto
     if cfg.architecture != "GlobalDescriptor":
         raise ValueError(
             f"{arguments.model} has no landmark weights that can be loaded by name; with those of ImageNet "
-            f"parts of a {cfg.architecture} stay random: give a trained one, --model local-dir:PATH or "
-            "hf-hub:ORG/REPO, or use --model efficientnet_lite0_gem"
+            f"parts of a {cfg.architecture} stay random: give a trained or converted one, --model "
+            "local-dir:PATH or hf-hub:ORG/REPO, or one of landmarkzoo models --pretrained, or use --model "
+            "efficientnet_lite0_gem"
         )
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")

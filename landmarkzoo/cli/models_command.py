@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from landmarkzoo.models import ModelCfg
 
 
+NOT_YET_LOADED = "What landmarkzoo itself names here was published by others, and is not yet loaded by us."
+
+
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     listing = "list the registered models, or the landmark weights"
@@ -87,6 +90,7 @@ def _print_weights(names: Sequence[str]) -> None:
     print_table(["weights", "download", "licence", "trained on", "scores"], rows)
     for number, protocol in enumerate(protocols, 1):
         print(f"[{number}] {protocol}")
+    print(NOT_YET_LOADED)
 
 
 def download_size(cfg: ModelCfg) -> str:

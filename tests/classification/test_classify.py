@@ -197,6 +197,11 @@ class TestHeads:
         (lambda h, d: lz.classify(None, (h, None), d), TypeError, "head, class_names = lz.load_head(name)"),
         (lambda h, d: lz.classify(h, nn.Linear(16, 3), d), TypeError, "lz.losses.Head, such as SubCenterA"),
         (lambda h, d: lz.classify(None, h, ["a.jpg"]), TypeError, "photos need the model"),
+        (
+            lambda h, d: lz.classify("local-dir:x", h, ["a.jpg"]),
+            TypeError,
+            r"must be a torch.nn.Module, got str",
+        ),
         (lambda h, d: lz.classify(None, h, d, flip=True), ValueError, "flip would be ignored"),
         (lambda h, d: lz.classify(None, h, d, scales=[1], boxes=[]), ValueError, "scales, boxes would be"),
         (
