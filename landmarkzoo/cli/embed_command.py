@@ -161,6 +161,7 @@ def _model(arguments: argparse.Namespace, like: Descriptors | None) -> Descripto
     from landmarkzoo.embedding import whiten_neck
     from landmarkzoo.hub import is_saved
     from landmarkzoo.models import create_model
+    from landmarkzoo.models.published_entries import BY_HAND
     from landmarkzoo.models.registry import get_model_cfg
     from landmarkzoo.photos import create_transform
 
@@ -171,11 +172,12 @@ def _model(arguments: argparse.Namespace, like: Descriptors | None) -> Descripto
             raise ValueError("--whiten is for ImageNet weights: this model has weights of its own")
         return create_model(arguments.model, pretrained=cfg is not None)
     if cfg.architecture != "GlobalDescriptor":
+        by_hand = BY_HAND.get(arguments.model.partition(".")[0])
         raise ValueError(
             f"{arguments.model} has no landmark weights that can be loaded by name; with those of ImageNet "
             f"parts of a {cfg.architecture} stay random: give a trained or converted one, --model "
             "local-dir:PATH or hf-hub:ORG/REPO, or one of landmarkzoo models --pretrained, or use --model "
-            "efficientnet_lite0_gem"
+            "efficientnet_lite0_gem" + (f". Of {arguments.model}: {by_hand}" if by_hand else "")
         )
     if arguments.whiten is None:
         return create_model(arguments.model, pretrained_backbone=True, neck="none")

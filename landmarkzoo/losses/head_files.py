@@ -211,7 +211,9 @@ def read_head(
     path = folder / HEAD_FILE
     if not path.is_file():
         there = "holds a model but no head" if (folder / "config.json").is_file() else "does not hold one"
-        raise FileNotFoundError(f"no {HEAD_FILE}: the folder {folder} {there}. Save it with head=...")
+        raise FileNotFoundError(
+            f"no {HEAD_FILE}: the folder {folder} {there}; save_pretrained(..., head=head) saves one"
+        )
     try:
         with safe_open(str(path), framework="pt") as file:
             head = _read(file, path, process_group, device)

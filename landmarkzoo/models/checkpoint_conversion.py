@@ -13,6 +13,8 @@ from torch import Tensor
 
 from landmarkzoo.hub.convert import Layout, read_checkpoint
 from landmarkzoo.hub.convert.checkpoint_files import check_finite
+from landmarkzoo.hub.published_files import WeightsFile
+from landmarkzoo.hub.url_cache import sha256_of
 from landmarkzoo.losses import SubCenterArcFaceDynamic
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.from_cfg import build_from_cfg
@@ -117,11 +119,27 @@ def convert_file(
     if Path(path).suffix.lower() != ".onnx":
         if head is not None:
             raise ValueError(f"head= is for ONNX files; {path} is another checkpoint, with its head inside")
-        return convert_state_dict(read_checkpoint(path), name, sub_centers=sub_centers, **overrides)
+        state_dict = read_checkpoint(path)
+        model, found, report = convert_state_dict(state_dict, name, sub_centers=sub_centers, **overrides)
+        _check_is_published(model, path)
+        return model, found, report
     _check_weights_come_from_file(overrides)
     model, found, matched, notes = convert_onnx(path, name, head=head, sub_centers=sub_centers, **overrides)
     missing = tuple(ours for ours in model.state_dict() if ours not in matched)
     return model, found, ConversionReport(matched, missing, notes=tuple(notes))
+
+
+def _check_is_published(model: DescriptorModel, path: str | Path) -> None:
+    """Let a model state neither licence nor scores if its file is not the one that was published."""
+    weights = model.cfg.weights
+    known = weights.known.sha256 if isinstance(weights, WeightsFile) else None
+    if known is not None and not sha256_of(Path(path).expanduser()).startswith(known):
+        _LOGGER.warning(
+            "%s is not the file that was published as %s, so the model does not state its licence and scores",
+            path,
+            model.cfg.name,
+        )
+        model.cfg = without_weights(model.cfg)
 
 
 def convert_state_dict(

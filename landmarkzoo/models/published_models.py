@@ -18,13 +18,11 @@ from landmarkzoo.hub import client
 from landmarkzoo.hub.client import HubOptions
 from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE
 from landmarkzoo.hub.published_files import WeightsFile, fetch, sha256_of_fetched
-from landmarkzoo.hub.url_cache import sha256_of
 from landmarkzoo.models.checkpoint_conversion import convert_checkpoint
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.kept_copies import keep_copy
 from landmarkzoo.models.model_cfg import ModelCfg
 from landmarkzoo.models.published_entries import BY_HAND
-from landmarkzoo.models.registry import without_weights
 from landmarkzoo.models.saved_models import read_cfg, saved_model
 
 _LOGGER = logging.getLogger(__name__)
@@ -79,16 +77,7 @@ def model_from_file(cfg: ModelCfg, path: str | Path, overrides: Mapping[str, Any
             f"weights_file is for weights in a layout of their authors; those of {cfg.name!r} were saved by "
             f"landmarkzoo, hf-hub:{cfg.weights}: give a copy of them as 'local-dir:path'"
         )
-    model, _ = convert_checkpoint(path, str(cfg.name), **overrides)
-    known = cfg.weights.known.sha256 if cfg.weights is not None else None
-    if known is not None and not sha256_of(Path(path).expanduser()).startswith(known):
-        _LOGGER.warning(
-            "%s is not the file that was published as %s, so the model does not state its licence and scores",
-            path,
-            cfg.name,
-        )
-        model.cfg = without_weights(model.cfg)
-    return model
+    return convert_checkpoint(path, str(cfg.name), **overrides)[0]
 
 
 def fetched_file(cfg: ModelCfg, options: HubOptions) -> Path:

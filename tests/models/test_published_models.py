@@ -117,6 +117,7 @@ def test_a_file_with_another_hash_is_loaded_and_claims_nothing(net, file, caplog
         assert distance(our_descriptors(model), their_descriptors(net)) < 1e-5
         assert model.cfg.name == cfg_name
         assert ("not the file that was published as tiny.first" in caplog.text) == (digits is not None)
+        assert lz.convert_checkpoint(file, "tiny.first")[0].cfg.name == cfg_name
 
 
 def test_conversion_of_a_name_without_its_tag_claims_nothing(file):

@@ -36,7 +36,7 @@ CASES = [
     Command(
         "no head",
         "classify photos --model local-dir:bare",
-        "the folder bare holds a model but no head. Save it with head=.... classify needs the head that",
+        "the folder bare holds a model but no head; save_pretrained(..., head=head) saves one. classify",
         make=without_head,
     ),
     Command(

@@ -309,10 +309,10 @@ PHOTOS = [
         "scales must be a list of numbers, such as (0.7071, 1.0), got",
     ),
     Call(
-        "scales None",
-        embed([RGB], scales=None),
+        "scales of None",
+        embed([RGB], scales=(None,)),
         TypeError,
-        "scales must be a list of numbers, such as (0.7071, 1.0), got",
+        "scales must be numbers, such as (0.7071, 1.0), got",
     ),
     Call(
         "transform None of a picture",

@@ -333,7 +333,7 @@ def test_files_of_types_that_numpy_does_not_know(dtype, tmp_path):
     tensors = {name: torch.from_numpy(array.copy()) for name, array in GOOD.items()}
     tensors["vectors"] = tensors["vectors"].to(dtype)
     safetensors.torch.save_file(tensors, tmp_path / "x", {"format": "landmarkzoo.descriptors.v1"})
-    with pytest.raises(ValueError, match="x is not a descriptors file, or it is damaged"):
+    with pytest.raises(ValueError, match=r"x is (not a|a damaged) descriptors file"):
         lz.Descriptors.load(tmp_path / "x")
 
 
