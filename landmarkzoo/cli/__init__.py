@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from landmarkzoo import __version__
 from landmarkzoo.cli.signals import OrderlyStop
@@ -102,6 +102,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{usage_line(message, self.prog)}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        with suppress(OSError):  # nobody reads it, or the disk is full: Python before 3.11.4 does not care
+            super()._print_message(message, file)
 
 
 def _parser() -> argparse.ArgumentParser:

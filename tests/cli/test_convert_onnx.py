@@ -11,6 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def test_the_authors_release(capsys, tmp_path):
+    pytest.importorskip("onnx", reason="needs the extra onnx")
     theirs, head = release("tf_efficientnet_lite0"), Head(3).eval()
     export(theirs, tmp_path / "model_headless.onnx", torch.zeros(1, 3, 64, 64))
     export(head, tmp_path / "model_head.onnx", torch.randn(1, 512))

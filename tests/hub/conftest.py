@@ -1,3 +1,4 @@
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ import hub_client
 import numpy as np
 import pytest
 import torch
+from henkel_release import export, release
 from hub_server import HubServer, Repo
+from torch import nn
 
 import landmarkzoo as lz
 
@@ -97,3 +100,21 @@ def load_head(call: Call, cache: Path) -> Call:
 @pytest.fixture
 def push(call: Call, pushed: Saved) -> Call:
     return partial(call, hub_client.push, pushed.folder, token="good-token")
+
+
+@pytest.fixture(scope="session")
+def net() -> nn.Module:
+    """A small model of the class of the paper's authors."""
+    torch.manual_seed(0)
+    return release()
+
+
+@pytest.fixture(scope="session")
+def exported(net: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """As they exported it: batch norms are folded into convolutions."""
+    onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = torch.zeros(1, 3, 64, 96)
+        path = export(net, tmp_path_factory.mktemp("onnx") / "model_headless.onnx", image)
+    return onnx.load(path)

@@ -10,26 +10,28 @@ from landmarkzoo.models import convert_state_dict
 from landmarkzoo.models.layout_choice import chosen_layout
 
 
-def meta(make, *args):
+def shapes(make, *args):
+    """A state dict of zeros that take no memory."""
     with torch.device("meta"):
-        return make(*args).state_dict()
+        state = make(*args).state_dict()
+    return {name: torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in state.items()}
 
 
 def cirtorch(depth):
-    state = {f"features.{name}": tensor for name, tensor in meta(torchvision_trunk, depth).items()}
-    whiten = {f"whiten.{name}": tensor for name, tensor in meta(nn.Linear, 2048, 2048).items()}
+    state = {f"features.{name}": tensor for name, tensor in shapes(torchvision_trunk, depth).items()}
+    whiten = {f"whiten.{name}": tensor for name, tensor in shapes(nn.Linear, 2048, 2048).items()}
     return {**state, **whiten, "pool.p": torch.ones(1)}
 
 
 def cvnet(depth):
-    state = {f"encoder_q.{name}": tensor for name, tensor in meta(Pycls, depth).items()}
-    head = {f"encoder_q.head.fc.{name}": tensor for name, tensor in meta(nn.Linear, 2048, 2048).items()}
+    state = {f"encoder_q.{name}": tensor for name, tensor in shapes(Pycls, depth).items()}
+    head = {f"encoder_q.head.fc.{name}": tensor for name, tensor in shapes(nn.Linear, 2048, 2048).items()}
     return {**state, **head, "encoder_q.head.pool.p": torch.ones(1)}
 
 
 def places(depth, dim, channels=2048):
-    state = {f"backbone.{name}": tensor for name, tensor in meta(torchvision_trunk, depth).items()}
-    head = {f"aggregation.3.{name}": tensor for name, tensor in meta(nn.Linear, channels, dim).items()}
+    state = {f"backbone.{name}": tensor for name, tensor in shapes(torchvision_trunk, depth).items()}
+    head = {f"aggregation.3.{name}": tensor for name, tensor in shapes(nn.Linear, channels, dim).items()}
     return {**state, **head, "aggregation.1.p": torch.ones(1)}
 
 

@@ -228,7 +228,7 @@ MODELS = [
         "head of photos",
         lambda: lz.load_head(Path("photos")),
         FileNotFoundError,
-        "no head.safetensors: the folder photos does not hold one.",
+        "no head.safetensors: the folder photos does not hold one; save_pretrained(..., head=head) saves one",
     ),
     Call(
         "head of zeros",

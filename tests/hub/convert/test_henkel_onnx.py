@@ -3,13 +3,14 @@
 import copy
 import random
 
-import onnx
 import pytest
 import torch
 from henkel_release import export, release, worst_distance
-from onnx import helper, numpy_helper
 
 import landmarkzoo as lz
+
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+helper, numpy_helper = onnx.helper, onnx.numpy_helper
 
 B0, LITE = "dolg_efficientnet_b0", "dolg_efficientnet_lite0"
 IMAGE = torch.zeros(1, 3, 64, 96)

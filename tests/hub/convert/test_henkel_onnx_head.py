@@ -1,13 +1,14 @@
 """The head of the authors' ONNX release: its centers in our order, whatever the exporter did."""
 
 import henkel_release
-import onnx
 import pytest
 import torch
 from henkel_release import export
-from onnx import TensorProto, helper, numpy_helper
 
 import landmarkzoo as lz
+
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
 
 B0 = "dolg_efficientnet_b0"
 

@@ -6,12 +6,14 @@ import random
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 import landmarkzoo as lz
 from landmarkzoo.hub.convert.graph_units import GraphUnits
 from landmarkzoo.hub.convert.henkel_onnx import dolg_arguments, head_weight
 from landmarkzoo.hub.convert.onnx_files import read_onnx
+
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
 
 NAME = "dolg_efficientnet_b0"
 REGISTERED = {"hidden_dim": 1024}
