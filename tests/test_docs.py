@@ -107,6 +107,7 @@ def test_the_docs_use_every_command_and_no_other():
     assert set(re.findall(r"^(?:.*&& )?landmarkzoo (\w+)", text, re.MULTILINE)) == set(COMMANDS)
 
 
+@pytest.mark.slow
 def test_docs_table_of_models_is_that_of_the_registry():
     script = runpy.run_path(str(ROOT / "docs" / "zoo_page.py"))
     page = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")

@@ -70,7 +70,7 @@ def run(calls, url, home, **more):
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("network", [closed_port, silent_server])
+@pytest.mark.parametrize("network", [closed_port, pytest.param(silent_server, marks=pytest.mark.slow)])
 def test_the_answer_is_one_line_without_a_second_try(network, tmp_path):
     with network() as url:
         lines = run(WANT_WEIGHTS, url, tmp_path)
