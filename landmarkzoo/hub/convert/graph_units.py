@@ -43,6 +43,8 @@ class GraphUnits:
         units: In the order of execution; their weights are constants.
         result: What the output is computed from.
         concatenations: For each concatenation of channels, what its parts are computed from.
+        arithmetic: How often two values that are computed from images are added, multiplied and so on. A
+            value times its own sigmoid does not count.
 
     Raises:
         ValueError: If an operation is unknown, is not one of evaluation, or has weights in a way that no
@@ -58,11 +60,14 @@ class GraphUnits:
         self.graph, self.constants = graph, graph.constants
         self.units: list[Unit[Constant]] = []
         self.concatenations: list[tuple[Flow, ...]] = []
+        self.arithmetic: Counter[str] = Counter()
         self._flows = {next(iter(graph.inputs)): Flow(IMAGES)}
         self._uses = Counter(value for node in graph.nodes for value in node.inputs)
         self._direct: dict[str, Unit[Constant]] = {}  # results of units with nothing behind
         self._padded: set[str] = set()
         self._powers: dict[str, _Power] = {}
+        self._lengths: set[str] = set()  # of vectors
+        self._gates: dict[str, str] = {}  # {sigmoid of a value: that value}
         for node in graph.nodes:
             try:
                 self._visit(node)
@@ -95,11 +100,15 @@ class GraphUnits:
         elif node.op in _ARITHMETIC:
             self._arithmetic(node, flow)
         elif node.op in _ACTIVATIONS:
+            if node.op == "Sigmoid":
+                self._gates[node.outputs[0]] = node.inputs[0]
             self._give(node, flow | Flow(0, frozenset({_ACTIVATIONS[node.op]})))
         elif node.op in _POOLS[:2] or node.op in _MOVES:
             self._pass(node, flow)
         else:
             raise ValueError(f"{self._at(node)} is an operation that no model of ours has")
+        if node.op == "ReduceL2" or (node.op in (*_MOVES, "Clip") and node.inputs[0] in self._lengths):
+            self._lengths.update(node.outputs)
 
     # --- units ---------------------------------------------------------------------------------------
 
@@ -201,6 +210,7 @@ class GraphUnits:
             raise ValueError(f"{self._at(node)} computes with one value twice, as no model of ours does")
         fixed = [value for value in node.inputs if not self._flows.get(value, NOTHING).sources]
         if not fixed:
+            self._of_two(node)
             self._give(node, flow)
             return
         data = next(value for value in node.inputs if value != fixed[0])
@@ -213,6 +223,14 @@ class GraphUnits:
             self._give(node, Flow(unit.bit), unit)
         else:
             raise ValueError(f"{self._at(node)} computes with the constant {fixed[0]!r}, which fits nothing")
+
+    def _of_two(self, node: Node) -> None:
+        """Count an operation on two values; lengths of vectors are only divided by."""
+        first, second = node.inputs
+        if [value in self._lengths for value in (first, second)] != [False, node.op == "Div"]:
+            raise ValueError(f"{self._at(node)} does not divide by the length of a vector, or is no division")
+        if node.op != "Mul" or (self._gates.get(first) != second and self._gates.get(second) != first):
+            self.arithmetic[node.op] += 1
 
     def _pass(self, node: Node, flow: Flow) -> None:
         output = node.outputs[0]

@@ -8,6 +8,7 @@ and by their shapes.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +18,15 @@ from torch import Tensor, nn
 
 from landmarkzoo.hub.convert.dataflow import IMAGES, Flow
 from landmarkzoo.hub.convert.graph_units import GraphUnits
-from landmarkzoo.hub.convert.module_units import units_of_module
+from landmarkzoo.hub.convert.module_units import arithmetic_of, units_of_module
 from landmarkzoo.hub.convert.onnx_files import DAMAGED, Constant, Node, OnnxGraph
 from landmarkzoo.hub.convert.unit_matching import Matching
 
 _SIDE = 64  # of the image that goes through our model: two positions in the coarsest map
 _MOST_STEPS = 8  # from centers to where they are multiplied
 _COUNTER = ".num_batches_tracked"
+# Attention times features; both branches by their lengths; the projection, and the features without it.
+_BEHIND_BACKBONE = {"Mul": 2, "Div": 2, "Sub": 1}
 # fmt: off
 _HEAD_OPERATIONS = (
     "ArgMax", "Cast", "Clip", "Concat", "Div", "Expand", "Gather", "Gemm", "MatMul", "ReduceL2", "ReduceMax",
@@ -89,6 +92,7 @@ def dolg_weights(graph: OnnxGraph, model: nn.Module) -> tuple[dict[str, Tensor],
     matching.check_all_taken()
     if matching.translated(result) != theirs.result:
         raise ValueError(f"{graph.path}: its output is not the result of its last layer")
+    _check_arithmetic(graph, theirs, model)
     for unit, found in pairs:
         if unit.kind == "gem":
             _check_fusion(graph, theirs, found.bit)
@@ -102,6 +106,20 @@ def dolg_weights(graph: OnnxGraph, model: nn.Module) -> tuple[dict[str, Tensor],
     if lacking:
         raise ValueError(f"{graph.path} has nothing for {lacking[0]}")
     return state, names
+
+
+def _check_arithmetic(graph: OnnxGraph, theirs: GraphUnits, model: nn.Module) -> None:
+    """Raise unless values are added, multiplied, subtracted and divided as often as in their code."""
+    backbone = model.get_submodule("backbone")
+    was_training = backbone.training
+    with torch.enable_grad():
+        maps = backbone.eval()(torch.zeros(1, 3, _SIDE, _SIDE, requires_grad=True))
+    backbone.train(was_training)
+    right = arithmetic_of(maps[-1]) + Counter(_BEHIND_BACKBONE)
+    for op in ("Add", "Sub", "Mul", "Div"):
+        count = theirs.arithmetic[op]
+        if count != right[op]:
+            raise ValueError(f"{graph.path} has {count} operations {op} on maps, not {right[op]}")
 
 
 def _check_fusion(graph: OnnxGraph, theirs: GraphUnits, gem: int) -> None:

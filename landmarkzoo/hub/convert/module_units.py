@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ _ACTIVATIONS = {
     "HardswishBackward": "hard swish",
     "HardsigmoidBackward": "hard sigmoid",
 }
+
+_ARITHMETIC = {"AddBackward": "Add", "SubBackward": "Sub", "MulBackward": "Mul", "DivBackward": "Div"}
 
 
 def units_of_module(model: nn.Module, image: Tensor) -> tuple[list[Unit[str]], Flow]:
@@ -53,6 +56,29 @@ def units_of_module(model: nn.Module, image: Tensor) -> tuple[list[Unit[str]], F
         model.train(was_training)
         for hook in hooks:
             hook.remove()
+
+
+def arithmetic_of(result: Tensor) -> Counter[str]:
+    """How often values were added and multiplied on the way to a result that autograd has kept.
+
+    Examples:
+        >>> from landmarkzoo.hub.convert.module_units import arithmetic_of
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> arithmetic_of(torch.sigmoid(x) * x + x)
+        Counter({'Add': 1, 'Mul': 1})
+    """
+    found: Counter[str] = Counter()
+    stack, seen = [result.grad_fn], set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        kind = _ARITHMETIC.get(type(node).__name__.rstrip("0123456789"))
+        if kind is not None:
+            found[kind] += 1
+        stack += [following for following, _ in node.next_functions]
+    return found
 
 
 class _Tracer:

@@ -325,9 +325,52 @@ def output_before_the_end(model):
     model.graph.output[0].name = nodes(model, "PRelu")[0].input[0]
 
 
+def of_two(model, op):
+    """Nodes with two inputs that other nodes of the graph compute from images, in their order."""
+    constants = {node.output[0] for node in nodes(model, "Constant")}
+    constants |= {tensor.name for tensor in model.graph.initializer}
+    sigmoids = {node.output[0] for node in nodes(model, "Sigmoid")}
+    return [
+        node
+        for node in nodes(model, op)
+        if not constants & set(node.input) and (op != "Mul" or not sigmoids & set(node.input))
+    ]
+
+
+def residual_multiplied(model):
+    of_two(model, "Add")[0].op_type = "Mul"
+
+
+def residual_subtracted(model):
+    of_two(model, "Add")[-1].op_type = "Sub"
+
+
+def projection_added(model):
+    of_two(model, "Sub")[-1].op_type = "Add"
+
+
+def attention_added(model):
+    of_two(model, "Mul")[-1].op_type = "Add"
+
+
+def multiplied_by_the_length(model):
+    of_two(model, "Div")[0].op_type = "Mul"
+
+
+def length_divided(model):
+    node = of_two(model, "Div")[-1]
+    node.input[:] = reversed(node.input)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (residual_multiplied, "operations Add on maps, not"),
+        (residual_subtracted, "operations Add on maps, not"),
+        (projection_added, "operations Add on maps, not"),
+        (attention_added, "operations Add on maps, not"),
+        (multiplied_by_the_length, "does not divide by the length of a vector"),
+        (length_divided, "does not divide by the length of a vector"),
         (norm_eps, r"has eps=0.001, not 1e-05 as neck.0"),
         (training_mode, "is in training mode: export the model in eval mode"),
         (other_stride, r"has stride \(2, 2\), not \(1, 1\) as backbone.blocks.0.0.se.conv_expand"),
