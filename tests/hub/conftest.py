@@ -1,7 +1,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ import hub_client
 import numpy as np
 import pytest
 import torch
+from file_server import file_server
 from henkel_release import export, release
 from hub_server import HubServer, Repo
 from torch import nn
 
 import landmarkzoo as lz
+from landmarkzoo.hub.published_files import WeightsFile
+from landmarkzoo.models import registry
 
 Call = Callable[..., Any]
 
@@ -100,6 +103,24 @@ def load_head(call: Call, cache: Path) -> Call:
 @pytest.fixture
 def push(call: Call, pushed: Saved) -> Call:
     return partial(call, hub_client.push, pushed.folder, token="good-token")
+
+
+@pytest.fixture
+def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """A registered model with the weights of a file that a server gives; what the second start has."""
+
+    def run(name: str, layout: str, file: Path) -> Any:
+        with file_server() as web:
+            weights = WeightsFile(layout, url=web.serve(f"/{file.name}", file.read_bytes()))
+            entry = replace(lz.get_model_cfg(name), weights=weights)
+            monkeypatch.setitem(registry._MODELS, "served", {"tag": entry})
+            for _ in range(2):
+                model = lz.create_model("served.tag", pretrained=True, cache_dir=tmp_path / "cache")
+            assert len(web.requests) == 1
+        assert (tmp_path / "cache" / "served.tag.landmarkzoo-1" / "model.safetensors").is_file()
+        return model.eval()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -83,3 +83,11 @@ def test_a_missing_tensor_is_named_as_they_call_it():
     del state["features.5.0.downsample.1.running_mean"]
     with pytest.raises(ValueError, match=r"features\.5\.0\.downsample\.1\.running_mean is missing"):
         convert_state_dict(state, NAMES[50])
+
+
+def test_a_download_computes_it_too(downloaded, tmp_path):
+    net = network(50)
+    saved(net, tmp_path / "net.pth")
+    model, photos = downloaded("gem_resnet50", "cirtorch", tmp_path / "net.pth"), torch.rand(2, 3, 97, 131)
+    with torch.no_grad():
+        assert distance(model(normalised(photos)), their_descriptors(net, photos)) < 1e-5

@@ -139,3 +139,11 @@ def test_the_report_names_what_is_unused_and_what_is_changed():
     assert state["encoder_q.head.pool.p"].item() == pytest.approx(2.6)  # what came is not changed
     model, _, _ = convert_state_dict(state, "superglobal_resnet50", pool_args={})
     assert (model.global_pool.p.item(), model.global_pool.eps) == (pytest.approx(4.6), 1e-8)
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("cvnet", cvnet), ("superglobal", superglobal)])
+def test_a_download_computes_it_too(pair, downloaded, name, theirs):
+    depth, net, path = pair
+    model, photos = downloaded(f"{name}_resnet{depth}", "cvnet", path), torch.rand(2, 3, 97, 131)
+    with torch.no_grad():
+        assert distance(model(normalised(photos)), theirs(net, photos)) < 1e-5

@@ -113,3 +113,10 @@ def test_salad_in_its_own_layout(name, tmp_path):
     features, token = reference_megaloc.patches_and_token(state, images.double(), 2, "dinov2")
     expected = reference_megaloc.aggregate(state, features, token, 3, True, "feature", True)
     assert farthest(model.eval(), images, expected) < 1e-5
+
+
+def test_a_download_computes_it_too(name, downloaded, tmp_path):
+    state, images = reference_megaloc.random_state(), torch.randn(2, 3, 126, 140)
+    save_file(state, tmp_path / "model.safetensors")
+    model = downloaded(name, "megaloc", tmp_path / "model.safetensors")
+    assert farthest(model, images, reference_megaloc.descriptors(state, images, heads=2)) < 1e-5
