@@ -4,9 +4,8 @@
     torchrun --nproc-per-node 8 examples/train.py --data gldv2/ --split clean --precision bfloat16 --out two
 
 OUT gets checkpoint.pt, log.csv, curves.png and in the end model/, for lz.create_model("local-dir:OUT/model").
-After a crash, Ctrl-C or SIGTERM, --resume goes on from the last checkpoint; docs/guide/training.md explains
-the options. checkpoints.py, beside this file, writes files so that none is ever half.
-Random numbers are functions of the seed, the epoch and the place in it: there is no random state to save.
+After a crash, Ctrl-C or SIGTERM, --resume goes on from the last checkpoint, which checkpoints.py keeps whole.
+docs/guide/training.md explains the options. Random numbers depend on seed, epoch and place: none are saved.
 """
 
 from __future__ import annotations

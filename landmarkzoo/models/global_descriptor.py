@@ -115,15 +115,10 @@ class GlobalDescriptor(DescriptorModel):
             self.backbone = set_position_resize(whole, position_resize)
         else:
             self.backbone = check_backbone(backbone)
-            if position_resize != "timm":
+            if pretrained_backbone or backbone_args or position_resize != "timm":
                 raise ValueError(
-                    f"position_resize={position_resize!r} is for the name of a timm model: the module "
-                    f"{type(backbone).__name__} resizes its positions itself"
-                )
-            if pretrained_backbone or backbone_args:
-                raise ValueError(
-                    "pretrained_backbone and backbone_args are for the name of a timm model: the module "
-                    f"{type(backbone).__name__} comes with its weights and arguments"
+                    "pretrained_backbone, backbone_args, position_resize are for the name of a timm model: "
+                    f"the module {type(backbone).__name__} comes with its weights and arguments"
                 )
         if relu_floor is not None:
             set_relu_floor(self.backbone, relu_floor)

@@ -6,21 +6,8 @@ GitHub.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
-
-from landmarkzoo.hub.convert.layout import Layout
+from landmarkzoo.hub.convert.layout import Layout, always
 from landmarkzoo.hub.convert.pycls_names import sequential_resnet_prefixes
-
-
-def _arguments(
-    tensors: Mapping[str, Tensor], registered: Mapping[str, Any], given: Mapping[str, Any]
-) -> tuple[dict[str, Any], str]:
-    theirs = {"pool": "gem", "normalize_pooled": True, "neck": "fc"}
-    return {**theirs, **given}, "GeM, L2, Linear, as in cirtorch"
-
 
 CIRTORCH = Layout(
     name="cirtorch",
@@ -31,5 +18,5 @@ CIRTORCH = Layout(
         ("pool.", "global_pool."),
         ("whiten.", "neck.0."),
     ),
-    arguments=_arguments,
+    arguments=always("GeM, L2, Linear, as in cirtorch", pool="gem", normalize_pooled=True, neck="fc"),
 )

@@ -8,6 +8,29 @@ from typing import Any
 
 from torch import Tensor
 
+Arguments = Callable[[Mapping[str, Tensor], Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], str]]
+
+
+def always(note: str, **theirs: Any) -> Arguments:
+    """The ``arguments`` of a layout whose checkpoints all have the same ones; those of the user go before.
+
+    Args:
+        note: Where they come from.
+        **theirs: Arguments of our architecture.
+
+    Examples:
+        >>> from landmarkzoo.hub.convert.layout import always
+        >>> always("as in their code", neck="fc")({}, {}, {"embedding_dim": 8})
+        ({'neck': 'fc', 'embedding_dim': 8}, 'as in their code')
+    """
+
+    def arguments(
+        tensors: Mapping[str, Tensor], registered: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], str]:
+        return {**theirs, **given}, note
+
+    return arguments
+
 
 def _nothing_unused(names: Collection[str], arguments: Mapping[str, Any]) -> dict[str, str]:
     return {}
@@ -41,9 +64,7 @@ class Layout:
     architecture: str
     signature: str
     prefixes: tuple[tuple[str, str], ...]
-    arguments: Callable[
-        [Mapping[str, Tensor], Mapping[str, Any], Mapping[str, Any]], tuple[dict[str, Any], str]
-    ]
+    arguments: Arguments
     head: str | None = None
     sub_centers: int = 3
     unused: Callable[[Collection[str], Mapping[str, Any]], dict[str, str]] = _nothing_unused

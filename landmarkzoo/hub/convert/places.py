@@ -6,21 +6,8 @@ gmberton/CosPlace and gmberton/EigenPlaces on GitHub.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
-
-from landmarkzoo.hub.convert.layout import Layout
+from landmarkzoo.hub.convert.layout import Layout, always
 from landmarkzoo.hub.convert.pycls_names import sequential_resnet_prefixes
-
-
-def _arguments(
-    tensors: Mapping[str, Tensor], registered: Mapping[str, Any], given: Mapping[str, Any]
-) -> tuple[dict[str, Any], str]:
-    theirs = {"pool": "gem", "normalize_map": True, "neck": "fc"}
-    return {**theirs, **given}, "L2 at each position, GeM, Linear, as in CosPlace and EigenPlaces"
-
 
 PLACES = Layout(
     name="places",
@@ -31,5 +18,10 @@ PLACES = Layout(
         ("aggregation.1.", "global_pool."),
         ("aggregation.3.", "neck.0."),
     ),
-    arguments=_arguments,
+    arguments=always(
+        "L2 at each position, GeM, Linear, as in CosPlace and EigenPlaces",
+        pool="gem",
+        normalize_map=True,
+        neck="fc",
+    ),
 )
