@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from urllib.parse import urlsplit
 
 from landmarkzoo.hub.client import HUB, HubOptions, download_file, stored_sha256
 from landmarkzoo.hub.resumable_download import Address
-from landmarkzoo.hub.url_cache import Known, cached_url, recorded_sha256, sha256_of
+from landmarkzoo.hub.url_cache import Known, cached_url, recorded_sha256, say, sha256_of
 
 _ADVICE = 'if you have the file, lz.create_model("{name}", weights_file="path") reads it'
 _OPEN = {"mit", "apache-2.0", "cc-by-4.0", "cc0", "cc0-1.0"}  # and those of BSD
@@ -116,9 +114,9 @@ def fetch(weights: WeightsFile, options: HubOptions, *, name: str, license: str 
 
     def say_license() -> None:
         if license is None:
-            _say(f"{where}: no licence is stated: ask its authors before you use it for more than research")
+            say(f"{where}: no licence is stated: ask its authors before you use it for more than research")
         elif not _is_open(license):
-            _say(f"{where}: its licence is {license}: read there what you may use it for")
+            say(f"{where}: its licence is {license}: read there what you may use it for")
 
     if weights.url is not None:
         if options.revision is not None:
@@ -183,8 +181,3 @@ def _is_open(license: str | None) -> bool:
     """
     known = (license or "").lower()
     return known in _OPEN or known.startswith("bsd-")
-
-
-def _say(line: str) -> None:
-    with suppress(OSError, ValueError):  # nobody may listen
-        print(line, file=sys.stderr, flush=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,6 +56,12 @@ class Known:
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     return file_digest(path, hashlib.sha256())
+
+
+def say(line: str) -> None:
+    """Print a line to stderr: what a user should know once, before or after a download."""
+    with suppress(OSError, ValueError):  # nobody may listen
+        print(line, file=sys.stderr, flush=True)
 
 
 def cached_url(
@@ -148,6 +156,8 @@ def _download(plain: Path, address: Address, known: Known, starting: Callable[[]
         temporary.write_text(record, encoding="utf-8")
     move_into_place(part, target)
     _LOGGER.info("%s: %s bytes, SHA-256 %s, in %s", address.where, f"{size:,}", digest, target)
+    if known.sha256 is None and source is None:
+        say(f"{address.where}: no hash was published; this download has the SHA-256 {digest}")
     return target
 
 

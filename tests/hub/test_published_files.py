@@ -322,9 +322,19 @@ def test_a_licence_that_is_not_open_is_said_before_the_first_download(web, get, 
         get(license=license)
     get(license=license, force_download=True)
     lines = capsys.readouterr().err.splitlines()
+    digest = hashlib.sha256(BODY).hexdigest()
+    assert lines.pop() == (
+        f"{NAME}: {web.url}/net.pth: no hash was published; this download has the SHA-256 {digest}"
+    )
     assert len(lines) == (said is not None)
     if said:
         assert lines[0].startswith(f"{NAME}: {web.url}/net.pth: {said}")
+
+
+def test_a_hash_that_is_known_is_not_said(web, get, capsys):
+    web.serve("/net.pth", BODY)
+    get(license="MIT", sha256=hashlib.sha256(BODY).hexdigest())
+    assert capsys.readouterr().err == ""
 
 
 def test_the_bar_is_for_terminals(web, tmp_path):
