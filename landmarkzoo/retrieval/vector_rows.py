@@ -1,0 +1,134 @@
+"""What is searched in, in one array or in several: rows, their lengths, and a check that they are finite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landmarkzoo._utils.checks import FloatArray
+from landmarkzoo.retrieval.stored_vectors import StoredVectors
+
+_BLOCK = 4096
+_SHORT, _LONG = 1e-15, 1e15  # between these, squares of float32 are neither lost nor infinite
+
+
+class VectorRows:
+    """A matrix (N, D) whose rows are read in blocks or by number; its lengths are computed once.
+
+    Args:
+        vectors: An array, or vectors in several.
+        name: What it is called in error messages.
+    """
+
+    def __init__(self, vectors: FloatArray | StoredVectors, name: str = "index") -> None:
+        self.vectors = vectors
+        self.shape: tuple[int, int] = (vectors.shape[0], vectors.shape[1])
+        self._name = name
+        self._tensor = None if isinstance(vectors, StoredVectors) else _as_tensor(vectors)
+        known = vectors.norms if isinstance(vectors, StoredVectors) else None
+        self._norms = torch.empty(len(self), dtype=torch.float32, device="cpu") if known is None else _as_tensor(known)
+        self._known = len(self) if known is not None else 0  # rows, from the first on, whose norms are known
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        """Rows as a block (n, D), or by numbers (...) as (..., D); float32, on the CPU."""
+        if self._tensor is not None:
+            return self._tensor[rows]
+        assert isinstance(self.vectors, StoredVectors)
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            return _as_tensor(self.vectors.block(start, stop))
+        taken = self.vectors.take(rows.flatten().numpy())
+        return torch.from_numpy(taken).view(*rows.shape, self.shape[1])
+
+    def norms(self, rows: slice, block: Tensor) -> Tensor:
+        """Lengths (n,) of a block of rows, float32; blocks are asked for in their order.
+
+        Those of very short or long vectors may be wrong: see ``is_odd``.
+
+        Args:
+            rows: Which rows.
+            block: These rows.
+
+        Raises:
+            ValueError: If a value is not finite.
+        """
+        norms = self._norms[rows]
+        if rows.stop > self._known:
+            torch.linalg.vector_norm(block, dim=1, out=norms)
+            if not torch.isfinite(norms.sum()):
+                self._refuse_infinite(rows.start, block, norms)
+            self._known = rows.stop
+        return norms
+
+    def check_finite(self) -> None:
+        """Refuse values that are not finite, where the norms do not tell yet."""
+        for start in range(self._known, len(self), _BLOCK):
+            rows = slice(start, min(start + _BLOCK, len(self)))
+            self.norms(rows, self[rows])
+
+    def zero_rows(self) -> Tensor:
+        """Which vectors are zero, (N,)."""
+        self.check_finite()
+        zero = self._norms < _SHORT
+        some = zero.nonzero().flatten()
+        for few in torch.split(some, _BLOCK):
+            zero[few] = ~self[few].any(dim=1)
+        return zero
+
+    def _refuse_infinite(self, start: int, block: Tensor, norms: Tensor) -> None:
+        doubtful = (~torch.isfinite(norms)).nonzero().flatten()  # or only large
+        bad = doubtful[~torch.isfinite(block[doubtful]).all(dim=1)]
+        if len(bad):
+            raise ValueError(not_finite(self._name, start + int(bad[0])))
+
+
+def not_finite(name: str, row: int) -> str:
+    """The message about a row that has NaN or infinite values."""
+    return (
+        f"{name} must be finite, but row {row} has NaN or infinite values, or values that float32 cannot hold"
+    )
+
+
+def scaled(block: Tensor, norms: Tensor, out: Tensor) -> None:
+    """Vectors (n, D) scaled to length 1 into ``out``; zero vectors stay zero.
+
+    Args:
+        block: The vectors, float32.
+        norms: Their lengths (n,).
+        out: Where they go, (n, D), float32.
+    """
+    torch.div(block, norms[:, None], out=out)
+    odd = is_odd(norms)
+    if odd.any():
+        out[odd] = unit(block[odd]).float()
+
+
+def is_odd(norms: Tensor) -> Tensor:
+    """Where lengths (n,) need float64: their squares leave the float32 range."""
+    return ~((norms >= _SHORT) & (norms <= _LONG))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Vectors (..., D) of length 1 in float64; zero vectors stay zero."""
+    x = x.double()
+    norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x.div_(torch.where(norms > 0, norms, 1.0))
+
+
+class _SharedMemory:
+    """An array as one that may be written to, without a copy: we do not, but torch warns of others."""
+
+    def __init__(self, array: FloatArray) -> None:
+        address, _ = array.__array_interface__["data"]
+        self.array = array  # keeps the memory alive
+        self.__array_interface__: dict[str, Any] = {**array.__array_interface__, "data": (address, False)}
+
+
+def _as_tensor(array: FloatArray) -> Tensor:
+    return torch.from_numpy(np.asarray(_SharedMemory(array)))
