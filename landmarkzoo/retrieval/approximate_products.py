@@ -94,8 +94,7 @@ class BFloat16Products:
         unit_queries = torch.empty_like(queries)
         scaled(queries, _norms(queries), out=unit_queries)
         q = unit_queries.bfloat16()
-        size += 1  # there is no probe
-        size = min(size, len(self._index))
+        size = min(2 * size + 2, len(self._index))  # they take half the memory, and there is no probe
         buffer = torch.empty(size, q.shape[1], dtype=torch.float32, device="cpu")
         out = torch.empty(0, 0, dtype=torch.bfloat16, device="cpu")
         for columns in _blocks(len(self._index), size):

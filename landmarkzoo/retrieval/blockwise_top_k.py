@@ -91,8 +91,7 @@ def top_k(
             block = torch.arange(start, min(start + step, len(q)), device="cpu")
             undecided = block
             for way in list(ways):
-                size = _INDEX_BLOCK
-                found, certain_above = candidates(exact, way.products, undecided, way.keep, size)
+                found, certain_above = candidates(exact, way.products, undecided, way.keep, _INDEX_BLOCK)
                 rows[undecided], scores[undecided] = _rescore(exact, undecided, found, k)
                 before = len(undecided)
                 undecided = undecided[scores[undecided, -1].double() <= certain_above]
@@ -100,7 +99,8 @@ def top_k(
                     ways.remove(way)
                 if not len(undecided):
                     break
-            for some in torch.split(undecided, exact.queries_at_once(k)):
+            for first in range(0, len(undecided), exact.queries_at_once(k)):
+                some = undecided[first : first + exact.queries_at_once(k)]
                 floor = scores[some, -1] if ways else None
                 rows[some], scores[some] = exact.best(some, k, device, floor)
             bar.update(len(block))

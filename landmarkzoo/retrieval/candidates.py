@@ -74,7 +74,11 @@ class _Best:
 
         Few are. So most groups of scores are passed over at once, eight answers to an integer.
         """
-        above = scores > self.least.to(scores.dtype)[:, None]
+        least = self.least.to(scores.dtype)[:, None]
+        if scores.dtype == torch.bfloat16 and (least >= 0).all():  # their bits have the order of the numbers
+            above = scores.view(torch.int16) > least.view(torch.int16)
+        else:
+            above = scores > least
         if scores.shape[1] % GROUPS_OF == 0:
             row, group = above.view(torch.int64).nonzero(as_tuple=True)
             inside = above.view(len(scores), -1, GROUPS_OF)[row, group]  # (h, 8)

@@ -27,8 +27,9 @@ class VectorRows:
         self.vectors = vectors
         self.shape: tuple[int, int] = (vectors.shape[0], vectors.shape[1])
         self._name = name
-        self._tensor = None if isinstance(vectors, StoredVectors) else _as_tensor(vectors)
-        known = vectors.norms if isinstance(vectors, StoredVectors) else None
+        stored = isinstance(vectors, StoredVectors)
+        self._tensor = None if stored else _as_tensor(vectors)
+        known = vectors.norms if stored else None
         self._norms = torch.empty(len(self), dtype=torch.float32, device="cpu") if known is None else _as_tensor(known)
         self._known = len(self) if known is not None else 0  # rows, from the first on, whose norms are known
 
@@ -37,14 +38,15 @@ class VectorRows:
 
     def __getitem__(self, rows: slice | Tensor) -> Tensor:
         """Rows as a block (n, D), or by numbers (...) as (..., D); float32, on the CPU."""
-        if self._tensor is not None:
-            return self._tensor[rows]
-        assert isinstance(self.vectors, StoredVectors)
         if isinstance(rows, slice):
-            start, stop, _ = rows.indices(len(self))
-            return _as_tensor(self.vectors.block(start, stop))
-        taken = self.vectors.take(rows.flatten().numpy())
-        return torch.from_numpy(taken).view(*rows.shape, self.shape[1])
+            if self._tensor is not None:
+                return self._tensor[rows]
+            return _as_tensor(self.vectors.block(*rows.indices(len(self))[:2]))
+        if self._tensor is not None:
+            taken = self._tensor.index_select(0, rows.flatten())  # several times faster than indexing
+        else:
+            taken = torch.from_numpy(self.vectors.take(rows.flatten().numpy()))
+        return taken.view(*rows.shape, self.shape[1])
 
     def norms(self, rows: slice, block: Tensor) -> Tensor:
         """Lengths (n,) of a block of rows, float32; blocks are asked for in their order.
