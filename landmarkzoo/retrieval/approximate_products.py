@@ -78,7 +78,7 @@ class Float32Products:
 
     def _scale(self, columns: slice, out: Tensor) -> None:
         block = self._index[columns] if self._uploaded is None else self._uploaded[columns]
-        norms = self._index.norms(columns, block)
+        norms = self._index.norms(columns)
         scaled(block.to(self._device), norms.to(self._device), out)
 
 
@@ -100,7 +100,7 @@ class BFloat16Products:
         for columns in _blocks(len(self._index), size):
             block = self._index[columns]
             x = buffer[: len(block)]
-            scaled(block, self._index.norms(columns, block), out=x)
+            scaled(block, self._index.norms(columns), out=x)
             first = x.bfloat16()
             if columns.start not in self._left_out:
                 self._left_out[columns.start] = float(_length(x.sub_(first)).max())
@@ -132,7 +132,7 @@ class FewProducts:
         for columns in _blocks(len(self._index), size):
             block = self._index[columns]
             scores = torch.from_numpy(np.matmul(q.numpy(), block.numpy().T))
-            norms = self._index.norms(columns, block)
+            norms = self._index.norms(columns)
             scores.div_(norms)
             odd = is_odd(norms)
             if odd.any():

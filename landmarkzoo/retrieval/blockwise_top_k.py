@@ -79,6 +79,7 @@ def top_k(
     """
     device = device or torch.device("cpu")
     q, x = _as_rows(queries, "queries"), _as_rows(index, "index")
+    q.check_finite()
     exact = ExactScores(q, x, bonus, lowest, _upload(x, device))
     rows = empty((len(q), k), np.int64)
     scores = empty((len(q), k), np.float32)

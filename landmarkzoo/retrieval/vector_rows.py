@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landmarkzoo._utils.checks import FloatArray
-from landmarkzoo.retrieval.stored_vectors import StoredVectors
+from landmarkzoo._utils.checks import FloatArray, IntArray
+from landmarkzoo.retrieval.descriptors import Vectors, as_matrix, descriptors_of, not_finite
+from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
 _BLOCK = 4096
 _SHORT, _LONG = 1e-15, 1e15  # between these, squares of float32 are neither lost nor infinite
@@ -48,31 +49,32 @@ class VectorRows:
             taken = torch.from_numpy(self.vectors.take(rows.flatten().numpy()))
         return taken.view(*rows.shape, self.shape[1])
 
-    def norms(self, rows: slice, block: Tensor) -> Tensor:
-        """Lengths (n,) of a block of rows, float32; blocks are asked for in their order.
+    def take(self, rows: IntArray) -> FloatArray:
+        """Rows by numbers (...), float32 (..., D)."""
+        return self[torch.from_numpy(rows)].numpy()
 
-        Those of very short or long vectors may be wrong: see ``is_odd``.
+    def norms(self, rows: slice) -> Tensor:
+        """Lengths (n,) of a block of rows, float32; those of very short or long ones may be wrong.
 
-        Args:
-            rows: Which rows.
-            block: These rows.
+        Blocks are asked for in their order, the first time.
 
         Raises:
             ValueError: If a value is not finite.
         """
         norms = self._norms[rows]
         if rows.stop > self._known:
-            torch.linalg.vector_norm(block, dim=1, out=norms)
-            if not torch.isfinite(norms.sum()):
-                self._refuse_infinite(rows.start, block, norms)
+            block = self[rows].numpy()
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.sqrt(np.einsum("nd,nd->n", block, block), out=norms.numpy())
+                if not np.isfinite(norms.numpy().sum()):
+                    self._refuse_infinite(rows.start, block, norms.numpy())
             self._known = rows.stop
         return norms
 
     def check_finite(self) -> None:
         """Refuse values that are not finite, where the norms do not tell yet."""
         for start in range(self._known, len(self), _BLOCK):
-            rows = slice(start, min(start + _BLOCK, len(self)))
-            self.norms(rows, self[rows])
+            self.norms(slice(start, min(start + _BLOCK, len(self))))
 
     def zero_rows(self) -> Tensor:
         """Which vectors are zero, (N,)."""
@@ -83,18 +85,26 @@ class VectorRows:
             zero[few] = ~self[few].any(dim=1)
         return zero
 
-    def _refuse_infinite(self, start: int, block: Tensor, norms: Tensor) -> None:
-        doubtful = (~torch.isfinite(norms)).nonzero().flatten()  # or only large
-        bad = doubtful[~torch.isfinite(block[doubtful]).all(dim=1)]
+    def _refuse_infinite(self, start: int, block: FloatArray, norms: FloatArray) -> None:
+        doubtful = np.flatnonzero(~np.isfinite(norms))  # or only large
+        bad = doubtful[~np.isfinite(block[doubtful]).all(axis=1)]
         if len(bad):
             raise ValueError(not_finite(self._name, start + int(bad[0])))
 
 
-def not_finite(name: str, row: int) -> str:
-    """The message about a row that has NaN or infinite values."""
-    return (
-        f"{name} must be finite, but row {row} has NaN or infinite values, or values that float32 cannot hold"
-    )
+def as_rows(x: Vectors, name: str) -> VectorRows:
+    """Rows of descriptors or of an array (N, D). Whether they are finite is seen when they are read.
+
+    Args:
+        x: What the user gave.
+        name: What it is called in error messages.
+
+    Raises:
+        TypeError: If it is not an array of numbers, or a ranking.
+        ValueError: If its shape is not (N, D).
+    """
+    x = descriptors_of(x)
+    return VectorRows(x.stored if isinstance(x, StoredDescriptors) else as_matrix(x, name), name)
 
 
 def scaled(block: Tensor, norms: Tensor, out: Tensor) -> None:
