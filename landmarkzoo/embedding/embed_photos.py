@@ -21,6 +21,7 @@ from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transf
 from landmarkzoo.photos.crops import check_boxes
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 from landmarkzoo.retrieval.row_selection import first_repeated
 
 
@@ -39,7 +40,7 @@ def embed(
     scales: Sequence[float] | None = None,
     flip: bool | None = None,
     boxes: Sequence[Sequence[float] | None] | None = None,
-    like: Descriptors | None = None,
+    like: Descriptors | HasDescriptors | None = None,
 ) -> Descriptors:
     """Embed photos: one L2-normalised descriptor each, in the order of the photos.
 
@@ -103,6 +104,7 @@ def embed(
     _check_ids(source.ids)
     if boxes is not None:
         source = replace(source, boxes=check_boxes(boxes, len(source)))
+    like = descriptors_of(like)
     if like is None:
         views = TestTimeAugmentation.of_model(model, scales, flip)
     else:

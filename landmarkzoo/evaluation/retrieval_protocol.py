@@ -16,6 +16,7 @@ from landmarkzoo.evaluation.evaluation_result import (
 )
 from landmarkzoo.metrics import average_precisions, hit_rate_at_k, recall_at_k
 from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 from landmarkzoo.retrieval.row_selection import first_repeated
 
 
@@ -78,8 +79,8 @@ def _queries(count: int, more: str = "") -> str:
 
 
 def evaluate_retrieval(
-    queries: Descriptors,
-    index: Descriptors,
+    queries: Descriptors | HasDescriptors,
+    index: Descriptors | HasDescriptors,
     relevant: Sequence[Collection[str]],
     *,
     k: int = 100,
@@ -114,6 +115,7 @@ def evaluate_retrieval(
         >>> result["mAP@100"], result["hit rate@1"]
         (1.0, 1.0)
     """
+    queries, index = descriptors_of(queries), descriptors_of(index)
     for name, side in (("queries", queries), ("index", index)):
         if not isinstance(side, Descriptors):
             raise TypeError(
