@@ -104,7 +104,6 @@ def embed(
     _check_ids(source.ids)
     if boxes is not None:
         source = replace(source, boxes=check_boxes(boxes, len(source)))
-    like = descriptors_of(like)
     if like is None:
         views = TestTimeAugmentation.of_model(model, scales, flip)
     else:
@@ -115,7 +114,7 @@ def embed(
     transform = transform_for(source, model, transform)
     origin = provenance_of(model, source, transform, views=views, precision=run.precision)
     if like is not None:
-        check_alike(origin, like.provenance)
+        check_alike(origin, descriptors_of(like).provenance)
     job = EmbeddingJob(source, origin, out, transform=transform, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     with job:  # it holds the file

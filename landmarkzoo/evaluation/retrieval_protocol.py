@@ -115,13 +115,7 @@ def evaluate_retrieval(
         >>> result["mAP@100"], result["hit rate@1"]
         (1.0, 1.0)
     """
-    queries, index = descriptors_of(queries), descriptors_of(index)
-    for name, side in (("queries", queries), ("index", index)):
-        if not isinstance(side, Descriptors):
-            raise TypeError(
-                f"{name} must be Descriptors, got {type(side).__name__}: lz.Descriptors(ids, vectors) gives "
-                "vectors their ids"
-            )
+    queries, index = _named(queries, "queries"), _named(index, "index")
     if len(relevant) != len(queries):
         raise ValueError(f"got {len(relevant)} entries of relevant for {len(queries)} queries")
     rows = rows_by_id(index.ids, relevant)
@@ -129,6 +123,16 @@ def evaluate_retrieval(
     data = join_clauses(data, f"exact cosine search among {len(index)} images")
     result = score_retrieval(ranking, rows, k=k, data=data, resamples=resamples, seed=seed)
     return with_provenance(result, queries)
+
+
+def _named(side: Descriptors | HasDescriptors, name: str) -> Descriptors:
+    descriptors = descriptors_of(side)
+    if not isinstance(descriptors, Descriptors):
+        raise TypeError(
+            f"{name} must be Descriptors, got {type(side).__name__}: lz.Descriptors(ids, vectors) gives "
+            "vectors their ids"
+        )
+    return descriptors
 
 
 def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) -> list[list[int]]:

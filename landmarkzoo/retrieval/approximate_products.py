@@ -136,7 +136,8 @@ class FewProducts:
         scaled(queries, _norms(queries), out=q)
         for columns in _blocks(len(self._index), size):
             block = self._index[columns]
-            scores = torch.from_numpy(np.matmul(q.numpy(), block.numpy().T))
+            with np.errstate(over="ignore", invalid="ignore"):  # such lengths are odd, or refused
+                scores = torch.from_numpy(np.matmul(q.numpy(), block.numpy().T))
             norms = self._index.norms(columns)
             scores.div_(norms)
             odd = is_odd(norms)
