@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.index_folder import Writer
-from landmarkzoo.index.shard_files import NewRows, as_stored, new_name
+from landmarkzoo.index.shard_files import NewRows, as_stored, joined_rows, new_name
 
 SHARD_ROWS = 1024  # photos
 SHARD_SECONDS = 60.0  # a killed job repeats no more than one shard
@@ -100,7 +100,7 @@ class AddJob:
         last = self.writer.last
         shards = last.manifest.shards
         if self._batches:
-            rows = _joined(self._batches)
+            rows = joined_rows(self._batches)
             self._replace(rows)
             # Without a vector, and before there was one, the size is not known yet.
             entry = self.writer.write_shard(rows, self.dimensions or 0, (self.number, self.done), self._shard)
@@ -134,14 +134,3 @@ class AddJob:
             return as_stored(vectors, self.base.manifest.storage)
         except ValueError as error:
             raise ValueError(f"{error}: in the batch from {ids[0]} on") from error
-
-
-def _joined(batches: list[NewRows]) -> NewRows:
-    whole = NewRows()
-    for batch in batches:
-        whole.ids += batch.ids
-        whole.vectors += batch.vectors
-        whole.labels += batch.labels
-        whole.states += batch.states
-        whole.skipped += batch.skipped
-    return whole

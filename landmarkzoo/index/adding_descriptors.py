@@ -23,12 +23,10 @@ def add_descriptors(job: AddJob, descriptors: Descriptors, labels: GivenLabels) 
             are running numbers or stand there twice.
     """
     _check(job, descriptors)
-    names = label_names(labels, descriptors.ids, None)
-    job.provenance = (
-        joined_provenance([job.provenance, descriptors.provenance])
-        if len(job.base)
-        else {**descriptors.provenance, **job.provenance}
-    )
+    names = label_names(labels, descriptors.ids)
+    if not job.base.manifest.options:  # else the model of the index says it
+        parts = [job.provenance] if len(job.base) else []
+        job.provenance = joined_provenance([*parts, descriptors.provenance])
     known = job.skipped_before
     skipped = [SkippedPhoto(id_, reason) for id_, reason in descriptors.skipped if id_ not in known]
     size = (
@@ -41,14 +39,14 @@ def add_descriptors(job: AddJob, descriptors: Descriptors, labels: GivenLabels) 
         stop = min(start + step, len(descriptors))
         vectors = _block(descriptors, start, stop)
         ids = list(descriptors.ids[start:stop])
-        own = None if names is None else names[start:stop]
+        own = {row: names[start + row] for row in range(len(ids)) if start + row in names}
         new = _new_rows(job, ids, vectors, own)
         if len(new):
             job.take(
                 NewRows(
                     [ids[row] for row in new],
                     [vectors[new]],
-                    [None if own is None else own[row] for row in new],
+                    [own.get(row) for row in new],
                     [None for _ in new],
                 )
             )
@@ -73,7 +71,7 @@ def _block(descriptors: Descriptors, start: int, stop: int) -> FloatArray:
     return descriptors.vectors[start:stop]
 
 
-def _new_rows(job: AddJob, ids: list[str], vectors: FloatArray, labels: list[str | None] | None) -> list[int]:
+def _new_rows(job: AddJob, ids: list[str], vectors: FloatArray, labels: dict[int, str | None]) -> list[int]:
     """Numbers of the descriptors that the index does not have; labels of the others are corrected."""
     base = job.base
     there = [row for row, id_ in enumerate(ids) if id_ in base.rows]
@@ -83,13 +81,12 @@ def _new_rows(job: AddJob, ids: list[str], vectors: FloatArray, labels: list[str
     kept = base.descriptors.stored.take(old)
     given = as_stored(vectors[there], base.manifest.storage).astype(np.float32)
     same = (kept == given).all(axis=1) if kept.shape == given.shape else np.zeros(len(there), bool)
-    if labels is not None:
-        job.relabel(
-            {
-                int(number): labels[row]
-                for row, number, is_same in zip(there, old, same)
-                if is_same and base.labels[number] != labels[row]
-            }
-        )
+    wrong = {
+        int(number): labels[row]
+        for row, number, is_same in zip(there, old, same)
+        if is_same and row in labels and base.labels[number] != labels[row]
+    }
+    if wrong:
+        job.relabel(wrong)
     unchanged = {row for row, is_same in zip(there, same) if is_same}
     return [row for row in range(len(ids)) if row not in unchanged]

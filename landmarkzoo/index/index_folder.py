@@ -147,6 +147,25 @@ class Writer:
                 path.unlink()
 
 
+def check_empty(path: Path) -> None:
+    """Check that an index can be made in a folder: it is an index, not there, or was made by a killed job.
+
+    Raises:
+        FileExistsError: If there is something else.
+    """
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{path} is a file: an index is a folder")
+    if not path.is_dir() or (path / MANIFEST_FILE).exists():
+        return
+    foreign = [file.name for file in sorted(path.iterdir()) if not _is_of_an_index(file.name)]
+    if foreign:
+        raise FileExistsError(f"{path} is a folder with other files, such as {foreign[0]}: choose a new one")
+
+
+def _is_of_an_index(name: str) -> bool:
+    return name in (SHARDS, EDITS, "model") or name.startswith((".landmarkzoo-", MANIFEST_FILE))
+
+
 def make_folder(path: Path, manifest: Manifest) -> None:
     """Make the files of an empty index in a folder that is there.
 

@@ -13,8 +13,8 @@ from landmarkzoo._utils.unicode_names import ByName, nfc
 GivenLabels: TypeAlias = "Mapping[str, Any] | Labels | Literal['folder'] | None"
 
 
-def label_names(labels: GivenLabels, ids: Sequence[str], photos: object) -> list[str | None] | None:
-    """Label of each photo as a name, ``None`` for no landmark or unknown; all ``None`` if nothing says it.
+def label_names(labels: GivenLabels, ids: Sequence[str], photos: object = None) -> dict[int, str | None]:
+    """Labels by the position of a photo, as far as they are said; ``None`` for no landmark or unknown.
 
     Args:
         labels: A dictionary by id, in which others may be missing; one a photo, in order; ``"folder"``: the
@@ -28,8 +28,8 @@ def label_names(labels: GivenLabels, ids: Sequence[str], photos: object) -> list
 
     Examples:
         >>> from landmarkzoo.index.label_sources import label_names
-        >>> label_names("folder", ["big_ben/1.jpg"], None), label_names({"a": "x"}, ["a", "b"], None)
-        (['big_ben'], ['x', None])
+        >>> label_names("folder", ["big_ben/1.jpg"]), label_names({"b": "x"}, ["a", "b"])
+        ({0: 'big_ben'}, {1: 'x'})
     """
     if labels is None:
         return _own_labels(photos, len(ids))
@@ -37,10 +37,10 @@ def label_names(labels: GivenLabels, ids: Sequence[str], photos: object) -> list
         return _folders(labels, ids)
     if isinstance(labels, Mapping):
         by_name = ByName(labels)
-        given = [by_name.get(id_) for id_ in ids]
-        return [as_name(label) for label in given]
+        return {row: as_name(by_name[id_]) for row, id_ in enumerate(ids) if id_ in by_name}
     numbers, names = encode_labels(labels, len(ids), "labels")
-    return [as_name(number if names is None else names[number]) for number in numbers.tolist()]
+    given = numbers.tolist() if names is None else names[numbers].tolist()
+    return {row: as_name(label) for row, label in enumerate(given)}
 
 
 def as_name(label: object) -> str | None:
@@ -49,6 +49,11 @@ def as_name(label: object) -> str | None:
     Raises:
         TypeError: If it is neither.
         ValueError: If it is empty.
+
+    Examples:
+        >>> from landmarkzoo.index.label_sources import as_name
+        >>> as_name("Big Ben"), as_name(7), as_name(-1)
+        ('Big Ben', '7', None)
     """
     if label is None:
         return None
@@ -61,7 +66,7 @@ def as_name(label: object) -> str | None:
     return None if label < 0 else str(label)
 
 
-def _folders(labels: str, ids: Sequence[str]) -> list[str | None]:
+def _folders(labels: str, ids: Sequence[str]) -> dict[int, str | None]:
     if labels != "folder":
         raise ValueError(f"labels={labels!r} is not known: 'folder', a dictionary by id, or one a photo")
     loose = [id_ for id_ in ids if "/" not in id_]
@@ -69,14 +74,14 @@ def _folders(labels: str, ids: Sequence[str]) -> list[str | None]:
         raise ValueError(
             f"labels='folder' needs a folder a landmark: {len(loose)} photos are in none, such as {loose[0]}"
         )
-    return [nfc(id_.split("/", 1)[0]) for id_ in ids]
+    return {row: nfc(id_.split("/", 1)[0]) for row, id_ in enumerate(ids)}
 
 
-def _own_labels(photos: object, count: int) -> list[str | None] | None:
+def _own_labels(photos: object, count: int) -> dict[int, str | None]:
     targets, classes = getattr(photos, "targets", None), getattr(photos, "classes", None)
     if targets is None or not isinstance(classes, Sequence):
-        return None
+        return {}
     numbers = as_numpy(targets)
     if numbers.shape != (count,) or numbers.dtype.kind not in "iu":
-        return None
-    return [as_name(classes[number]) if number >= 0 else None for number in numbers.tolist()]
+        return {}
+    return {row: as_name(classes[n]) if n >= 0 else None for row, n in enumerate(numbers.tolist())}

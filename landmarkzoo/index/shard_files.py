@@ -71,6 +71,18 @@ class NewRows:
         return len(self.ids) + len(self.skipped)
 
 
+def joined_rows(batches: list[NewRows]) -> NewRows:
+    """Rows one below the other."""
+    whole = NewRows()
+    for batch in batches:
+        whole.ids += batch.ids
+        whole.vectors += batch.vectors
+        whole.labels += batch.labels
+        whole.states += batch.states
+        whole.skipped += batch.skipped
+    return whole
+
+
 def new_name() -> str:
     """A name that no other file of an index has, whoever writes it."""
     return secrets.token_hex(8)
