@@ -166,7 +166,7 @@ def test_a_reader_sees_whole_commits_while_others_are_made(tmp_path):
     threads = [threading.Thread(target=read) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for _ in range(20):
+    for _ in range(8):
         index.add(some(50, 60))
         index.compact()
         index.remove(some(50, 60).ids)

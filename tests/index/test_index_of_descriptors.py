@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import landmarkzoo as lz
+from landmarkzoo.index.stored_rows import StoredRows, id_hashes
 
 
 def some(start, stop, dimensions=16):
@@ -180,3 +181,18 @@ def test_folders_that_are_no_index(index, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match="is a file: an index is a folder"):
         lz.Index.create(tmp_path / "file")
+
+
+def test_rows_are_found_by_hash_whatever_the_hashes_are():
+    ids = ["a", "b", "Mu\u0308nster", "M\u00fcnster", "o\u0308"]
+    for hashes in (id_hashes(ids), np.zeros(5, np.uint64)):
+        rows = StoredRows(ids, hashes)
+        if hashes.any():
+            assert rows.find([*reversed(ids), "c", "\u00f6"]).tolist() == [4, 3, 2, 1, 0, -1, 4]
+        else:  # all have one hash: no id of another hash is found
+            assert rows.find(["a", "c"]).tolist() == [-1, -1]
+    same = np.full(5, id_hashes(["b"])[0])
+    assert StoredRows(ids, same).find(["b"]).tolist() == [1]
+    assert StoredRows([], id_hashes([])).find(["b"]).tolist() == [-1]
+    many = [str(n) for n in range(6000)]
+    np.testing.assert_array_equal(StoredRows(many, id_hashes(many)).find(many[::-1]), np.arange(6000)[::-1])
