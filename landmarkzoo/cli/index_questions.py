@@ -47,8 +47,8 @@ def run_duplicates(arguments: argparse.Namespace) -> None:
     """
     _check_table(arguments, DUPLICATES)
     index = open_index(arguments.index)
-    rows = [[id_, other, f"{cosine:.7g}"] for id_, other, cosine in index.duplicates(arguments.threshold)]
-    show_findings(["id", "duplicate", "cosine"], rows, arguments.out, "pairs")
+    pairs = index.duplicates(arguments.threshold)
+    show_findings(["id", "duplicate", "cosine"], pairs, arguments.out, "pairs")
 
 
 def run_suspicious(arguments: argparse.Namespace) -> None:
@@ -66,8 +66,7 @@ def run_suspicious(arguments: argparse.Namespace) -> None:
             "--folder-labels, also for photos that are there"
         )
     found = index.suspicious_labels(arguments.neighbors)
-    rows = [[id_, label, likelier, f"{score:.7g}"] for id_, label, likelier, score in found]
-    show_findings(["id", "label", "likelier", "score"], rows, arguments.out, "photos")
+    show_findings(["id", "label", "likelier", "score"], found, arguments.out, "photos")
 
 
 def run_info(arguments: argparse.Namespace) -> None:
@@ -76,9 +75,10 @@ def run_info(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(asdict(info), indent=1))
         return
+    skipped = f", and {info.skipped} that could not be read" if info.skipped else ""
     room = f"; 'landmarkzoo index compact' drops {info.tombstones} removed rows" if info.tombstones else ""
     lines = {
-        "photos": f"{info.rows}, {info.skipped} more could not be read",
+        "photos": f"{info.rows}{skipped}",
         "labels": f"{info.labels} different",
         "model": info.model or "unknown: it takes descriptors",
         "image size": info.image_size or "unknown",

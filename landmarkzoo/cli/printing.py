@@ -62,21 +62,21 @@ def show_ranking(ranking: Ranking, out: str | None, score: str, labels: NDArray[
         print(f"{len(found)} queries, {each}: {printable(out)}")
 
 
-def show_findings(header: Sequence[str], rows: Sequence[Sequence[str]], out: str | None, what: str) -> None:
+def show_findings(header: Sequence[str], rows: Sequence[tuple[Any, ...]], out: str | None, what: str) -> None:
     """Print the first rows of a table, and write all to a CSV file.
 
     Args:
         header: Names of the columns.
-        rows: Cells of each row.
+        rows: Texts, and last a number.
         out: The file; ``None``: do not write one.
         what: What the rows are, such as ``"pairs"``.
     """
     from landmarkzoo._utils.csv_and_pandas import write_csv
 
     if out is not None:
-        write_csv(out, header, rows)
+        write_csv(out, header, ((*texts, f"{number:.7g}") for *texts, number in rows))
     if rows:
-        print_table(header, rows[:_ROWS])
+        print_table(header, [[*texts, f"{number:.4f}"] for *texts, number in rows[:_ROWS]])
     if len(rows) > _ROWS:
         print(f"... {len(rows) - _ROWS} more {what}" + ("" if out else ": --out FILE writes all"))
     print(f"{len(rows)} {what}" + (f": {printable(out)}" if out else ""))
