@@ -36,6 +36,12 @@ def open_index(folder: str | Path, device: str | None = None) -> Index:
     return Index.open(path, device=device)
 
 
+def check_takes_photos(index: Index, folder: str) -> None:
+    """Raise ValueError if an index was made without a model."""
+    if "weights" not in index.provenance:
+        raise ValueError(f"{folder} was made without --model, so it takes descriptors files and no photos")
+
+
 def holds_descriptors(path: str | Path) -> bool:
     """Whether it is a descriptors file or an index, and not a photo or a folder of photos."""
     where = user_path(path)
