@@ -35,7 +35,7 @@ def classify(
     k: int = 5,
     transform: Transform | None = None,
     batch_size: int = 32,
-    num_workers: int = 0,
+    num_workers: int | None = None,
     device: str | torch.device | None = None,
     precision: Precision = "auto",
     progress: bool = True,

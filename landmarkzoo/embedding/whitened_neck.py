@@ -91,7 +91,7 @@ def whiten_neck(
         return running.forward_pooled(images)
 
     def pooled_features(images: Tensor) -> Tensor:
-        return F.normalize(run(images, forward_pooled), dim=1)
+        return F.normalize(run(images, forward_pooled).cpu(), dim=1)
 
     with tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress) as bar:
         for batch in photo_batches(source, transform, **options):
