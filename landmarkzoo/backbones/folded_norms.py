@@ -83,6 +83,7 @@ def fold_norms(model: nn.Module, pairs: Sequence[tuple[str, str]]) -> None:
         _fold(convolution, norm)
 
 
+@torch.no_grad()
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     assert norm.running_mean is not None
     assert norm.running_var is not None

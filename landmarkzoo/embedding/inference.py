@@ -166,7 +166,7 @@ def inference_with(
 
 @lru_cache
 def _copying_stream(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def check_module(model: object) -> None:
