@@ -6,8 +6,8 @@
 
 End to end, from JPEG files of 1024 pixels to descriptors. The plain way: Pillow, the same transform, a
 DataLoader, ``model.eval()``, ``torch.no_grad()``, float32, the usual layout in memory. Ours: ``lz.embed`` as
-it is; its first call warms up, and tries what it tries once a model. Random weights. Ratios of the medians: on
-the clock, and of the seconds of all cores together, which other programs on the machine disturb less.
+it is; its first call warms up, and tries what it tries once a model. Random weights. Ratios of the medians:
+on the clock, and of the seconds of all cores together, which other programs on the machine disturb less.
 
 ``--one``: one photo of 640 x 480 a call. ``--quality``: mAP@100 and GAP of photos as in
 ``landmark_photos.py``, whitened, in float32, as ``lz.embed`` chooses, and in bfloat16.

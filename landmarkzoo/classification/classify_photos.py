@@ -60,7 +60,7 @@ def classify(
         k: How many classes of each photo; all if there are fewer.
         transform: As in ``embed``, like all that follow.
         batch_size: Photos a forward pass.
-        num_workers: Processes that read photos.
+        num_workers: Processes that read photos; ``None``: as suits the machine.
         device: Where the model runs; where it is if ``None``.
         precision: Of the model.
         progress: Show a progress bar.
