@@ -69,7 +69,7 @@ def plain(
 def write_photos(folder: Path, count: int, size: tuple[int, int], source: Path | None) -> list[str]:
     """JPEG files of a few different photos: rendered, or enlarged ones of a folder."""
     if source is None:
-        rendered = lz.rendered.RenderedLandmarks(2, 4, 0, image_size=min(size[0], 512))
+        rendered = lz.rendered.RenderedLandmarks(2, 4, 0, image_size=256)
         photos = [rendered.photo(row) for row in range(DISTINCT)]
     else:
         names = lz.photos.photo_files(source)
