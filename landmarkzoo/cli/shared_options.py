@@ -35,9 +35,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--workers": {
         "type": int,
-        "default": 0,
         "metavar": "N",
-        "help": "processes that read photos, default: %(default)s (the main process reads them)",
+        "help": "processes that read photos, 0: the main process reads them; default: as suits the machine",
     },
     "--image-size": {
         "type": int,
