@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -156,7 +157,12 @@ def main() -> None:
             results[size] = {"write": taken, **found, "bytes": size_on_disk}
     print(f"{arguments.dim} dimensions, {arguments.storage}; {machine()}\n\n{table(results)}")
     if arguments.out:
-        settings = {"settings": machine(), "dim": arguments.dim, "storage": arguments.storage}
+        settings = {
+            "settings": machine(),
+            "load": os.getloadavg()[0],
+            "dim": arguments.dim,
+            "storage": arguments.storage,
+        }
         arguments.out.write_text(json.dumps({**settings, "sizes": results}, indent=1) + "\n")
 
 
