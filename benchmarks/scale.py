@@ -148,6 +148,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure, arguments.sizes[0], arguments.dim)))
         return
     results: dict[int, dict[str, float]] = {}
+    load = os.getloadavg()[0]  # what others do
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             path = Path(folder) / "index"
@@ -157,13 +158,8 @@ def main() -> None:
             results[size] = {"write": taken, **found, "bytes": size_on_disk}
     print(f"{arguments.dim} dimensions, {arguments.storage}; {machine()}\n\n{table(results)}")
     if arguments.out:
-        settings = {
-            "settings": machine(),
-            "load": os.getloadavg()[0],
-            "dim": arguments.dim,
-            "storage": arguments.storage,
-        }
-        arguments.out.write_text(json.dumps({**settings, "sizes": results}, indent=1) + "\n")
+        how = {"settings": machine(), "load": load, "dim": arguments.dim, "storage": arguments.storage}
+        arguments.out.write_text(json.dumps({**how, "sizes": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

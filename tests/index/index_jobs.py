@@ -36,7 +36,8 @@ def run(job, model):
         return
     index = lz.Index.open(folder, model=model, transform=TRANSFORM)
     if job["do"] in ("add", "update"):
-        getattr(index, job["do"])(job["photos"], labels="folder", progress=False)
+        how = {"labels": "folder", "progress": False, "num_workers": job.get("num_workers", 0)}
+        getattr(index, job["do"])(job["photos"], **how)
     elif job["do"] == "remove":
         skipped = dict(index.skipped)
         index.remove([id_ for id_ in job["ids"] if id_ in index or id_ in skipped])

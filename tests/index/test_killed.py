@@ -202,6 +202,31 @@ def test_killed_whenever_it_touches_a_file(tmp_path, versions, jobs, undisturbed
     assert world.content() == undisturbed[number]  # it was not killed
 
 
+def test_killed_while_it_is_made(tmp_path, versions, jobs):
+    world, touch, status = World(tmp_path, versions, jobs), 0, -signal.SIGKILL
+    world.set_photos(0)
+    while status == -signal.SIGKILL:
+        shutil.rmtree(world.index)
+        status, error = jobs.run(world.job({"do": "create"}, touch=touch, signal=signal.SIGKILL))
+        assert error == ""
+        world.run_whole({"do": "create"})
+        assert content(world.index) == ([], [])
+        world.run_whole({"do": "compact"})  # whoever writes next removes what is left
+        assert leftovers(world.index) == []
+        touch += 1
+    assert touch > 5
+
+
+def test_worker_processes_of_a_killed_job_do_not_keep_its_lock(tmp_path, versions, jobs, undisturbed):
+    world = World(tmp_path, versions, jobs)
+    world.set_photos(0)
+    job = world.job({"do": "add"}, num_workers=2)
+    assert jobs.run(job | {"touch": 20, "signal": signal.SIGKILL}) == [-signal.SIGKILL, ""]
+    assert 0 < len(world.content()[0]) < len(undisturbed[0][0])  # the workers were at work
+    jobs.done(job)
+    assert world.content() == undisturbed[0]
+
+
 @pytest.mark.parametrize("kills", [6, pytest.param(50, marks=pytest.mark.slow)])
 def test_photos_change_and_somebody_reads_meanwhile(tmp_path, versions, jobs, kills):
     """In the end it is an index of the last photos, and readers have seen whole rows only."""
