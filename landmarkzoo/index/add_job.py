@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo.index.edits import Edits
@@ -73,10 +72,11 @@ class AddJob:
 
     def relabel(self, labels: Mapping[int, str | None]) -> None:
         """Give rows of the commit that the job began with other labels."""
-        found: dict[str, dict[int, str | None]] = {}
-        for row, label in labels.items():
-            ((shard, inside),) = self.base.inside_shards([row]).items()
-            found.setdefault(shard, {})[int(inside[0])] = label
+        in_order = iter([labels[row] for row in sorted(labels)])
+        found = {
+            shard: dict(zip(inside.tolist(), in_order))
+            for shard, inside in self.base.inside_shards(labels).items()
+        }
         self._edits = self._edits.joined(Edits(labels=found))
 
     def remove(self, rows: NDArray[Any]) -> None:
@@ -119,9 +119,9 @@ class AddJob:
     def _replace(self, rows: NewRows) -> None:
         """What was there of photos that are new now does not count any more."""
         ids = [*rows.ids, *(photo.id for photo in rows.skipped)]
-        old = [self.base.rows[id_] for id_ in ids if id_ in self.base.rows]
-        if old:
-            self.remove(np.array(old))
+        old = self.base.rows.find(ids)
+        if (old >= 0).any():
+            self.remove(old[old >= 0])
         self.forget({id_ for id_ in ids if id_ in self.skipped_before})
 
     def _checked(self, vectors: NDArray[Any], ids: list[str]) -> NDArray[Any]:

@@ -74,10 +74,11 @@ def _block(descriptors: Descriptors, start: int, stop: int) -> FloatArray:
 def _new_rows(job: AddJob, ids: list[str], vectors: FloatArray, labels: dict[int, str | None]) -> list[int]:
     """Numbers of the descriptors that the index does not have; labels of the others are corrected."""
     base = job.base
-    there = [row for row, id_ in enumerate(ids) if id_ in base.rows]
+    row_of = base.rows.find(ids)
+    there = np.flatnonzero(row_of >= 0).tolist()
     if not there:
         return list(range(len(ids)))
-    old = np.array([base.rows[ids[row]] for row in there])
+    old = row_of[there]
     kept = base.descriptors.stored.take(old)
     given = as_stored(vectors[there], base.manifest.storage).astype(np.float32)
     same = (kept == given).all(axis=1) if kept.shape == given.shape else np.zeros(len(there), bool)

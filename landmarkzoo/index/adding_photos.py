@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from landmarkzoo._utils.checks import IntArray
 from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.index.add_job import AddJob
 from landmarkzoo.index.label_sources import GivenLabels, label_names
@@ -54,16 +55,17 @@ class PhotoAdding:
         if (twice := first_repeated(source.ids)) is not None:
             raise ValueError(f"two photos have the id {twice!r}: an id stands for one photo")
         labels = label_names(self.labels, source.ids, photos)
+        rows = self.job.base.rows.find(source.ids)
         states = {}
-        for position in range(len(source)):
+        for position, row in enumerate(rows.tolist()):
             state = file_state(source, position)
-            if self._is_new(source.ids[position], state):
+            if self._is_new(source.ids[position], row, state):
                 states[position] = state
-        self._correct(source.ids, labels, states)
+        self._correct(rows, labels, states)
         self.bar.update(len(source) - len(states))
         if states:
-            for rows in self._embedded(source, states, labels):
-                self.job.take(rows)
+            for batch in self._embedded(source, states, labels):
+                self.job.take(batch)
 
     def add_stream(self, items: Iterable[Any]) -> None:
         """Add what an iterator gives, paths or pairs of id and photo, without reading it to its end first.
@@ -105,19 +107,20 @@ class PhotoAdding:
             if id_ in seen:
                 raise ValueError(f"two photos have the id {id_!r}: an id stands for one photo")
             seen.add(id_)
-            if self._is_new(id_, file_state(PhotoSource([id_], [photo]), 0)):
+            row = self.job.base.rows.find([id_])
+            if self._is_new(id_, int(row[0]), file_state(PhotoSource([id_], [photo]), 0)):
                 yield id_, photo
             else:
-                self._correct([id_], label_names(self.labels, [id_]), {})
+                self._correct(row, label_names(self.labels, [id_]), {})
                 self.bar.update()
 
-    def _is_new(self, id_: str, state: FileState | None) -> bool:
-        """Whether a photo is to be embedded."""
+    def _is_new(self, id_: str, row: int, state: FileState | None) -> bool:
+        """Whether a photo is to be embedded; its row is -1 if the index does not have it."""
         base = self.job.base
-        if id_ not in base.rows:
+        if row < 0:
             known = self.job.skipped_before
             return self.on_error == "raise" or id_ not in known or known[id_] != state
-        old = base.state(base.rows[id_])
+        old = base.state(row)
         if old is None or state is None or old[:2] == state[:2]:
             return False
         if old.root != state.root and Path(old.root, id_).exists():
@@ -127,17 +130,13 @@ class PhotoAdding:
             )
         return True
 
-    def _correct(
-        self, ids: Sequence[str], labels: Mapping[int, str | None], new: Mapping[int, object]
-    ) -> None:
-        """Correct labels of photos that are not embedded."""
-        base = self.job.base
-        rows = {
-            base.rows[ids[position]]: label
-            for position, label in labels.items()
-            if position not in new and ids[position] in base.rows
-        }
-        wrong = {row: label for row, label in rows.items() if base.labels[row] != label}
+    def _correct(self, rows: IntArray, labels: Mapping[int, str | None], new: Mapping[int, object]) -> None:
+        """Correct labels of photos that are not embedded; rows (n,) are theirs, by position."""
+        base, wrong = self.job.base, {}
+        for position, label in labels.items():
+            row = int(rows[position])
+            if position not in new and row >= 0 and base.labels[row] != label:
+                wrong[row] = label
         if wrong:
             self.job.relabel(wrong)
 

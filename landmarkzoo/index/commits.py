@@ -14,7 +14,7 @@ from landmarkzoo._utils.checks import IntArray
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.manifest import Manifest
 from landmarkzoo.index.shard_files import SUFFIX, FileState, Shard, SkippedPhoto, norms_of
-from landmarkzoo.retrieval.row_selection import RowsById
+from landmarkzoo.index.stored_rows import StoredRows
 from landmarkzoo.retrieval.stored_ids import StoredIds
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
@@ -77,9 +77,13 @@ class Commit:
         return list(self.descriptors.ids)
 
     @cached_property
-    def rows(self) -> RowsById:
+    def rows(self) -> StoredRows:
         """The row of each id."""
-        return RowsById(self.ids)
+        hashes = [
+            shard.id_hashes if rows is None else shard.id_hashes[rows]
+            for shard, rows in zip(self.shards, self.live)
+        ]
+        return StoredRows(self.descriptors.ids, np.concatenate([np.empty(0, np.uint64), *hashes]))
 
     @cached_property
     def labels(self) -> NDArray[np.object_]:

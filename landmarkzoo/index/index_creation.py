@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, get_args
 
 from torch import nn
 
+from landmarkzoo._utils.file_locks import single_writer
 from landmarkzoo.embedding.inference import check_module
 from landmarkzoo.index.index_folder import IndexFolder, check_empty, make_folder, now
 from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest
@@ -50,7 +52,10 @@ def created_index(
     path.mkdir(parents=True, exist_ok=True)
     options = {} if embedder is None else named_options(embedder, name, path)
     provenance = {} if embedder is None else embedder.provenance
-    make_folder(path, Manifest(now(), now(), storage, provenance=provenance, options=options))
+    with single_writer(Path(os.path.realpath(path)) / MANIFEST_FILE):
+        if (path / MANIFEST_FILE).exists():
+            raise FileExistsError(f"another job has just made the index {path}: open it by lz.Index.open")
+        make_folder(path, Manifest(now(), now(), storage, provenance=provenance, options=options))
     return IndexFolder(path), loaded
 
 

@@ -53,7 +53,9 @@ class IndexFolder:
                     manifest = read_manifest(self.path)
                     if self._commit is None or manifest != self._commit.manifest:
                         shards = [] if self._commit is None else self._commit.shards
-                        self._commit = Commit(self.path, manifest, {shard.name: shard for shard in shards})
+                        commit = Commit(self.path, manifest, {shard.name: shard for shard in shards})
+                        _ = commit.descriptors  # now: of two threads each would make its own
+                        self._commit = commit
                     self._seen = seen
                     break
                 except FileNotFoundError as error:

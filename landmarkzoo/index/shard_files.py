@@ -16,14 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
-from landmarkzoo.retrieval.stored_ids import StoredIds, texts_as_arrays
+from landmarkzoo.index.stored_rows import Hashes, id_hashes
+from landmarkzoo.retrieval.stored_ids import texts_as_arrays
 from landmarkzoo.retrieval.tensor_files import save_tensors
 
 Storage = Literal["float32", "float16"]
 
 KIND = "index-shard"
 SUFFIX = ".safetensors"
-_DTYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
+_DTYPES = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "U8": np.uint8,
+    "U64": np.uint64,
+}
 _FORMAT = f"landmarkzoo.{KIND}.v1"
 
 
@@ -124,6 +132,7 @@ def write_shard(path: Path, rows: NewRows, dimensions: int, storage: Storage) ->
         "norms": _norms(vectors),
         "ids": ids,
         "id_ends": id_ends,
+        "id_hashes": id_hashes(rows.ids),
         "labels": np.array([code_of[label] for label in rows.labels], dtype=np.int32),
         "label_names": _as_bytes(names),
         "states": np.array(states, dtype=np.int64).reshape(-1, 3),
@@ -167,10 +176,10 @@ class Shard:
         """Ids, as ``StoredIds`` takes them."""
         return self._tensors["ids"], self._tensors["id_ends"]
 
-    @cached_property
-    def ids(self) -> list[str]:
-        """Ids of all rows."""
-        return list(StoredIds([self.id_arrays], [None]))
+    @property
+    def id_hashes(self) -> Hashes:
+        """Hashes (n,) of the ids, as ``StoredRows`` takes them."""
+        return self._tensors["id_hashes"]
 
     @cached_property
     def label_names(self) -> list[str | None]:
