@@ -198,7 +198,7 @@ def test_a_small_service_from_an_empty_index_to_its_stop(photos, folder, tmp_pat
     model = lz.create_model(f"local-dir:{folder / 'model'}")
     index = lz.Index.create(tmp_path / "index", model)
     content, log = a_photo(2), tmp_path / "log"
-    options = ("--threads", "1", "--queue", "1", "--timeout", "20")
+    options = ("--threads", "1", "--queue", "1", "--timeout", "10")
     with running(tmp_path / "index", log, *options) as (process, client, port):
         answer = post(client, content)
         assert (answer.status_code, answer.json()) == (503, {"detail": "the index is empty"})
@@ -210,7 +210,7 @@ def test_a_small_service_from_an_empty_index_to_its_stop(photos, folder, tmp_pat
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert client.get("/health").status_code == 200
         for connection in slow:  # their time is over, and their places are free
-            assert read_answer(connection) == (504, {"detail": "no answer within 20 seconds"})
+            assert read_answer(connection) == (504, {"detail": "no answer within 10 seconds"})
         assert post(client, content).status_code == 200
 
         running_ones = [slow_upload(port, content) for _ in range(2)]
