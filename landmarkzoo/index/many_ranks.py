@@ -1,10 +1,10 @@
-"""Photos into an index by many processes: each embeds its share, and rank 0 commits. They meet in files only.
+"""Photos into an index by many processes: each embeds a share, and rank 0 commits. They meet in files only.
 
-Rank 0 writes down which photos are new: the plan, in a folder ``incoming/<name>``. It is cut into units of whole
-batches. Each rank embeds the units of its share and writes each into that folder, whole or not at all. Who is
-done helps the others from the end, so that the share of a dead or slow rank is taken up. Rank 0 moves the units
-into the index, where they stand in the order of the plan, and removes the plan in the end. If it is killed, the
-next call finds the plan and all units that are there.
+Rank 0 writes down which photos are new: the plan, in a folder ``incoming/<name>``. It is cut into units of
+whole batches. Each rank embeds the units of its share and writes each into that folder, whole or not at all.
+Who is done helps the others from the end, so that the share of a dead or slow rank is taken up. Rank 0 moves
+the units into the index, in the order of the plan, and removes the plan in the end. If it is killed, the next
+call finds the plan and all units that are there.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+import torch
+from tqdm import tqdm
+
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.index.add_job import SHARD_SECONDS, AddJob
-from landmarkzoo.index.adding_photos import PhotoAdding, file_state
+from landmarkzoo.index.adding_photos import PhotoAdding, file_state, is_stream, named_source
 from landmarkzoo.index.index_folder import IndexFolder, Writer
-from landmarkzoo.index.label_sources import label_names
+from landmarkzoo.index.label_sources import GivenLabels, label_names
+from landmarkzoo.index.living_index import Index
 from landmarkzoo.index.shard_files import (
     SUFFIX,
     NewRows,
@@ -35,7 +39,10 @@ from landmarkzoo.index.shard_files import (
     new_name,
     write_shard,
 )
-from landmarkzoo.photos import PhotoSource
+from landmarkzoo.photos import PhotoSource, photo_source
+from landmarkzoo.photos.batches import OnError
+from landmarkzoo.photos.sources import Photos
+from landmarkzoo.retrieval.stored_ids import StoredIds
 
 INCOMING = "incoming"  # folder of an index
 _PLAN = "photos.json"
@@ -74,6 +81,11 @@ class Ranks:
         if rank is None or count is None:
             return Ranks()
         return Ranks(int(rank), int(count), int(local or 0))
+
+    @property
+    def device(self) -> str | None:
+        """The GPU of this process; ``None`` for a single process, and without one."""
+        return f"cuda:{self.local}" if self.count > 1 and torch.cuda.is_available() else None
 
 
 @dataclass(frozen=True)
@@ -131,8 +143,12 @@ class PlannedWork:
         for unit in [*self.units[first:behind], *reversed(self.units)]:
             if self.is_over():
                 return
-            if not self.file(unit).exists():
+            # Of a photo that other ranks do not see, rank 0 decides whether it has vanished.
+            if not self.file(unit).exists() and (ranks.rank == 0 or self._sees(unit)):
                 self._embed_unit(unit, after_batch)
+
+    def _sees(self, unit: int) -> bool:
+        return all(id_ in self.place for id_ in self.ids(unit))
 
     def _embed_unit(self, unit: int, after_batch: Callable[[], None]) -> None:
         # A photo that is not there any more drops out, as if it had never been listed.
@@ -197,54 +213,81 @@ class Collection:
 
 
 def add_by_ranks(
-    files: IndexFolder,
-    ranks: Ranks,
-    adding_with: Callable[[AddJob], PhotoAdding],
-    source: PhotoSource,
-    photos: object,
+    index: Index,
+    photos: Photos,
+    *,
+    labels: GivenLabels = None,
+    on_error: OnError = "skip",
+    num_workers: int = 0,
+    progress: bool = True,
     mirror: bool = False,
+    ranks: Ranks | None = None,
 ) -> None:
-    """Add photos to an index, where each of several processes calls this with the same photos.
+    """Add photos to an index, where several processes call this with the same photos.
+
+    The result is that of ``index.add`` in one process. Open the index on the GPU of each rank:
+    ``lz.Index.open(folder, device=f"cuda:{local_rank}")``.
 
     Args:
-        files: The index.
-        ranks: Which of the processes this is.
-        adding_with: Makes what embeds, for a job.
-        source: All photos.
-        photos: Where they come from.
-        mirror: Drop those that have vanished from their folder.
+        index: The index, in a folder that all of them share.
+        photos: As in ``index.add``, but for iterators and descriptors.
+        labels: As in ``index.add``, as are those that follow.
+        on_error: ``"skip"`` photos that cannot be read, or ``"raise"``.
+        num_workers: Processes that read photos, of each rank.
+        progress: Show a progress bar on stderr; rank 0 does.
+        mirror: As ``index.update``: drop what has vanished from the folder.
+        ranks: Which of the processes this is; ``None``: what ``torchrun`` says.
 
     Raises:
         OSError: If somebody else writes the index, or something cannot be written.
-        PhotoError: If a photo cannot be read, and is not to be skipped.
-        ValueError: If an id stands there twice, or is that of another photo of the index.
+        PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
+        TypeError: If they come from an iterator, which cannot be divided.
+        ValueError: As in ``index.add``.
     """
-    if ranks.rank > 0:
-        _follow(files, ranks, adding_with, source, photos)
-        return
-    with files.writing() as writer:
-        _remove_garbage(files.path / INCOMING)
-        for may_make_one in (False, True):  # first what a killed call has left
-            with AddJob(writer) as job:
-                adding = adding_with(job)
-                if mirror and not may_make_one:
-                    adding.mirror(source)
-                labels = label_names(adding.labels, source.ids, photos)
-                states = adding.new_photos(source, labels)
-                new = [source.ids[position] for position in states]
-                folder = _plan_of(files.path)
-                if folder is None and may_make_one and new:
-                    folder = _written_plan(files.path, job, adding, new)
-                if folder is not None:
-                    _lead(PlannedWork(folder, adding, source, labels), ranks, job, set(new))
+    if is_stream(photos):
+        raise TypeError("an iterator cannot be divided among ranks: pass a folder, a list or a data set")
+    ranks = ranks or Ranks.of_environment()
+    source = named_source(photo_source(photos, on_error=on_error), None)
+    files, embedder = index._files, index._ready()
+    embedder.check_unchanged()
+    hidden = not progress or ranks.rank > 0
+    with tqdm(total=len(source), desc="index", unit=" photos", disable=hidden) as bar:
+
+        def adding_with(job: AddJob) -> PhotoAdding:
+            return PhotoAdding(job, embedder, labels, on_error, num_workers, bar)
+
+        if ranks.rank > 0:
+            _follow(files, ranks, adding_with, source, photos)
+            return
+        with files.writing() as writer:
+            _remove_garbage(files.path / INCOMING)
+            left = _plan_of(files.path)
+            if left is not None:  # by a call that was killed
+                _lead(left, ranks, adding_with(AddJob(writer)), source, photos)
+            adding = adding_with(AddJob(writer))
+            if mirror:
+                adding.mirror(source)
+            _lead(None, ranks, adding, source, photos)
 
 
-def _lead(work: PlannedWork, ranks: Ranks, job: AddJob, new: set[str]) -> None:
-    collection = Collection(work, job, new)
-    work.embed(ranks, collection.collect_now_and_then)
-    collection.collect()
-    (work.folder / _PLAN).unlink()
-    _remove_garbage(work.folder.parent)
+def _lead(
+    folder: Path | None, ranks: Ranks, adding: PhotoAdding, source: PhotoSource, photos: object
+) -> None:
+    """Carry out a plan; without one, make that of all that is new."""
+    labels = label_names(adding.labels, source.ids, photos)
+    with adding.job as job:
+        new = [source.ids[position] for position in adding.new_photos(source, labels)]
+        if folder is None:
+            adding.bar.update(len(source) - len(new))
+            if not new:
+                return
+            folder = _written_plan(job.writer.folder.path, adding, new)
+        work = PlannedWork(folder, adding, source, labels)
+        collection = Collection(work, job, set(new))
+        work.embed(ranks, collection.collect_now_and_then)
+        collection.collect()
+    (folder / _PLAN).unlink()
+    _remove_garbage(folder.parent)
 
 
 def _follow(
@@ -254,36 +297,35 @@ def _follow(
     source: PhotoSource,
     photos: object,
 ) -> None:
-    """Work on the plans of rank 0 until there is nothing more to do."""
+    """Work on the plans of rank 0, until there is nothing new in the photos."""
     seen, done, since = None, set[Path](), time.monotonic()
     while time.monotonic() - since < _PATIENCE:
-        folder = _plan_of(files.path)
-        commit = files.last()
+        commit, folder = files.last(), _plan_of(files.path)
+        adding = adding_with(AddJob(Writer(files)))
         if folder is not None and folder not in done:
-            adding = adding_with(AddJob(Writer(files)))
             labels = label_names(adding.labels, source.ids, photos)
             with suppress(FileNotFoundError):  # rank 0 has just finished it
-                PlannedWork(folder, adding, source, labels).embed(ranks, lambda: None)
+                work = PlannedWork(folder, adding, source, labels)
+                work.embed(ranks, lambda: None)
             done.add(folder)
             since = time.monotonic()
-        elif folder is None and commit is not seen:
-            seen = commit
-            adding = adding_with(AddJob(Writer(files)))
+        elif commit is not seen:
             if not adding.new_photos(source, {}):
                 return
+            seen = commit
         else:
             time.sleep(_TURN)
-    _logger.warning("rank 0 has nothing to do for rank %d: it goes, and others do its share", ranks.rank)
+    _logger.warning("no work from rank 0 for rank %d, which ends: others do its share", ranks.rank)
 
 
 def _plan_of(index: Path) -> Path | None:
     return next((path.parent for path in sorted((index / INCOMING).glob(f"*/{_PLAN}"))), None)
 
 
-def _written_plan(index: Path, job: AddJob, adding: PhotoAdding, ids: list[str]) -> Path:
+def _written_plan(index: Path, adding: PhotoAdding, ids: list[str]) -> Path:
     size = adding.embedder.batch_size
     many = _UNIT.get(adding.embedder.run.device.type, _UNIT_OF_GPUS)
-    plan = Plan(job.number, size * max(1, many // size), ids)
+    plan = Plan(adding.job.number, size * max(1, many // size), ids)
     folder = index / INCOMING / new_name()
     folder.mkdir(parents=True)
     with atomic_write(folder / _PLAN) as temporary:
@@ -303,7 +345,7 @@ def _remove_garbage(incoming: Path) -> None:
 def _rows_of(shard: Shard) -> NewRows:
     names = shard.label_names
     return NewRows(
-        shard.ids,
+        list(StoredIds([shard.id_arrays], [None])),
         [shard.vectors] if len(shard) else [],
         [names[code] for code in shard.label_codes],
         [shard.state(row) for row in range(len(shard))],
