@@ -36,6 +36,12 @@ def open_index(folder: str | Path, device: str | None = None) -> Index:
     return Index.open(path, device=device)
 
 
+def check_takes_photos(index: Index, folder: str) -> None:
+    """Raise ValueError if an index was made without a model."""
+    if "weights" not in index.provenance:
+        raise ValueError(f"{folder} was made without --model, so it takes descriptors files and no photos")
+
+
 def holds_descriptors(path: str | Path) -> bool:
     """Whether it is a descriptors file or an index, and not a photo or a folder of photos."""
     where = user_path(path)
@@ -53,9 +59,14 @@ def load_descriptors(path: str | Path) -> Descriptors:
     """
     from landmarkzoo.retrieval import Descriptors
 
-    if user_path(path).is_dir():
-        return open_index(path).descriptors
-    return Descriptors.load(path)
+    folder = user_path(path)
+    if not folder.is_dir():
+        return Descriptors.load(path)
+    if not is_index(folder):
+        raise FileNotFoundError(
+            f"{path} is a folder and not a descriptors file, and no index of 'landmarkzoo index create' either"
+        )
+    return open_index(path).descriptors
 
 
 def load_labelled(path: str, labels: str | None) -> tuple[Descriptors, list[str | None]]:
@@ -70,7 +81,7 @@ def load_labelled(path: str, labels: str | None) -> tuple[Descriptors, list[str 
         OSError: If there is no such file.
         ValueError: If a file is wrong, or a photo has no label.
     """
-    if labels is None and user_path(path).is_dir():
+    if labels is None and is_index(user_path(path)):
         descriptors, names = descriptors_and_labels(open_index(path))
         if any(name is not None for name in names):
             return descriptors, names.tolist()

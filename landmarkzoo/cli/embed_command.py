@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landmarkzoo.cli.chosen_model import DEFAULT_MODEL, chosen_model
 from landmarkzoo.cli.descriptor_inputs import load_descriptors, model_within
+from landmarkzoo.cli.model_options import DEFAULT_MODEL, chosen_model
 from landmarkzoo.cli.outputs import DESCRIPTORS, check_outputs
 from landmarkzoo.cli.shared_options import add_shared_options, refuse_without, shows_progress
 from landmarkzoo.cli.stderr_lines import printable, say

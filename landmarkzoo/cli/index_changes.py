@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landmarkzoo._utils.user_paths import user_path
-from landmarkzoo.cli.chosen_model import chosen_model
-from landmarkzoo.cli.descriptor_inputs import holds_descriptors, load_descriptors, open_index
+from landmarkzoo.cli.descriptor_inputs import (
+    check_takes_photos,
+    holds_descriptors,
+    load_descriptors,
+    open_index,
+)
+from landmarkzoo.cli.model_options import chosen_model
 from landmarkzoo.cli.outputs import check_new_index
 from landmarkzoo.cli.photo_labels import labels_of_file
 from landmarkzoo.cli.shared_options import refuse_without, shows_progress
@@ -68,6 +73,8 @@ def run_add(arguments: argparse.Namespace) -> None:
     for path in arguments.photos:
         if not user_path(path).exists():
             raise FileNotFoundError(f"no such folder or photo: {path}")
+    if not all(map(holds_descriptors, arguments.photos)):
+        check_takes_photos(index, arguments.index)
     options, before = _adding_options(arguments), _State(index)
     add = index.add if ranks.count == 1 else partial(add_by_ranks, index)
     for alone, group in groupby(arguments.photos, _stands_alone):
@@ -98,6 +105,7 @@ def run_update(arguments: argparse.Namespace) -> None:
     index = open_index(arguments.index, arguments.device or ranks.device)
     if not user_path(arguments.photos).is_dir():
         raise NotADirectoryError(f"update takes a folder of photos, and {arguments.photos} is none: see add")
+    check_takes_photos(index, arguments.index)
     options, before = _adding_options(arguments), _State(index)
     if ranks.count == 1:
         index.update(arguments.photos, **options)

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landmarkzoo._utils.user_paths import user_path
-from landmarkzoo.cli.descriptor_inputs import holds_descriptors, load_descriptors, open_index
+from landmarkzoo.cli.descriptor_inputs import (
+    check_takes_photos,
+    holds_descriptors,
+    load_descriptors,
+    open_index,
+)
 from landmarkzoo.cli.outputs import DUPLICATES, PAGE, RANKING, SUSPICIONS, check_outputs
 from landmarkzoo.cli.printing import show_findings, show_ranking
 from landmarkzoo.cli.shared_options import refuse_without
@@ -28,6 +33,8 @@ def run_search(arguments: argparse.Namespace) -> None:
     """
     _check_search(arguments)
     index = open_index(arguments.index, arguments.device)
+    if not all(map(holds_descriptors, arguments.queries)):
+        check_takes_photos(index, arguments.index)
     queries = _queries(arguments.queries)
     while True:
         descriptors = index.descriptors
@@ -142,7 +149,8 @@ def _report(arguments: argparse.Namespace, ranking: Ranking) -> None:
     from landmarkzoo.reports import write_ranking_page
 
     # The page takes ids that start from a folder: of photos from several places, the one above them all.
-    photos = [Path(path).absolute() for path in _photo_paths(arguments.queries)]
+    photos = [user_path(path) for path in _photo_paths(arguments.queries)]
+    photos = [Path(os.path.realpath(photo.parent), photo.name) for photo in photos]
     folder = os.path.commonpath([photo.parent for photo in photos])
     named = replace(ranking, query_ids=[os.path.relpath(photo, folder) for photo in photos])
     write_ranking_page(arguments.report, named, folder, user_path(arguments.photos))

@@ -108,6 +108,10 @@ def check_new_index(folder: Path) -> None:
             f"{folder} is an index already: 'landmarkzoo index add' adds to it; give another name for a new "
             "one"
         )
+    if (folder / "manifest.json").exists():
+        raise FileExistsError(
+            f"{folder} is a folder with other files, such as manifest.json: choose a new one"
+        )
     check_empty(folder)
     _check_outside_of_indexes(folder, INDEX)
     _check_folder(folder, "manifest.json")
