@@ -66,7 +66,7 @@ def run_add(arguments: argparse.Namespace) -> None:
         OSError: If a file is missing, or the index cannot be written.
         ValueError: If something does not fit the index.
     """
-    from landmarkzoo.index.many_ranks import Ranks, add_by_ranks
+    from landmarkzoo.index import Ranks, add_by_ranks
 
     ranks = Ranks.of_environment()
     index = open_index(arguments.index, arguments.device or ranks.device)
@@ -99,7 +99,7 @@ def run_update(arguments: argparse.Namespace) -> None:
         OSError: If there is no such folder, or the index cannot be written.
         ValueError: If the index takes no photos.
     """
-    from landmarkzoo.index.many_ranks import Ranks, add_by_ranks
+    from landmarkzoo.index import Ranks, add_by_ranks
 
     ranks = Ranks.of_environment()
     index = open_index(arguments.index, arguments.device or ranks.device)
