@@ -64,7 +64,7 @@ def load_descriptors(path: str | Path) -> Descriptors:
         return Descriptors.load(path)
     if not is_index(folder):
         raise FileNotFoundError(
-            f"{path} is a folder and not a descriptors file, and no index of 'landmarkzoo index create' either"
+            f"{path} is a folder and not a descriptors file, nor an index of 'landmarkzoo index create'"
         )
     return open_index(path).descriptors
 

@@ -101,4 +101,4 @@ def test_a_folder_that_is_no_index(capsys, files):
     for command in ("search", "rerank", "recognize"):
         code, _, err = run(capsys, command, "photos", "index")
         assert (code, err.count("\n")) == (2, 1)
-        assert "photos is a folder and not a descriptors file, and no index of 'landmarkzoo index" in err
+        assert "photos is a folder and not a descriptors file, nor an index of 'landmarkzoo index" in err
