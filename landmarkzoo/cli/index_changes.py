@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,24 +66,30 @@ def run_add(arguments: argparse.Namespace) -> None:
         OSError: If a file is missing, or the index cannot be written.
         ValueError: If something does not fit the index.
     """
-    index = open_index(arguments.index, arguments.device)
+    from landmarkzoo.index import Ranks, add_by_ranks
+
+    ranks = Ranks.of_environment()
+    index = open_index(arguments.index, arguments.device or ranks.device)
     for path in arguments.photos:
         if not user_path(path).exists():
             raise FileNotFoundError(f"no such folder or photo: {path}")
     if not all(map(holds_descriptors, arguments.photos)):
         check_takes_photos(index, arguments.index)
     options, before = _adding_options(arguments), _State(index)
+    add = index.add if ranks.count == 1 else partial(add_by_ranks, index)
     for alone, group in groupby(arguments.photos, _stands_alone):
         paths = list(group)
         if not alone:
-            index.add(paths, **options)
+            add(paths, **options)
             continue
         for path in paths:
             if holds_descriptors(path):
-                index.add(load_descriptors(path), labels=options["labels"])
+                if ranks.rank == 0:
+                    index.add(load_descriptors(path), labels=options["labels"])
             else:
-                index.add(path, **options)
-    before.show_changes(index, arguments)
+                add(path, **options)
+    if ranks.rank == 0:
+        before.show_changes(index, arguments)
 
 
 def run_update(arguments: argparse.Namespace) -> None:
@@ -92,13 +99,20 @@ def run_update(arguments: argparse.Namespace) -> None:
         OSError: If there is no such folder, or the index cannot be written.
         ValueError: If the index takes no photos.
     """
-    index = open_index(arguments.index, arguments.device)
+    from landmarkzoo.index import Ranks, add_by_ranks
+
+    ranks = Ranks.of_environment()
+    index = open_index(arguments.index, arguments.device or ranks.device)
     if not user_path(arguments.photos).is_dir():
         raise NotADirectoryError(f"update takes a folder of photos, and {arguments.photos} is none: see add")
     check_takes_photos(index, arguments.index)
     options, before = _adding_options(arguments), _State(index)
-    index.update(arguments.photos, **options)
-    before.show_changes(index, arguments)
+    if ranks.count == 1:
+        index.update(arguments.photos, **options)
+    else:
+        add_by_ranks(index, arguments.photos, mirror=True, **options)
+    if ranks.rank == 0:
+        before.show_changes(index, arguments)
 
 
 def run_remove(arguments: argparse.Namespace) -> None:
