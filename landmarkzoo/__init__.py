@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     )
     from landmarkzoo.photos import PhotoError, create_transform
     from landmarkzoo.recognition import Recognition, recognize
-    from landmarkzoo.retrieval import Descriptors, Ranking, Whitening, search
+    from landmarkzoo.retrieval import Descriptors, Milvus, Ranking, Whitening, search
 
 __version__ = "0.1.0.dev0"
 
@@ -65,6 +65,7 @@ __all__ = [
     "GeM",
     "GlobalDescriptor",
     "HybridSwin",
+    "Milvus",
     "ModelCfg",
     "OrthogonalFusion",
     "PhotoError",
@@ -127,7 +128,7 @@ if not TYPE_CHECKING:
         "parameter_groups register_architecture register_model transfer_weights unfreeze",
         "photos": "PhotoError create_transform",
         "recognition": "Recognition recognize",
-        "retrieval": "Descriptors Ranking Whitening search",
+        "retrieval": "Descriptors Milvus Ranking Whitening search",
     }
 
     # Two threads that import PyTorch at once see each other's half of it, and crash.
