@@ -47,7 +47,11 @@ class KeepsVectors(Protocol):
         """Best ``k`` of all that it holds."""
 
 
-NAMED: dict[str, Callable[[], Backend]] = {"faiss-flat": FaissFlat, "faiss-hnsw": FaissHNSW, "faiss-ivf": FaissIVF}
+NAMED: dict[str, Callable[[], Backend]] = {
+    "faiss-flat": FaissFlat,
+    "faiss-hnsw": FaissHNSW,
+    "faiss-ivf": FaissIVF,
+}
 
 
 def as_backend(backend: str | Backend) -> Backend:

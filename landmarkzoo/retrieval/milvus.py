@@ -102,7 +102,7 @@ class Milvus:
         self._search_options = dict(search_options or {})
         self._connection = MilvusConnection(uri, token, timeout)
         self._lock = RLock()
-        self._loaded = False
+        self._loaded_by: Any = None  # the client: of a new one nothing is known
         self._rows_of: tuple[ref[Descriptors], dict[str, int]] | None = None  # of the index that it holds
 
     def __repr__(self) -> str:
@@ -210,7 +210,7 @@ class Milvus:
         return ranking_of(found, wanted, query_ids)
 
     def candidates(self, queries: FloatArray, vectors: Matrix, index: Vectors, k: int) -> IntArray:
-        """Rows (Q, k) of an index with probably the largest cosines, after the collection was brought to it."""
+        """Rows (Q, k) of an index with probably the largest cosines; the collection is brought to it."""
         if k > _MOST:
             raise ValueError(
                 f"k is too large: Milvus gives {_MOST} results, a ninth of which are spare; take at most "
@@ -231,7 +231,7 @@ class Milvus:
         with self._lock:
             if self._described() is not None:
                 self._ask("drop_collection", "drop")
-            self._rows_of, self._loaded = None, False
+            self._rows_of = self._loaded_by = None
 
     def close(self) -> None:
         """Disconnect; the next call connects again. A ``.db`` is then free for other processes."""
@@ -296,14 +296,14 @@ class Milvus:
     def _load(self) -> None:
         """Make it searchable: a call that was killed may have made the collection, and no more."""
         with self._lock:
-            if self._loaded:
+            if self._loaded_by is self._connection.client:
                 return
             if not self._ask("list_indexes", "look up"):
                 index = self._connection.client.prepare_index_params()
                 index.add_index("vector", metric_type="IP", **self._index)
                 self._ask("create_index", "create the index", index_params=index)
             self._ask("load_collection", "load")
-            self._loaded = True
+            self._loaded_by = self._connection.client
 
     def _brought_to(self, index: Vectors) -> dict[str, int]:
         """Bring the collection to what an index holds; the row of each key."""
@@ -320,8 +320,8 @@ class Milvus:
             if 2 * len(gone) > len(here):
                 raise ValueError(
                     f"the collection {self.collection!r} holds {len(here)} vectors, and the index does not "
-                    f"have {len(gone)} of them, which would be removed: search it as it is, with index=None, or "
-                    "drop() it first"
+                    f"have {len(gone)} of them, which would be removed: search it as it is, with "
+                    "index=None, or drop() it first"
                 )
             self._prepare(descriptors)
             for ids, vectors in batches(descriptors):
