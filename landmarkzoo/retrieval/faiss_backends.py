@@ -52,9 +52,8 @@ class FaissHNSW:
         ValueError: If one is not a positive integer, or ``m`` is 1.
 
     Examples:
-        >>> r = lz.search(np.eye(3), np.eye(3), k=1, backend=lz.retrieval.FaissHNSW(ef_search=256))
-        >>> r.indices.ravel()
-        array([0, 1, 2])
+        >>> lz.retrieval.FaissHNSW(ef_search=256)  # backend= of lz.search
+        FaissHNSW(m=32, ef_construction=100, ef_search=256)
     """
 
     m: int = 32
@@ -96,9 +95,8 @@ class FaissIVF:
         ValueError: If one is not a positive integer.
 
     Examples:
-        >>> r = lz.search(np.eye(3), np.eye(3), k=1, backend=lz.retrieval.FaissIVF(nprobe=64))
-        >>> r.indices.ravel()
-        array([0, 1, 2])
+        >>> lz.retrieval.FaissIVF(nprobe=64)  # backend= of lz.search
+        FaissIVF(nlist=None, nprobe=64)
     """
 
     nlist: int | None = None

@@ -146,10 +146,12 @@ class Milvus:
         """
         with self._lock:
             self._prepare(checked(descriptors))
-            return sum(
+            sent = sum(
                 self._send(ids, vectors, self._known([key_of(id_) for id_ in ids]))
                 for ids, vectors in batches(descriptors)
             )
+            self._settle(sent)
+            return sent
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove vectors by id; ids that are not there are passed over.
@@ -324,8 +326,7 @@ class Milvus:
                     "index=None, or drop() it first"
                 )
             self._prepare(descriptors)
-            for ids, vectors in batches(descriptors):
-                self._send(ids, vectors, here)
+            self._settle(sum(self._send(ids, vectors, here) for ids, vectors in batches(descriptors)))
             self._delete(gone)
             self._rows_of = (ref(descriptors), rows_of)
             return rows_of
@@ -340,6 +341,11 @@ class Milvus:
         if new:
             self._ask("upsert", "add", data=new)
         return len(new)
+
+    def _settle(self, sent: int) -> None:
+        """Have milvus-lite index what was sent, or each search reads it row by row; servers do so anyway."""
+        if sent and self._connection.path is not None:
+            self._ask("flush", "flush")
 
     def _delete(self, keys: list[str]) -> None:
         for start in range(0, len(keys), ROWS):

@@ -28,7 +28,12 @@ def milvus(tmp_path):
 
 
 def python(code, *arguments, check=True):
-    command = [sys.executable, "-c", "import sys, numpy as np, landmarkzoo as lz\n" + code, *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys, numpy as np, landmarkzoo.retrieval as lz\n" + code,
+        *map(str, arguments),
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=check)
 
 
@@ -165,7 +170,11 @@ def test_ids_must_name_photos(milvus):
     twice = lz.Descriptors(["a", "b", "a"], np.eye(3))
     numbered = lz.Descriptors(["0", "1"], np.eye(2), provenance={"ids": "running numbers"})
     long = lz.Descriptors(["塔" * 22_000], np.eye(1))
-    for wrong, why in ((twice, "'a' is there more than once"), (numbered, "running numbers"), (long, "bytes")):
+    for wrong, why in (
+        (twice, "'a' is there more than once"),
+        (numbered, "running numbers"),
+        (long, "bytes"),
+    ):
         with pytest.raises(ValueError, match=why):
             milvus.add(wrong)
         with pytest.raises(ValueError, match=why):
@@ -194,7 +203,12 @@ def test_collections_of_others_are_left_alone(milvus, tmp_path):
     len(milvus)
     milvus._connection.client.create_collection("theirs", dimension=8)
     theirs = lz.Milvus(tmp_path / "photos.db", "theirs")
-    for call in (lambda: theirs.add(some(3)), theirs.drop, lambda: len(theirs), lambda: theirs.search(some(3))):
+    for call in (
+        lambda: theirs.add(some(3)),
+        theirs.drop,
+        lambda: len(theirs),
+        lambda: theirs.search(some(3)),
+    ):
         with pytest.raises(ValueError, match="was not made by landmarkzoo: choose another name"):
             call()
     assert milvus._connection.client.has_collection("theirs")
