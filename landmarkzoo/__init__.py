@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from landmarkzoo.embedding import embed, whiten_neck
     from landmarkzoo.evaluation import Evaluation, evaluate
     from landmarkzoo.hub import export_onnx
+    from landmarkzoo.index import Index
     from landmarkzoo.layers import GeM, OrthogonalFusion
     from landmarkzoo.losses import SubCenterArcFaceDynamic, dynamic_margins, memory_estimate
     from landmarkzoo.metrics import Score
@@ -65,6 +66,7 @@ __all__ = [
     "GeM",
     "GlobalDescriptor",
     "HybridSwin",
+    "Index",
     "Milvus",
     "ModelCfg",
     "OrthogonalFusion",
@@ -120,6 +122,7 @@ if not TYPE_CHECKING:
         "embedding": "embed whiten_neck",
         "evaluation": "Evaluation evaluate",
         "hub": "export_onnx",
+        "index": "Index",
         "layers": "GeM OrthogonalFusion",
         "losses": "SubCenterArcFaceDynamic dynamic_margins memory_estimate",
         "metrics": "Score",

@@ -27,6 +27,7 @@ ROOMS = [
     "photos",
     "datasets",
     "embedding",
+    "index",
     "classification",
     "evaluation",
     "rendered",

@@ -55,7 +55,9 @@ class ByName(Mapping[str, Value]):
         """The name as it stands in the dictionary, ``None`` if it does not."""
         if not isinstance(name, str):
             return None
-        return name if name in self._values else self._spellings.get(nfc(name))
+        if name in self._values:
+            return name
+        return None if name.isascii() else self._spellings.get(nfc(name))  # the table takes time and memory
 
     def __getitem__(self, name: str) -> Value:
         key = self.spelled(name)

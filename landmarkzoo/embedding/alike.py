@@ -60,18 +60,19 @@ def options_like(
     return transform, views, precision
 
 
-def check_alike(origin: Mapping[str, str], index: Mapping[str, str]) -> None:
+def check_alike(origin: Mapping[str, str], index: Mapping[str, str], given: str = "like=") -> None:
     """Raise ValueError if photos would not be embedded as those of an index were.
 
     Args:
         origin: Provenance that they would get.
         index: Provenance of the index.
+        given: What the user gave.
     """
     if origin["weights"] != index["weights"]:
         same_name = origin["model"] == index.get("model")
         hint = ": was its neck whitened both times, on the same photos?" if same_name else ""
         raise ValueError(
-            f"like= needs the model of the index, {index.get('model')} (weights {index['weights']}), got "
+            f"{given} needs the model of the index, {index.get('model')} (weights {index['weights']}), got "
             f"{origin['model']} (weights {origin['weights']}){hint}"
         )
     if origin["transform"] != index.get("transform", origin["transform"]):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.photos.crops import Box, crop
@@ -71,6 +71,21 @@ class PhotoSource:
             return file_of(self.items.dataset, position)
         item = self.items[position] if isinstance(self.items, Sequence) else None
         return self._path(item) if isinstance(item, (str, Path)) else None
+
+    def take(self, positions: Sequence[int]) -> PhotoSource:
+        """Some of the photos.
+
+        Examples:
+            >>> lz.photos.photo_source(["1.jpg", "2.jpg", "3.jpg"]).take([2, 0]).ids
+            ['3.jpg', '1.jpg']
+        """
+        items = self.items
+        if isinstance(items, _DatasetPhotos):
+            chosen: Any = _DatasetPhotos(Subset(items.dataset, positions))  # type: ignore[arg-type]
+        else:
+            chosen = [items[position] for position in positions]
+        boxes = None if self.boxes is None else [self.boxes[position] for position in positions]
+        return replace(self, ids=[self.ids[position] for position in positions], items=chosen, boxes=boxes)
 
     def load(self, position: int) -> Image.Image | Tensor:
         """An RGB image, or a float tensor (3, H, W) that is ready for the model.

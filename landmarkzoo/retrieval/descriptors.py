@@ -158,7 +158,7 @@ class Descriptors:
         # Ids stand beside the vectors as bytes: a safetensors header holds 100 MB at most.
         tensors: dict[str, NDArray[Any]] = {
             "vectors": self.vectors,
-            "ids": _to_bytes(self.ids),
+            "ids": _to_bytes(list(self.ids)),
             "skipped": _to_bytes(self.skipped),
         }
         save_tensors(path, "descriptors", tensors, provenance=json.dumps(self.provenance))

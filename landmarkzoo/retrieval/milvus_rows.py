@@ -31,7 +31,7 @@ def checked(descriptors: object) -> Descriptors:
         raise TypeError(
             f"Milvus needs ids: pass Descriptors, lz.Descriptors(ids, x), got {type(descriptors).__name__}"
         )
-    ids = descriptors.ids
+    ids = list(descriptors.ids)  # those of an index are read from files, once
     if (twice := first_repeated(ids)) is not None:
         raise ValueError(f"Milvus needs ids that stand for one photo, but {twice!r} is there more than once")
     if RUNNING_NUMBERS in descriptors.provenance.get("ids", "") and any(id_.isdecimal() for id_ in ids):
@@ -52,11 +52,11 @@ def matrix_of(descriptors: Descriptors) -> Matrix:
 
 def batches(descriptors: Descriptors) -> Iterator[tuple[list[str], FloatArray]]:
     """Ids and vectors of one request after the other."""
-    x = matrix_of(descriptors)
+    x, all_ids = matrix_of(descriptors), list(descriptors.ids)
     step = max(1, min(ROWS, VALUES // x.shape[1]))
     for start in range(0, len(x), step):
         stop = min(start + step, len(x))
-        yield descriptors.ids[start:stop], block_of(x, start, stop)
+        yield all_ids[start:stop], block_of(x, start, stop)
 
 
 def key_of(id_: str) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import PurePath
 from textwrap import shorten
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from torch import Tensor
 from landmarkzoo._utils.checks import IntArray, as_numpy
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo._utils.unicode_names import ByName
+from landmarkzoo.retrieval.stored_ids import StoredIds
 
 Rows: TypeAlias = "int | str | slice | Sequence[int] | Sequence[bool] | Sequence[str] | NDArray[Any] | Tensor"
 
@@ -125,6 +126,8 @@ def as_ids(ids: Iterable[object]) -> list[str]:
         >>> as_ids([5, "a"]), as_ids(np.array(["b"])), as_ids([PurePath("photos/1.jpg")])
         (['5', 'a'], ['b'], ['photos/1.jpg'])
     """
+    if isinstance(ids, StoredIds):
+        return cast("list[str]", ids)  # which it behaves like
     if isinstance(ids, list) and set(map(type, ids)) <= {str}:
         return ids
     if isinstance(ids, (str, bytes)):

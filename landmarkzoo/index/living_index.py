@@ -1,0 +1,390 @@
+"""``lz.Index``: photos on disk that can be searched, and that come and go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from landmarkzoo._utils.checks import FloatArray, check_count, check_number
+from landmarkzoo._utils.user_paths import user_path
+from landmarkzoo.embedding.inference import Precision, check_module
+from landmarkzoo.index.add_job import AddJob
+from landmarkzoo.index.adding_descriptors import add_descriptors
+from landmarkzoo.index.adding_photos import PhotoAdding, is_stream, named_source
+from landmarkzoo.index.compaction import compact
+from landmarkzoo.index.index_creation import created_index
+from landmarkzoo.index.index_folder import IndexFolder
+from landmarkzoo.index.index_info import IndexInfo, info_of
+from landmarkzoo.index.label_sources import GivenLabels, label_names
+from landmarkzoo.index.label_suspicions import contradicted_labels
+from landmarkzoo.index.near_duplicates import similar_pairs
+from landmarkzoo.index.photo_embedder import PhotoEmbedder, embedder_like, rebuilt_model
+from landmarkzoo.index.shard_files import Storage
+from landmarkzoo.photos import photo_source
+from landmarkzoo.photos.batches import OnError, Transform
+from landmarkzoo.photos.sources import Photos
+from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval.row_selection import Rows, as_ids, select_rows
+from landmarkzoo.retrieval.stored_vectors import StoredDescriptors
+
+
+class Index:
+    """A folder with descriptors of photos, their ids and labels, that grows and is corrected for years.
+
+    ``Index.create`` makes one, ``Index.open`` opens one. It goes wherever ``Descriptors`` go, such as
+    ``lz.search(queries, index)``. One process writes at a time, and a second one is told who does; any number
+    of processes and threads read meanwhile, and each sees the last commit whole. A process that is killed at
+    any moment leaves the last commit; the same call goes on from there, with the same result.
+
+    Examples:
+        >>> import tempfile
+        >>> index = lz.Index.create(Path(tempfile.mkdtemp()) / "monuments")
+        >>> index.add(lz.Descriptors(["a", "b", "c"], np.eye(3)), labels=["x", "x", "y"])
+        >>> index.remove("b")
+        >>> len(index), "b" in index, index.ids, index.labels
+        (2, False, ['a', 'c'], array(['x', 'y'], dtype=object))
+        >>> index.search(np.array([0, 0, 1.0]), k=1).ids
+        array([['c']], dtype=object)
+    """
+
+    def __init__(
+        self,
+        files: IndexFolder,
+        model: nn.Module | None = None,
+        transform: Transform | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self._files, self._device = files, device
+        self._embedder: PhotoEmbedder | None = None
+        self._making = threading.Lock()
+        self._transform = transform
+        if model is not None:
+            self._embedder = self._embedder_of(model)
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        model: nn.Module | str | Path | None = None,
+        *,
+        transform: Transform | None = None,
+        scales: Sequence[float] | None = None,
+        flip: bool | None = None,
+        precision: Precision = "auto",
+        batch_size: int = 32,
+        storage: Storage = "float32",
+        device: str | torch.device | None = None,
+        exist_ok: bool = False,
+    ) -> Index:
+        """Make an empty index.
+
+        Args:
+            folder: Where: a folder that does not exist or is empty.
+            model: The model of its photos, or its name for ``create_model``, with landmark weights. A model
+                that cannot be had by name with these weights is saved in the folder. ``None``: descriptors
+                are brought along.
+            transform: As in ``lz.embed``, like all that follow but ``storage``; fixed for this index.
+            scales: Sizes of the image whose descriptors become one.
+            flip: Whether the mirrored images are views too.
+            precision: What is computed in; what ``"auto"`` is gets decided now.
+            batch_size: Photos a forward pass.
+            storage: Type that vectors are kept in; ``"float16"`` takes half the room, and changes cosines by
+                less than a thousandth.
+            device: Where model and search compute; ``None``: where the model is, and the CPU.
+            exist_ok: Open an index that is there, if it has the same model, transform and views.
+
+        Raises:
+            FileExistsError: If there is an index, or something else.
+            OSError: If the folder cannot be made or written.
+            TypeError: If ``model`` is something else, or needs a ``transform``.
+            ValueError: If an option is wrong, or the index that is there was made in another way.
+        """
+        files, loaded = created_index(
+            user_path(folder),
+            model,
+            storage,
+            exist_ok,
+            transform=transform,
+            scales=scales,
+            flip=flip,
+            precision=precision,
+            batch_size=batch_size,
+            device=device,
+        )
+        return cls(files, loaded, transform, device)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        model: nn.Module | None = None,
+        transform: Transform | None = None,
+        device: str | torch.device | None = None,
+    ) -> Index:
+        """Open an index: milliseconds, however large it is.
+
+        Args:
+            folder: Where it is.
+            model: Its model, where you have it at hand. ``None``: it is made from its name, or from the
+                folder, when photos are to be embedded.
+            transform: Its transform, if ``create`` was given one.
+            device: Where model and search compute; ``None``: where the model is, and the CPU.
+
+        Raises:
+            FileNotFoundError: If there is no index.
+            ValueError: If it is damaged, or the model or transform is another one.
+        """
+        if model is not None:
+            check_module(model)
+        return cls(IndexFolder(user_path(folder)), model, transform, device)
+
+    def add(
+        self,
+        photos: Photos | Descriptors | Index,
+        *,
+        labels: GivenLabels = None,
+        ids: Sequence[object] | None = None,
+        on_error: OnError = "skip",
+        num_workers: int = 0,
+        progress: bool = True,
+    ) -> None:
+        """Add what is new, and embed again what has changed, by size and time of its file.
+
+        Photos are committed every minute and every 1,024, so a killed call that is made again goes on. A
+        photo that has changed takes its place at the end. One that could not be read is listed in
+        ``skipped``, and tried again when its file has changed. What is in no file is new if its id is.
+
+        Args:
+            photos: What ``lz.embed`` takes; an iterator of paths, or of pairs of id and photo, which is never
+                read whole; or descriptors, those of another index too.
+            labels: A dictionary by id, in which others may be missing; one a photo, in order; ``"folder"``:
+                the first folder of an id; ``None``: those of a data set with ``targets`` and ``classes``.
+                Those of photos that are there already are corrected.
+            ids: One a photo, for images in memory, or in place of paths.
+            on_error: ``"skip"`` photos that cannot be read, or ``"raise"``.
+            num_workers: Processes that read photos; 0: this process reads them.
+            progress: Show a progress bar on stderr.
+
+        Raises:
+            OSError: If somebody else writes the index, or it cannot be written; what is committed stays.
+            PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
+            TypeError: If ``photos`` or ``labels`` are something else.
+            ValueError: If descriptors do not fit, an id is missing, stands there twice or is that of another
+                photo, or the model cannot be made.
+        """
+        self._add(photos, labels, ids, on_error, num_workers, progress, mirror=False)
+
+    def update(
+        self,
+        folder: str | Path,
+        *,
+        labels: GivenLabels = None,
+        on_error: OnError = "skip",
+        num_workers: int = 0,
+        progress: bool = True,
+    ) -> None:
+        """Add what is new in a folder, and drop what was added from it and is not in it any more.
+
+        For the arguments and errors see ``add``. A folder without photos is an error: its disk may be away.
+
+        Raises:
+            NotADirectoryError: If it is not a folder.
+        """
+        if not isinstance(folder, (str, Path)) or user_path(folder).is_file():
+            raise NotADirectoryError(f"update takes a folder, got {folder!r}: add takes the rest")
+        self._add(folder, labels, None, on_error, num_workers, progress, mirror=True)
+
+    def _add(
+        self,
+        photos: Any,
+        labels: GivenLabels,
+        ids: Sequence[object] | None,
+        on_error: OnError,
+        num_workers: int,
+        progress: bool,
+        mirror: bool,
+    ) -> None:
+        if on_error not in get_args(OnError):
+            raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
+        photos = photos.descriptors if isinstance(photos, Index) else photos
+        if isinstance(photos, Descriptors):
+            with self._files.writing() as writer, AddJob(writer) as job:
+                add_descriptors(job, photos, labels)
+            return
+        stream = is_stream(photos) and ids is None
+        source = None if stream else named_source(photo_source(photos, on_error=on_error), ids)
+        embedder = self._ready()
+        embedder.check_unchanged()
+        total = None if source is None else len(source)
+        bar = tqdm(total=total, desc="index", unit=" photos", disable=not progress)
+        with self._files.writing() as writer, bar, AddJob(writer) as job:
+            adding = PhotoAdding(job, embedder, labels, on_error, num_workers, bar)
+            if source is None:
+                adding.add_stream(photos)
+                return
+            if mirror:
+                adding.mirror(source)
+            adding.add(source, photos)
+
+    def relabel(self, labels: Mapping[str, Any]) -> None:
+        """Correct labels: by id, ``None`` for no landmark or unknown. Nothing is embedded.
+
+        Raises:
+            KeyError: If there is no such id.
+            OSError: If somebody else writes the index, or it cannot be written.
+            TypeError: If a label is neither a name, an integer nor ``None``.
+        """
+        with self._files.writing() as writer, AddJob(writer) as job:
+            ids = list(labels)
+            rows = {job.base.rows[id_]: label for id_, label in zip(ids, label_names(labels, ids).values())}
+            job.relabel(rows)
+
+    def remove(self, ids: str | Iterable[object]) -> None:
+        """Take photos out: they are not found any more, and ``compact`` makes room.
+
+        A photo whose file stays in its folder comes back when that is added again.
+
+        Args:
+            ids: One id or several, also of skipped photos.
+
+        Raises:
+            KeyError: If there is no such id; nothing is removed.
+            OSError: If somebody else writes the index, or it cannot be written.
+        """
+        with self._files.writing() as writer, AddJob(writer) as job:
+            given, base = as_ids([ids] if isinstance(ids, str) else ids), job.base
+            skipped = {id_ for id_ in given if id_ in job.skipped_before and id_ not in base.rows}
+            rows = [base.rows[id_] for id_ in given if id_ not in skipped]
+            job.remove(np.array(rows, dtype=np.int64))
+            job.forget(skipped)
+
+    def compact(self) -> None:
+        """Rewrite the index without what was removed, in large shards, which are quicker to search.
+
+        Raises:
+            OSError: If somebody else writes the index, or there is no room; it stays as it was.
+        """
+        with self._files.writing() as writer:
+            compact(writer)
+
+    def search(self, query: Any, k: int = 10) -> Ranking:
+        """Best ``k`` photos by cosine, exactly; any number of threads may search.
+
+        Args:
+            query: A photo: path, bytes, open file, PIL image, uint8 array (H, W, 3); many of these as
+                ``lz.embed`` takes them; descriptors; vectors (D,) or (Q, D).
+            k: How many.
+
+        Raises:
+            PhotoError: If a photo cannot be read.
+            TypeError: If ``query`` is something else.
+            ValueError: If it does not fit the index, the index is empty, or the model cannot be made.
+        """
+        return search(self._queries(query), self.descriptors, check_count(k, "k"), device=self._device)
+
+    def duplicates(self, threshold: float = 0.95) -> list[tuple[str, str, float]]:
+        """Pairs of photos whose cosine is at least ``threshold``: id, id, cosine; the most similar first.
+
+        All N (N - 1) / 2 pairs are compared, in blocks.
+        """
+        commit = self._files.last()
+        one, other, cosines = similar_pairs(commit.descriptors.stored, check_number(threshold, "threshold"))
+        ids = commit.descriptors.ids
+        return [(ids[a], ids[b], c) for a, b, c in zip(one.tolist(), other.tolist(), cosines.tolist())]
+
+    def suspicious_labels(self, neighbors: int = 10) -> list[tuple[str, str, str, float]]:
+        """Photos whose neighbours have another label: id, label, likelier label, score; the worst first.
+
+        The score is (votes for the likelier label - votes for its own) / neighbors, where each of the nearest
+        labelled photos votes with its cosine; those above 0 are listed.
+        """
+        commit = self._files.last()
+        return contradicted_labels(commit.descriptors, commit.labels, check_count(neighbors, "neighbors"))
+
+    @property
+    def descriptors(self) -> StoredDescriptors:
+        """Those of the last commit, where they lie: the same object until the next commit."""
+        return self._files.last().descriptors
+
+    @property
+    def info(self) -> IndexInfo:
+        """What the index is, in a few numbers."""
+        return info_of(self._files.last())
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids, in order."""
+        return self._files.last().ids
+
+    @property
+    def labels(self) -> NDArray[np.object_]:
+        """Labels (N,), ``None`` for no landmark or unknown."""
+        return self._files.last().labels
+
+    @property
+    def vectors(self) -> FloatArray:
+        """All vectors (N, D), float32, in memory."""
+        return self.descriptors.vectors
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Photos that could not be read: id and reason."""
+        return self.descriptors.skipped
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What makes the descriptors."""
+        return dict(self._files.last().manifest.provenance)
+
+    def __len__(self) -> int:
+        return len(self._files.last())
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._files.last().rows
+
+    def __getitem__(self, rows: Rows) -> Descriptors:
+        """Descriptors of some rows: a number, an id, or several as a slice, a list, an array or a mask."""
+        commit = self._files.last()
+        numbers = np.arange(len(commit))[select_rows(rows, len(commit), commit.rows)]
+        found, ids = commit.descriptors, [commit.ids[row] for row in numbers.tolist()]
+        return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
+
+    def __repr__(self) -> str:
+        return f"Index({str(self._files.path)!r}, {len(self)} photos)"
+
+    def _queries(self, query: Any) -> Any:
+        if isinstance(query, Index):
+            return query.descriptors
+        if isinstance(query, Descriptors):
+            return query
+        floats = isinstance(query, Tensor) and query.is_floating_point()
+        floats = floats or (isinstance(query, np.ndarray) and query.dtype.kind == "f")
+        if floats and query.ndim < 3:
+            return query[None] if query.ndim == 1 else query
+        return self._ready().embed(photo_source(query))
+
+    def _ready(self) -> PhotoEmbedder:
+        """What embeds photos, made when the first one is to be."""
+        with self._making:
+            if self._embedder is None:
+                manifest = self._files.last().manifest
+                weights = manifest.provenance.get("weights")
+                model = rebuilt_model(self._files.path, manifest.options, weights)
+                self._embedder = self._embedder_of(model)
+            return self._embedder
+
+    def _embedder_of(self, model: nn.Module) -> PhotoEmbedder:
+        commit = self._files.last()
+        options = commit.manifest.options
+        return embedder_like(
+            commit.descriptors, options, model, transform=self._transform, device=self._device
+        )

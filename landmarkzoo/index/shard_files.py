@@ -1,0 +1,262 @@
+"""One shard of an index: rows in one safetensors file, which is written once and never changed."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import secrets
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarkzoo._utils.checks import FloatArray, IntArray
+from landmarkzoo.index.stored_rows import Hashes, id_hashes
+from landmarkzoo.retrieval.stored_ids import texts_as_arrays
+from landmarkzoo.retrieval.tensor_files import save_tensors
+
+Storage = Literal["float32", "float16"]
+
+KIND = "index-shard"
+SUFFIX = ".safetensors"
+_DTYPES = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "U8": np.uint8,
+    "U64": np.uint64,
+}
+_FORMAT = f"landmarkzoo.{KIND}.v1"
+
+
+class FileState(NamedTuple):
+    """What tells whether a photo has changed since it was read.
+
+    Attributes:
+        size: Bytes.
+        mtime: Nanoseconds.
+        root: The folder that its id starts from; ``""`` for other photos in files.
+    """
+
+    size: int
+    mtime: int
+    root: str = ""
+
+
+class SkippedPhoto(NamedTuple):
+    """A photo that could not be read."""
+
+    id: str
+    reason: str
+    state: FileState | None = None
+
+
+@dataclass(eq=False)
+class NewRows:
+    """Rows on their way into an index, in order.
+
+    Attributes:
+        ids: One a row.
+        vectors: Arrays (n, D), one below the other.
+        labels: One a row, ``None`` for no landmark or unknown.
+        states: One a row, ``None`` for what is in no file.
+        skipped: Photos that could not be read.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    vectors: list[NDArray[Any]] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    states: list[FileState | None] = field(default_factory=list)
+    skipped: list[SkippedPhoto] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ids) + len(self.skipped)
+
+
+def joined_rows(batches: list[NewRows]) -> NewRows:
+    """Rows one below the other."""
+    whole = NewRows()
+    for batch in batches:
+        whole.ids += batch.ids
+        whole.vectors += batch.vectors
+        whole.labels += batch.labels
+        whole.states += batch.states
+        whole.skipped += batch.skipped
+    return whole
+
+
+def new_name() -> str:
+    """A name that no other file of an index has, whoever writes it."""
+    return secrets.token_hex(8)
+
+
+def as_stored(vectors: NDArray[Any], storage: Storage) -> NDArray[Any]:
+    """Vectors (n, D) in the type that an index keeps.
+
+    Raises:
+        ValueError: If a value is not finite in it.
+    """
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(vectors, dtype=storage)
+    if not np.isfinite(stored).all():
+        row = int(np.flatnonzero(~np.isfinite(stored).all(axis=1))[0])
+        raise ValueError(f"row {row} has NaN or infinite values, or values that {storage} cannot hold")
+    return stored
+
+
+def write_shard(path: Path, rows: NewRows, dimensions: int, storage: Storage) -> None:
+    """Write rows, whole or not at all, and onto the disk.
+
+    Raises:
+        OSError: If they cannot be written, such as on a full disk.
+    """
+    empty = np.empty((0, dimensions), storage)
+    vectors = np.concatenate(rows.vectors) if rows.vectors else empty
+    names = sorted({label for label in rows.labels if label is not None})
+    code_of: dict[str | None, int] = {name: code for code, name in enumerate(names)} | {None: -1}
+    roots = sorted({state.root for state in rows.states if state is not None})
+    number_of = {root: number for number, root in enumerate(roots)}
+    states = [
+        (-1, -1, -1) if state is None else (state.size, state.mtime, number_of[state.root])
+        for state in rows.states
+    ]
+    ids, id_ends = texts_as_arrays(rows.ids)
+    tensors: dict[str, NDArray[Any]] = {
+        "vectors": vectors,
+        "norms": _norms(vectors),
+        "ids": ids,
+        "id_ends": id_ends,
+        "id_hashes": id_hashes(rows.ids),
+        "labels": np.array([code_of[label] for label in rows.labels], dtype=np.int32),
+        "label_names": _as_bytes(names),
+        "states": np.array(states, dtype=np.int64).reshape(-1, 3),
+        "roots": _as_bytes(roots),
+        "skipped": _as_bytes(rows.skipped),
+    }
+    save_tensors(path, KIND, tensors)
+
+
+class Shard:
+    """A shard that is mapped from its file: nothing is read before somebody asks for it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If it is gone.
+        ValueError: If it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            try:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._tensors = _mapped(content)
+            except (ValueError, KeyError, TypeError, struct.error) as error:
+                raise ValueError(f"{path} is no shard of an index, or it is damaged: {error}") from error
+        self.name = path.stem
+        self.vectors, self.norms = self._tensors["vectors"], self._tensors["norms"]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the file, but for its header."""
+        return sum(tensor.nbytes for tensor in self._tensors.values())
+
+    @property
+    def id_arrays(self) -> tuple[NDArray[np.uint8], IntArray]:
+        """Ids, as ``StoredIds`` takes them."""
+        return self._tensors["ids"], self._tensors["id_ends"]
+
+    @property
+    def id_hashes(self) -> Hashes:
+        """Hashes (n,) of the ids, as ``StoredRows`` takes them."""
+        return self._tensors["id_hashes"]
+
+    @cached_property
+    def label_names(self) -> list[str | None]:
+        """Names of the labels, and ``None`` behind them, which the code -1 points to."""
+        return [*self._json("label_names"), None]
+
+    @property
+    def label_codes(self) -> NDArray[np.int32]:
+        """Place (n,) of the label of each row in ``label_names``."""
+        return self._tensors["labels"]
+
+    @property
+    def states(self) -> IntArray:
+        """Size, time and number of the root (n, 3) of each row; -1 for what is in no file."""
+        return self._tensors["states"]
+
+    @cached_property
+    def roots(self) -> list[str]:
+        """The folders that ids start from."""
+        roots: list[str] = self._json("roots")
+        return roots
+
+    def state(self, row: int) -> FileState | None:
+        """The state of the file of a row."""
+        size, mtime, root = self.states[row].tolist()
+        return None if root < 0 else FileState(size, mtime, self.roots[root])
+
+    @cached_property
+    def skipped(self) -> list[SkippedPhoto]:
+        """Photos that could not be read."""
+        return [
+            SkippedPhoto(id_, reason, None if state is None else FileState(*state))
+            for id_, reason, state in self._json("skipped")
+        ]
+
+    def _json(self, name: str) -> Any:
+        return json.loads(self._tensors[name].tobytes())
+
+
+def _mapped(content: mmap.mmap) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors file: 8 bytes with the size of a JSON header, the header, the values."""
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + size])
+    if header.pop("__metadata__", {}).get("format") != _FORMAT:
+        raise ValueError(f"its format is not {_FORMAT!r}")
+    tensors, end = {}, 8 + size
+    for name, about in header.items():
+        start, stop = about["data_offsets"]
+        end = max(end, 8 + size + stop)
+        dtype = np.dtype(_DTYPES[about["dtype"]])
+        count = (stop - start) // dtype.itemsize
+        array = np.frombuffer(content, dtype, count, 8 + size + start) if count else np.empty(0, dtype)
+        tensors[name] = array.reshape(about["shape"])
+    if end != len(content):
+        raise ValueError(f"it has {len(content)} bytes, and should have {end}")
+    return tensors
+
+
+def _norms(vectors: NDArray[Any]) -> FloatArray:
+    """Lengths (n,) of vectors (n, D), from float64."""
+    norms = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), 1024):
+        some = slice(start, start + 1024)
+        norms[some] = np.linalg.norm(vectors[some].astype(np.float64), axis=1)
+    return norms
+
+
+def _as_bytes(value: Sequence[Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+def rows_that_fit(dimensions: int, storage: Storage, bytes_: int = 2**25) -> int:
+    """Rows of a large shard, which is quick to search: so much memory it needs while it is written."""
+    return max(1, bytes_ // (dimensions * np.dtype(storage).itemsize))
+
+
+def norms_of(parts: Sequence[Shard], live: Sequence[IntArray | None]) -> FloatArray:
+    """Norms (N,) of the rows that count."""
+    norms = [part.norms if rows is None else part.norms[rows] for part, rows in zip(parts, live)]
+    return np.concatenate(norms) if norms else np.empty(0, np.float32)
