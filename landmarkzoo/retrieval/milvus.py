@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
 from typing import Any
 from weakref import ref
 
@@ -37,7 +36,7 @@ from landmarkzoo.retrieval.stored_vectors import Matrix
 
 _PROPERTY = "landmarkzoo"  # of a collection: where its vectors come from
 _FORMAT = "1"
-_RESULTS, _QUERIES = 2**16, 1000  # of one request
+_RESULTS, _QUERIES = 2**16, 64  # of one request: a slow machine answers in time, too
 _MOST = 16_384  # results of a query that Milvus gives
 
 
@@ -101,7 +100,7 @@ class Milvus:
         self._index = {"index_type": index_type, "params": dict(index_options or {})}
         self._search_options = dict(search_options or {})
         self._connection = MilvusConnection(uri, token, timeout)
-        self._lock = RLock()
+        self._lock = self._connection.changing
         self._loaded_by: Any = None  # the client: of a new one nothing is known
         self._rows_of: tuple[ref[Descriptors], dict[str, int]] | None = None  # of the index that it holds
 
@@ -275,7 +274,7 @@ class Milvus:
         described = self._described()
         if described is None:
             self._create(descriptors)
-            described = _Described(matrix_of(descriptors).shape[1], descriptors.provenance)
+            described = self._described() or _Described(0, {})
         self._check(described, descriptors, matrix_of(descriptors).shape[1], "descriptors")
         joined = joined_provenance([described.provenance, descriptors.provenance])
         if joined != described.provenance:
@@ -290,10 +289,12 @@ class Milvus:
         schema.add_field("id", DataType.VARCHAR, max_length=ID_BYTES)
         schema.add_field("digest", DataType.VARCHAR, max_length=16)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=matrix_of(descriptors).shape[1])
-        properties = _property(descriptors.provenance)
-        self._ask(
-            "create_collection", "create", schema=schema, consistency_level="Strong", properties=properties
-        )
+        options = {"consistency_level": "Strong", "properties": _property(descriptors.provenance)}
+        try:
+            self._ask("create_collection", "create", schema=schema, **options)
+        except RuntimeError:
+            if self._described() is None:  # otherwise somebody else made it just now
+                raise
 
     def _load(self) -> None:
         """Make it searchable: a call that was killed may have made the collection, and no more."""
@@ -303,7 +304,11 @@ class Milvus:
             if not self._ask("list_indexes", "look up"):
                 index = self._connection.client.prepare_index_params()
                 index.add_index("vector", metric_type="IP", **self._index)
-                self._ask("create_index", "create the index", index_params=index)
+                try:
+                    self._ask("create_index", "create the index", index_params=index)
+                except RuntimeError:
+                    if not self._ask("list_indexes", "look up"):
+                        raise
             self._ask("load_collection", "load")
             self._loaded_by = self._connection.client
 

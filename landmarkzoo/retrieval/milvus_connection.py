@@ -38,6 +38,8 @@ class MilvusConnection:
                 )
         self._client: Any = None
         self._lock = RLock()
+        # Held while a collection is made or changed: milvus-lite lets two threads make one at once.
+        self.changing = RLock() if self.path is None else _CHANGING.setdefault(str(self.path), RLock())
 
     def __repr__(self) -> str:
         return self.uri
@@ -120,6 +122,7 @@ class MilvusConnection:
 
 
 _USERS: dict[str, WeakSet[MilvusConnection]] = {}  # who in this process has a .db open
+_CHANGING: dict[str, RLock] = {}
 _LOCK = RLock()
 
 

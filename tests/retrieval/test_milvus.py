@@ -142,12 +142,14 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path, requests):
 
 def test_many_threads_add_and_search(milvus):
     d = some(200)
-    milvus.add(d[:1])
-    with ThreadPoolExecutor(8) as pool:
-        sent = list(pool.map(lambda start: milvus.add(d[start : start + 10]), range(0, 200, 10)))
+    twins = [lz.Milvus(milvus._connection.uri, "monuments") for _ in range(10)]  # each makes the collection
+    with ThreadPoolExecutor(10) as pool:
+        sent = list(pool.map(lambda one, start: one.add(d[start : start + 10]), 2 * twins, range(0, 200, 10)))
         found = list(pool.map(lambda row: milvus.search(d[row], 1).ids[0, 0], range(200)))
-    assert sum(sent) == 199
+    assert sum(sent) == 200
     assert found == d.ids
+    for one in twins:
+        one.close()
 
 
 def test_unlike_descriptors_are_refused(milvus):
