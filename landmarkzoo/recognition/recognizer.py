@@ -278,9 +278,9 @@ class _Penalty:
     def largest(self) -> float:
         return float(np.abs(self.values).max())
 
-    def block(self, queries: slice, index: slice, device: torch.device) -> Tensor:
+    def block(self, queries: IntArray, index: slice, device: torch.device) -> Tensor:
         row = torch.from_numpy(-self.values[index]).to(device, torch.float32)
-        return row.expand(queries.stop - queries.start, -1)
+        return row.expand(len(queries), -1)
 
     def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
         return torch.from_numpy(-self.values)[index]

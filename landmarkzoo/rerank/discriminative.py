@@ -194,7 +194,7 @@ class _LabelBonus:
     def largest(self) -> float:
         return float(max(np.abs(self.same).max(), np.abs(self.other).max()))
 
-    def block(self, queries: slice, index: slice, device: torch.device) -> Tensor:
+    def block(self, queries: IntArray, index: slice, device: torch.device) -> Tensor:
         rows = torch.arange(index.start, index.stop, device="cpu")
         labels = torch.from_numpy(self.query_labels[queries])
         return self._of(labels[:, None].to(device), rows, torch.float32, device)

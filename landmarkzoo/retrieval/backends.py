@@ -11,29 +11,30 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo._utils.suggestions import did_you_mean
-from landmarkzoo.retrieval.descriptors import Vectors
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors
 from landmarkzoo.retrieval.exact_scores import ExactScores
 from landmarkzoo.retrieval.faiss_backends import FaissFlat, FaissHNSW, FaissIVF
 from landmarkzoo.retrieval.ranking import Ranking
-from landmarkzoo.retrieval.stored_vectors import Matrix, take_rows
+from landmarkzoo.retrieval.vector_rows import VectorRows
 
 _SPARE, _SPARE_SHARE = 16, 8  # candidates beyond k: so many, or this part of k
-_VALUES = 2**22  # of the candidates that are scored at once: 16 MiB
+_QUERIES = 1024  # that are asked at once
 
 
 @runtime_checkable
 class Backend(Protocol):
     """Something that finds candidates in an index."""
 
-    def candidates(self, queries: FloatArray, vectors: Matrix, index: Vectors, k: int) -> IntArray:
+    def candidates(self, queries: FloatArray, vectors: VectorRows, index: Vectors, k: int) -> IntArray:
         """Rows (Q, m) of the index that are probably the best k; -1 where fewer were found.
 
         Args:
             queries: Array (Q, D), not normalised.
-            vectors: The vectors of the index (N, D), not normalised, N > 0.
+            vectors: Those of the index (N, D), not normalised, N > 0.
             index: What the user searches in: what is built from it can be kept with it.
             k: How many, at most N.
         """
@@ -96,7 +97,7 @@ def search_alone(backend: str | Backend, queries: Vectors, k: int, exclude_same_
 
 
 def backend_top_k(
-    backend: Backend, queries: FloatArray, vectors: Matrix, index: Vectors, k: int
+    backend: Backend, queries: VectorRows, vectors: VectorRows, index: Vectors, k: int
 ) -> tuple[IntArray, FloatArray]:
     """Best ``k`` of the candidates of a backend.
 
@@ -109,30 +110,29 @@ def backend_top_k(
 
     Returns:
         Rows (Q, k), int64, and their scores (Q, k), float32; -1 and -inf where fewer were found.
+
+    Raises:
+        ValueError: If a value is not finite.
     """
+    queries.check_finite()
+    if not isinstance(index, Descriptors):  # which are checked when they are made
+        vectors.check_finite()
     rows = np.full((len(queries), k), -1, np.int64)
     scores = np.full((len(queries), k), -np.inf, np.float32)
-    if len(queries) == 0:
-        return rows, scores
     more = min(k + max(_SPARE, k // _SPARE_SHARE), len(vectors))  # its scores are rounded
-    candidates = backend.candidates(queries, vectors, index, more)  # (Q, m)
-    step = max(1, _VALUES // max(1, candidates.shape[1] * queries.shape[1]))
-    for start in range(0, len(queries), step):
-        some = slice(start, start + step)
-        best, values = _best(queries[some], vectors, candidates[some], k)
+    exact = ExactScores(queries, vectors, None, lowest=-1.0)
+    for start in range(0, len(queries), _QUERIES):
+        some = slice(start, min(start + _QUERIES, len(queries)))
+        candidates = backend.candidates(queries[some].numpy(), vectors, index, more)  # (q, m)
+        best, values = _best(exact, torch.arange(some.start, some.stop, device="cpu"), candidates, k)
         rows[some, : best.shape[1]], scores[some, : best.shape[1]] = best, values
     return rows, scores
 
 
-def _best(queries: FloatArray, vectors: Matrix, candidates: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+def _best(exact: ExactScores, queries: Tensor, candidates: IntArray, k: int) -> tuple[IntArray, FloatArray]:
     """Best k of the candidates (q, m) by exact score; -1 and -inf at the end where there are fewer."""
     candidates = np.sort(candidates, axis=1)  # a stable sort then breaks ties by the smaller row
-    needed, places = np.unique(candidates.clip(min=0), return_inverse=True)
-    exact = ExactScores(
-        torch.from_numpy(queries.copy()), torch.from_numpy(take_rows(vectors, needed)), None, lowest=-1.0
-    )
-    every = torch.arange(len(queries), device="cpu")
-    scores = exact.of(every, torch.from_numpy(places.reshape(candidates.shape))).numpy()
+    scores = exact.of(queries, torch.from_numpy(candidates.clip(min=0))).numpy()
     scores[candidates < 0] = -np.inf
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(scores, order, axis=1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,17 @@ from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 if TYPE_CHECKING:
     import pandas
 
-Vectors: TypeAlias = "Descriptors | NDArray[Any] | Tensor"
+Vectors: TypeAlias = "Descriptors | HasDescriptors | NDArray[Any] | Tensor"
+
+
+class HasDescriptors(Protocol):
+    """What holds descriptors, such as an index on disk: it goes wherever these go."""
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """What counts now."""
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +131,7 @@ class Descriptors:
             ValueError: If ``parts`` is empty, an id is in several of them, the sizes differ, or they cannot
                 be compared: other weights, transform, views or whitening.
         """
-        parts = list(parts)
+        parts = [descriptors_of(part) for part in parts]  # type: ignore[misc]  # checked below
         if not parts:
             raise ValueError("concat needs at least one Descriptors, got an empty list")
         for part in parts:
@@ -178,6 +188,14 @@ class Descriptors:
             raise ValueError(f"{path} is a damaged descriptors file: {error}") from error
 
 
+def descriptors_of(x: Vectors) -> Descriptors | NDArray[Any] | Tensor:
+    """Descriptors of what holds some; anything else as it is. Called where a public function begins."""
+    if isinstance(x, (Descriptors, np.ndarray, Tensor)):
+        return x
+    held = getattr(x, "descriptors", None)
+    return held if isinstance(held, Descriptors) else x  # type: ignore[return-value]  # a list, or wrong
+
+
 def as_vectors(x: Vectors, name: str) -> FloatArray:
     """Descriptors, or an array (N, D) of finite numbers, as float32.
 
@@ -189,7 +207,31 @@ def as_vectors(x: Vectors, name: str) -> FloatArray:
         TypeError: If it is not an array of numbers, or a ranking.
         ValueError: If its shape is not (N, D) or a value is not finite.
     """
+    array = as_matrix(x, name)
+    # A sum is finite only if all its terms are, and needs no array of N x D booleans.
+    if not np.isfinite(array.sum(dtype=np.float64)):
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if len(bad):
+            raise ValueError(not_finite(name, int(bad[0])))
+    return array
+
+
+def not_finite(name: str, row: int) -> str:
+    """The message about a row that has NaN or infinite values."""
+    return (
+        f"{name} must be finite, but row {row} has NaN or infinite values, or values that float32 cannot hold"
+    )
+
+
+def as_matrix(x: Vectors, name: str) -> FloatArray:
+    """The same as ``as_vectors``, for those who find out later whether all values are finite.
+
+    Raises:
+        TypeError: If it is not an array of numbers, or a ranking.
+        ValueError: If its shape is not (N, D).
+    """
     _refuse_ranking(x, name)
+    x = descriptors_of(x)
     x = x.vectors if isinstance(x, Descriptors) else x
     try:
         array = as_numpy(x)
@@ -200,16 +242,7 @@ def as_vectors(x: Vectors, name: str) -> FloatArray:
         raise TypeError(f"{name} must be Descriptors or a float array (N, D), got dtype {array.dtype}")
     _check_shape(array.shape, name)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-        array = np.ascontiguousarray(array, dtype=np.float32)
-    # A sum is finite only if all its terms are, and needs no array of N x D booleans.
-    if not np.isfinite(array.sum(dtype=np.float64)):
-        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"{name} must be finite, but row {bad[0]} has NaN or infinite values, or values that float32 "
-                "cannot hold"
-            )
-    return array
+        return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
@@ -225,6 +258,7 @@ def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
         TypeError: If one is a ranking.
         ValueError: If sizes, weights, transform, views or whitening differ, or a shape is not (N, D).
     """
+    a, b = descriptors_of(a), descriptors_of(b)
     size_a, size_b = _dimensions(a, name_a), _dimensions(b, name_b)
     if size_a != size_b:
         raise ValueError(
@@ -237,8 +271,9 @@ def check_comparable(a: Vectors, b: Vectors, name_a: str, name_b: str) -> None:
 
 def _dimensions(x: Vectors, name: str) -> int:
     _refuse_ranking(x, name)
-    array: Any = x.vectors if isinstance(x, Descriptors) else x
-    shape = np.shape(array)
+    stored: Any = getattr(x, "stored", None)  # reading the vectors would copy them
+    array: Any = x if not isinstance(x, Descriptors) else x.vectors if stored is None else stored
+    shape = array.shape if hasattr(array, "shape") else np.shape(array)
     _check_shape(shape, name)
     return int(shape[1])
 

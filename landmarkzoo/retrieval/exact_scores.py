@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from landmarkzoo._utils.checks import IntArray
+from landmarkzoo.retrieval.vector_rows import VectorRows
+from landmarkzoo.retrieval.vector_rows import unit as _unit
 
 _INDEX_BLOCK = 4096  # index images of one product
 _VALUES = 2**22  # keys and float64 products of a block of queries: 32 MiB each
@@ -38,8 +40,8 @@ class Bonus(Protocol):
     def largest(self) -> float:
         """See above."""
 
-    def block(self, queries: slice, index: slice, device: torch.device) -> Tensor:
-        """Bonus (q, n) of a block, float32, on ``device``."""
+    def block(self, queries: IntArray, index: slice, device: torch.device) -> Tensor:
+        """Bonus (q, n) of queries (q,) and a block of the index, float32, on ``device``."""
 
     def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
         """Bonus (q, m) of index images (q, m), or (1, m) for all queries alike; float64, on the CPU."""
@@ -54,12 +56,14 @@ class ExactScores:
         index: Vectors (N, D), float32, on the CPU.
         bonus: What is added to the cosines.
         lowest: Cosines below count as this.
+        uploaded: The index once more, on a CUDA device, where it fits there.
     """
 
-    queries: Tensor
-    index: Tensor
+    queries: Tensor | VectorRows
+    index: Tensor | VectorRows
     bonus: Bonus | None
     lowest: float
+    uploaded: Tensor | None = None
 
     def of(self, queries: Tensor, index: Tensor) -> Tensor:
         """Scores (q, m) of queries (q,) with their index images (q, m), float32."""
@@ -68,7 +72,7 @@ class ExactScores:
         rows = max(1, _PAIR_VALUES // (columns * self.index.shape[1]))
         for start in range(0, len(index), rows):
             some = slice(start, start + rows)
-            q = self.queries[queries[some], None]  # (r, 1, D)
+            q = self.queries[queries[some]][:, None]  # (r, 1, D)
             for first in range(0, index.shape[1], columns):
                 part = slice(first, first + columns)
                 scores[some, part] = _cosines(q, self.index[index[some, part]])
@@ -76,6 +80,19 @@ class ExactScores:
         if self.bonus is not None:
             scores += self.bonus.pairs(queries.numpy(), index)
         return scores.float()
+
+    def rescored(self, queries: Tensor, index: Tensor) -> Tensor:
+        """The same as ``of``; computed where the index was uploaded to."""
+        if self.uploaded is None:
+            return self.of(queries, index)
+        unit_queries = _unit(self.queries[queries].to(self.uploaded.device))
+        products = torch.empty(index.shape, dtype=torch.float64, device=self.uploaded.device)
+        step = max(1, _VALUES // (index.shape[1] * self.index.shape[1]))
+        for start in range(0, len(index), step):
+            some = slice(start, start + step)
+            images = _unit(self.uploaded[index[some].to(self.uploaded.device)])  # (r, m, D)
+            products[some] = (images @ unit_queries[some, :, None]).squeeze(2)
+        return self._rounded(products, queries, index, None).cpu()
 
     def best(
         self, queries: Tensor, k: int, device: torch.device, floor: Tensor | None = None
@@ -99,7 +116,7 @@ class ExactScores:
         filled = 0
         for start in range(0, len(self.index), _INDEX_BLOCK):
             columns = slice(start, min(start + _INDEX_BLOCK, len(self.index)))
-            block = _unit(self.index[columns].to(device))
+            block = _unit(self.index[columns].to(device) if self.uploaded is None else self.uploaded[columns])
             products = unit @ block.T  # (q, D), (n, D) -> (q, n)
             keep = min(k, len(block))
             if filled + keep > width:
@@ -127,22 +144,25 @@ class ExactScores:
         """Keys of the best m of a block into ``out`` (q, m); larger ones where none reaches the floor."""
         rows, count = products.shape
         step = rows if products.is_cuda else max(1, _CACHED_VALUES // count)
+        images = torch.arange(columns.start, columns.stop, device="cpu")[None]  # (1, n)
         for start in range(0, rows, step):
             some = slice(start, start + step)
             least = None if floor is None else floor[some, None].to(products.device)
-            score = self._rounded(products[some], queries[some], columns, least)
+            score = self._rounded(products[some], queries[some], images, least)
             reached: slice | Tensor = slice(None)
             if least is not None:
                 reached = (score >= least).any(dim=1).nonzero().flatten()
                 out[some] = _NO_KEY
             out[some][reached] = _smallest(_to_keys(score[reached], columns.start), out.shape[1])
 
-    def _rounded(self, products: Tensor, queries: Tensor, columns: slice, least: Tensor | None) -> Tensor:
-        """Scores (q, n), float32, from cosines in float64; those below ``least`` (q, 1) may be less exact."""
+    def _rounded(self, products: Tensor, queries: Tensor, images: Tensor, least: Tensor | None) -> Tensor:
+        """Scores (q, n), float32, from cosines in float64; those below ``least`` (q, 1) may be less exact.
+
+        ``images`` are (q, n), or (1, n) for all queries alike.
+        """
         products.clamp_(min=self.lowest)
-        images = torch.arange(columns.start, columns.stop, device="cpu")
         if self.bonus is not None:
-            products += self.bonus.pairs(queries.numpy(), images[None]).to(products.device)
+            products += self.bonus.pairs(queries.numpy(), images).to(products.device)
         scores, high = (products - self._error).float(), (products + self._error).float()
         unsure = scores != high
         if least is not None:
@@ -154,7 +174,8 @@ class ExactScores:
             unsure &= ~zero
         row, column = unsure.nonzero(as_tuple=True)
         if len(row):
-            pairs = self.of(queries[row.cpu()], images[column.cpu(), None]).flatten()
+            some = images.expand(len(queries), -1)[row.cpu(), column.cpu()]
+            pairs = self.of(queries[row.cpu()], some[:, None]).flatten()
             scores[row, column] = pairs.to(products.device)
         return scores
 
@@ -178,8 +199,10 @@ def empty(shape: Sequence[int], dtype: type[np.generic]) -> Tensor:
     return torch.from_numpy(np.empty(shape, dtype))
 
 
-def _zero_rows(x: Tensor) -> Tensor:
+def _zero_rows(x: Tensor | VectorRows) -> Tensor:
     """Which vectors (N, D) are zero, (N,)."""
+    if isinstance(x, VectorRows):
+        return x.zero_rows()
     return torch.cat([~block.any(dim=1) for block in torch.split(x, _INDEX_BLOCK)])
 
 
@@ -231,13 +254,6 @@ def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
         out[:] = 0.0 - bits.view(torch.float32)
         some &= _LAST_ROW
     return keys, scores
-
-
-def _unit(x: Tensor) -> Tensor:
-    """Vectors (..., D) of length 1 in float64; zero vectors stay zero."""
-    x = x.double()
-    norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x.div_(torch.where(norms > 0, norms, 1.0))
 
 
 def _cosines(q: Tensor, x: Tensor) -> Tensor:

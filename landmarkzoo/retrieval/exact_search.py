@@ -12,9 +12,10 @@ from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.retrieval.backends import Backend, as_backend, backend_top_k, search_alone
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS
-from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, check_comparable
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, check_comparable, descriptors_of
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.row_selection import first_repeated
+from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
 
 
 def search(
@@ -35,7 +36,8 @@ def search(
 
     Args:
         queries: Descriptors or an array (Q, D), numpy or torch.
-        index: Descriptors or an array (N, D); ``None`` for all that a collection of Milvus holds.
+        index: Descriptors or an array (N, D). Those of an index on disk are read block by block. ``None`` for
+            all that a collection of Milvus holds.
         k: How many; ``min(k, N)`` come back.
         exclude_same_id: Leave out the index image with the query's id, for a set searched in itself. Both
             sides must be Descriptors with ids that name photos, each once. A row with fewer than k results
@@ -62,9 +64,11 @@ def search(
         >>> r.indices, r.scores
         (array([[1, 2]]), array([[1.        , 0.70710677]], dtype=float32))
     """
+    queries = descriptors_of(queries)
     if index is None:
         return search_alone(backend, queries, k, exclude_same_id)
-    q, x = as_vectors(queries, "queries"), as_vectors(index, "index")
+    index = descriptors_of(index)
+    q, x = as_rows(queries, "queries"), as_rows(index, "index")
     k = check_count(k, "k")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to search in")
@@ -100,10 +104,10 @@ def search_others(
         array([[1, 2],
                [0, 1]])
     """
-    vectors, ids = as_vectors(x, "x"), ids_of(x)
+    vectors, ids = as_rows(x, "x"), ids_of(x)
     k, where = check_count(k, "k"), as_device(device)
     own = np.arange(len(vectors)) if rows is None else rows
-    queries = vectors if rows is None else vectors[rows]
+    queries = vectors if rows is None else VectorRows(vectors.take(rows), "x")
     indices, scores = top_k(queries, vectors, min(k + 1, len(vectors)), device=where)
     indices, scores = _drop(indices, scores, indices == own[:, None], k)
     return Ranking(indices, scores, None if ids is None else [ids[row] for row in own], ids)
@@ -130,6 +134,7 @@ def _rows_with_the_same_id(queries: Vectors, index: Vectors) -> IntArray:
 
 def ids_of(x: Vectors) -> list[str] | None:
     """Ids of Descriptors; ``None`` for an array."""
+    x = descriptors_of(x)
     return x.ids if isinstance(x, Descriptors) else None
 
 

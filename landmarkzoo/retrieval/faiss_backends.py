@@ -15,10 +15,9 @@ import numpy as np
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, unit
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors
-from landmarkzoo.retrieval.stored_vectors import Matrix, block_of, take_rows
+from landmarkzoo.retrieval.vector_rows import VectorRows
 
 _BLOCK = 8192  # rows that are normalised and added at once
-_QUERIES = 4096  # of one call of faiss
 _TRAINING = 64  # rows that a list of IVF is trained on; faiss wants 39 to 256
 _LEAST_TRAINING = 39
 _SEED = 0
@@ -32,7 +31,7 @@ class FaissFlat:
     exact search.
     """
 
-    def candidates(self, queries: FloatArray, vectors: Matrix, index: Vectors, k: int) -> IntArray:
+    def candidates(self, queries: FloatArray, vectors: VectorRows, index: Vectors, k: int) -> IntArray:
         """Rows (Q, k) of the index with the largest cosines."""
         return _searched(_kept(index, ("flat",), lambda: _flat(vectors)), queries, k, None)
 
@@ -66,13 +65,13 @@ class FaissHNSW:
         if self.m < 2:
             raise ValueError("m must be at least 2, got 1: a graph of single links falls apart")
 
-    def candidates(self, queries: FloatArray, vectors: Matrix, index: Vectors, k: int) -> IntArray:
+    def candidates(self, queries: FloatArray, vectors: VectorRows, index: Vectors, k: int) -> IntArray:
         """Rows (Q, k) of the index with probably the largest cosines."""
         built = _kept(index, ("hnsw", self.m, self.ef_construction), lambda: self._built(vectors))
         parameters = import_faiss().SearchParametersHNSW(efSearch=max(self.ef_search, k))
         return _searched(built, queries, k, parameters)
 
-    def _built(self, vectors: Matrix) -> Any:
+    def _built(self, vectors: VectorRows) -> Any:
         faiss = import_faiss()
         built = faiss.IndexHNSWFlat(vectors.shape[1], self.m, faiss.METRIC_INNER_PRODUCT)
         built.hnsw.efConstruction = self.ef_construction
@@ -107,13 +106,13 @@ class FaissIVF:
         if self.nlist is not None:
             check_count(self.nlist, "nlist")
 
-    def candidates(self, queries: FloatArray, vectors: Matrix, index: Vectors, k: int) -> IntArray:
+    def candidates(self, queries: FloatArray, vectors: VectorRows, index: Vectors, k: int) -> IntArray:
         """Rows (Q, k) of the index with probably the largest cosines."""
         built = _kept(index, ("ivf", self.nlist), lambda: self._built(vectors))
         parameters = import_faiss().SearchParametersIVF(nprobe=min(self.nprobe, built.nlist))
         return _searched(built, queries, k, parameters)
 
-    def _built(self, vectors: Matrix) -> Any:
+    def _built(self, vectors: VectorRows) -> Any:
         faiss, (count, dimensions) = import_faiss(), vectors.shape
         wanted = self.nlist or round(4 * count**0.5)
         lists = max(1, min(wanted, count // _LEAST_TRAINING))
@@ -121,7 +120,7 @@ class FaissIVF:
         built = faiss.IndexIVFFlat(nearest_list, dimensions, lists, faiss.METRIC_INNER_PRODUCT)
         built.cp.seed, built.cp.min_points_per_centroid = _SEED, 1
         sample = np.random.default_rng(_SEED).permutation(count)[: _TRAINING * lists]
-        built.train(_unit(take_rows(vectors, np.sort(sample))))
+        built.train(_unit(vectors.take(np.sort(sample))))
         return _filled(built, vectors)
 
 
@@ -162,19 +161,19 @@ def _kept(index: Vectors, options: tuple[object, ...], build: Any) -> Any:
         return kept.built[options]
 
 
-def _flat(vectors: Matrix) -> Any:
+def _flat(vectors: VectorRows) -> Any:
     return _filled(import_faiss().IndexFlatIP(vectors.shape[1]), vectors)
 
 
-def _filled(built: Any, vectors: Matrix) -> Any:
+def _filled(built: Any, vectors: VectorRows) -> Any:
     for block in _blocks(vectors):
         built.add(block)
     return built
 
 
-def _blocks(vectors: Matrix) -> Iterator[FloatArray]:
+def _blocks(vectors: VectorRows) -> Iterator[FloatArray]:
     for start in range(0, len(vectors), _BLOCK):
-        yield _unit(block_of(vectors, start, min(start + _BLOCK, len(vectors))))
+        yield _unit(vectors[start : start + _BLOCK].numpy())
 
 
 def _unit(x: FloatArray) -> FloatArray:
@@ -183,8 +182,5 @@ def _unit(x: FloatArray) -> FloatArray:
 
 def _searched(built: Any, queries: FloatArray, k: int, parameters: Any) -> IntArray:
     """Rows (Q, k) that faiss finds; it may be asked by several threads at once."""
-    rows = np.empty((len(queries), k), np.int64)
-    for start in range(0, len(queries), _QUERIES):
-        some = slice(start, start + _QUERIES)
-        rows[some] = built.search(_unit(queries[some]), k, params=parameters)[1]
+    rows: IntArray = built.search(_unit(queries), k, params=parameters)[1]
     return rows

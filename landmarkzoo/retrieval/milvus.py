@@ -15,7 +15,7 @@ import numpy as np
 from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, check_number, unit
 from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.retrieval.comparability import joined_provenance, refuse_unlike
-from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Descriptors, HasDescriptors, Vectors, as_vectors, descriptors_of
 from landmarkzoo.retrieval.milvus_connection import MilvusConnection
 from landmarkzoo.retrieval.milvus_rows import (
     ID_BYTES,
@@ -27,12 +27,11 @@ from landmarkzoo.retrieval.milvus_rows import (
     digest_of,
     from_text,
     key_of,
-    matrix_of,
     ranking_of,
 )
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.row_selection import as_ids
-from landmarkzoo.retrieval.stored_vectors import Matrix
+from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
 
 _PROPERTY = "landmarkzoo"  # of a collection: where its vectors come from
 _FORMAT = "1"
@@ -127,7 +126,7 @@ class Milvus:
         described = self._described()
         return {} if described is None else described.provenance
 
-    def add(self, descriptors: Descriptors) -> int:
+    def add(self, descriptors: Descriptors | HasDescriptors) -> int:
         """Add descriptors, and make the collection if there is none; those of known ids take their place.
 
         What is there already, with the same vector, is not sent again: a call that was killed is
@@ -144,7 +143,8 @@ class Milvus:
                 they were not embedded like those in the collection, or it was not made by landmarkzoo.
         """
         with self._lock:
-            self._prepare(checked(descriptors))
+            descriptors = checked(descriptors)
+            self._prepare(descriptors)
             sent = sum(
                 self._send(ids, vectors, self._known([key_of(id_) for id_ in ids]))
                 for ids, vectors in batches(descriptors)
@@ -187,6 +187,7 @@ class Milvus:
             ValueError: If there is no such collection or it is empty, sizes differ, or the queries were not
                 embedded like those in the collection.
         """
+        queries = descriptors_of(queries)
         q, k = as_vectors(queries, "queries"), check_count(k, "k")
         query_ids = queries.ids if isinstance(queries, Descriptors) else None
         if exclude_same_id and query_ids is None:
@@ -210,7 +211,7 @@ class Milvus:
             found.append(best[:wanted])
         return ranking_of(found, wanted, query_ids)
 
-    def candidates(self, queries: FloatArray, vectors: Matrix, index: Vectors, k: int) -> IntArray:
+    def candidates(self, queries: FloatArray, vectors: VectorRows, index: Vectors, k: int) -> IntArray:
         """Rows (Q, k) of an index with probably the largest cosines; the collection is brought to it."""
         if k > _MOST:
             raise ValueError(
@@ -275,7 +276,7 @@ class Milvus:
         if described is None:
             self._create(descriptors)
             described = self._described() or _Described(0, {})
-        self._check(described, descriptors, matrix_of(descriptors).shape[1], "descriptors")
+        self._check(described, descriptors, as_rows(descriptors, "descriptors").shape[1], "descriptors")
         joined = joined_provenance([described.provenance, descriptors.provenance])
         if joined != described.provenance:
             self._ask("alter_collection_properties", "note provenance", properties=_property(joined))
@@ -288,7 +289,7 @@ class Milvus:
         schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
         schema.add_field("id", DataType.VARCHAR, max_length=ID_BYTES)
         schema.add_field("digest", DataType.VARCHAR, max_length=16)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=matrix_of(descriptors).shape[1])
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=as_rows(descriptors, "descriptors").shape[1])
         options = {"consistency_level": "Strong", "properties": _property(descriptors.provenance)}
         try:
             self._ask("create_collection", "create", schema=schema, **options)
@@ -321,7 +322,7 @@ class Milvus:
             rows_of = {key_of(id_): row for row, id_ in enumerate(descriptors.ids)}
             here: dict[str, str] = {}
             if (described := self._described()) is not None:
-                self._check(described, descriptors, matrix_of(descriptors).shape[1], "index")
+                self._check(described, descriptors, as_rows(descriptors, "descriptors").shape[1], "index")
                 here = {row["key"]: row["digest"] for row in self._all_rows("key", "digest")}
             gone = [key for key in here if key not in rows_of]
             if 2 * len(gone) > len(here):

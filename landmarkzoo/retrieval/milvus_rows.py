@@ -10,23 +10,24 @@ import numpy as np
 
 from landmarkzoo._utils.checks import FloatArray
 from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS
-from landmarkzoo.retrieval.descriptors import Descriptors
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, descriptors_of
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.row_selection import first_repeated
-from landmarkzoo.retrieval.stored_vectors import Matrix, StoredDescriptors, block_of
+from landmarkzoo.retrieval.vector_rows import as_rows
 
 ROWS = 1000  # of one request, at most
 VALUES = 2**20  # of its vectors: 4 MiB
 ID_BYTES = 65_535  # of a text that Milvus takes
 
 
-def checked(descriptors: object) -> Descriptors:
+def checked(x: Vectors) -> Descriptors:
     """Descriptors whose ids can stand in a collection.
 
     Raises:
         TypeError: If they are something else.
         ValueError: If an id stands there twice, is too long or only a running number.
     """
+    descriptors = descriptors_of(x)
     if not isinstance(descriptors, Descriptors):
         raise TypeError(
             f"Milvus needs ids: pass Descriptors, lz.Descriptors(ids, x), got {type(descriptors).__name__}"
@@ -45,18 +46,13 @@ def checked(descriptors: object) -> Descriptors:
     return descriptors
 
 
-def matrix_of(descriptors: Descriptors) -> Matrix:
-    """Their vectors (N, D), which may lie in files."""
-    return descriptors.stored if isinstance(descriptors, StoredDescriptors) else descriptors.vectors
-
-
 def batches(descriptors: Descriptors) -> Iterator[tuple[list[str], FloatArray]]:
     """Ids and vectors of one request after the other."""
-    x, all_ids = matrix_of(descriptors), list(descriptors.ids)
+    x, all_ids = as_rows(descriptors, "descriptors"), list(descriptors.ids)
     step = max(1, min(ROWS, VALUES // x.shape[1]))
     for start in range(0, len(x), step):
-        stop = min(start + step, len(x))
-        yield all_ids[start:stop], block_of(x, start, stop)
+        some = slice(start, start + step)
+        yield all_ids[some], x[some].numpy()
 
 
 def key_of(id_: str) -> str:

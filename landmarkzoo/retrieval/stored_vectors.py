@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,19 +75,6 @@ class StoredVectors:
             inside = rows[mine] - self.starts[number]
             taken[mine] = self.parts[number][inside if live is None else live[inside]]
         return taken
-
-
-Matrix: TypeAlias = "FloatArray | StoredVectors"
-
-
-def block_of(x: Matrix, start: int, stop: int) -> FloatArray:
-    """Rows ``start`` to ``stop`` of a matrix, float32 (n, D)."""
-    return x.block(start, stop) if isinstance(x, StoredVectors) else x[start:stop]
-
-
-def take_rows(x: Matrix, rows: IntArray) -> FloatArray:
-    """Rows of a matrix by number, float32 (m, D), a copy."""
-    return x.take(rows) if isinstance(x, StoredVectors) else x[rows]
 
 
 class StoredDescriptors(Descriptors):

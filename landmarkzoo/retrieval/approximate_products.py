@@ -1,0 +1,202 @@
+"""Cosines of queries and index images in float32 or bfloat16, with a proven bound on their error.
+
+The cosine of q and x is that of the vectors of length 1. Let u = 2^-24, the rounding of float32. Lengths and
+products that are added up in float32, in any order, are off by at most (D + 16) 2u in all.
+
+In bfloat16 q becomes q1 and x becomes x1, which leaves out dq = q - q1 and dx = x - x1. By Cauchy and Schwarz
+``|q.x - q1.x1| = |q1.dx + dq.x| <= |q1| |dx| + |dq| |x|``. These lengths are measured, not assumed: they are
+about 0.4 of what the worst case, 2^-8 each, would be. Products of bfloat16 are exact in float32, where they
+are added up. Last, the sum is rounded to bfloat16, which moves it by at most 2^-8 of itself.
+
+Libraries may compute float32 products in TF32 or bfloat16, if the user chose so for training, and another
+thread may choose so at any time. It is not changed here, but seen in each product by a probe: one more query
+and one more index image, whose product shows how many bits were used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landmarkzoo.retrieval.vector_rows import VectorRows, is_odd, scaled, unit
+
+PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
+_LARGE_PRODUCT = 2**26  # multiplications
+
+
+class Products(Protocol):
+    """Scores of a block of queries with one block of the index after the other."""
+
+    def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        """Columns and approximate cosines (q, n) with queries (q, D); what is beyond the columns is room.
+
+        The memory is used again for the next block.
+        """
+
+    def highest(self, approximate: Tensor) -> Tensor:
+        """The largest cosines that approximate ones (q,) may stand for, float64; after all blocks."""
+
+
+class Float32Products:
+    """Products in float32, on any device.
+
+    Args:
+        index: What is searched in.
+        uploaded: The index on the device, where it fits there.
+        device: Where the products are computed.
+    """
+
+    def __init__(self, index: VectorRows, uploaded: Tensor | None, device: torch.device) -> None:
+        self._index, self._uploaded, self._device = index, uploaded, device
+        self._full_precision = True
+
+    def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        self._full_precision = True
+        q = torch.zeros(len(queries) + 1, queries.shape[1], dtype=torch.float32, device="cpu")
+        scaled(queries, _norms(queries), out=q[:-1])
+        q[-1, 0] = PROBE
+        q = q.to(self._device)
+        x = out = torch.empty(0, 0, dtype=torch.float32, device=self._device)
+        for columns in _blocks(len(self._index), size):
+            count = columns.stop - columns.start
+            room = count + 8 - count % 8  # for the probe, and for whole groups
+            if len(x) != room:  # the first and the last
+                x = torch.zeros(room, q.shape[1], dtype=torch.float32, device=self._device)
+                x[-1, 0] = 1.0
+                out = torch.empty(len(q), room, dtype=torch.float32, device=self._device)
+            self._scale(columns, out=x[:count])
+            self._full_precision &= products(q, x, out)
+            yield columns, out[:-1]
+
+    def highest(self, approximate: Tensor) -> Tensor:
+        margin = float32_margin(self._index.shape[1])
+        return approximate.double() + (margin if self._full_precision else 2 * margin + 2.0**-14)
+
+    def _scale(self, columns: slice, out: Tensor) -> None:
+        block = self._index[columns] if self._uploaded is None else self._uploaded[columns]
+        norms = self._index.norms(columns)
+        scaled(block.to(self._device), norms.to(self._device), out)
+
+
+class BFloat16Products:
+    """Products in bfloat16, for CPUs that have them in hardware: about twice as fast as float32."""
+
+    def __init__(self, index: VectorRows) -> None:
+        self._index = index
+        self._left_out: dict[int, float] = {}  # the largest |dx| of each block, by its first row
+        self._margin = torch.empty(0, dtype=torch.float64, device="cpu")
+
+    def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        unit_queries = torch.empty_like(queries)
+        scaled(queries, _norms(queries), out=unit_queries)
+        q = unit_queries.bfloat16()
+        size = min(2 * size + 2, len(self._index))  # they take half the memory, and there is no probe
+        buffer = torch.empty(size, q.shape[1], dtype=torch.float32, device="cpu")
+        out = torch.empty(0, 0, dtype=torch.bfloat16, device="cpu")
+        for columns in _blocks(len(self._index), size):
+            block = self._index[columns]
+            x = buffer[: len(block)]
+            scaled(block, self._index.norms(columns), out=x)
+            first = x.bfloat16()
+            if columns.start not in self._left_out:
+                self._left_out[columns.start] = float(_length(x.sub_(first)).max())
+            if out.shape[1] != len(block):  # the first and the last
+                out = torch.empty(len(q), len(block), dtype=torch.bfloat16, device="cpu")
+            torch.mm(q, first.T, out=out)  # with out=, autocast leaves it as it is
+            yield columns, out
+        left_out = max(self._left_out.values())
+        margin = _length(q.float()) * left_out + _length(unit_queries.sub_(q)) * (1 + 2.0**-10)
+        self._margin = (1 + 2.0**-10) * margin.double() + 2 * float32_margin(q.shape[1])
+
+    def highest(self, approximate: Tensor) -> Tensor:
+        a = approximate.double()
+        return a + a.abs() * (2.0**-8 + 2.0**-15) + self._margin
+
+
+class FewProducts:
+    """Products of a few queries: reading the index takes the time, so it is read once, and never written.
+
+    NumPy computes them, which knows no other precision.
+    """
+
+    def __init__(self, index: VectorRows) -> None:
+        self._index = index
+
+    def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        q = torch.empty_like(queries)
+        scaled(queries, _norms(queries), out=q)
+        for columns in _blocks(len(self._index), size):
+            block = self._index[columns]
+            scores = torch.from_numpy(np.matmul(q.numpy(), block.numpy().T))
+            norms = self._index.norms(columns)
+            scores.div_(norms)
+            odd = is_odd(norms)
+            if odd.any():
+                scores[:, odd] = torch.from_numpy(q.numpy() @ unit(block[odd]).float().numpy().T)
+            yield columns, scores
+
+    def highest(self, approximate: Tensor) -> Tensor:
+        return approximate.double() + float32_margin(self._index.shape[1])
+
+
+def float32_margin(dimensions: int) -> float:
+    """Bound on the error of a float32 product of two vectors that were scaled to length 1 in float32."""
+    return (dimensions + 16) * 2.0**-23
+
+
+def products(q: Tensor, x: Tensor, out: Tensor) -> bool:
+    """Products (q, n) of vectors with a probe each, whatever precision torch is told to use.
+
+    Returns:
+        Whether they have the precision of float32. Otherwise each vector was taken as the sum of two that
+        bfloat16 and TF32 can hold: of its first 8 bits exactly, and of the rest but for a part in 2^16.
+    """
+    _multiply(q, x, out)
+    if out[-1, -1].item() == PROBE:
+        return True
+    q_first, x_first = q.bfloat16().float(), x.bfloat16().float()
+    torch.mm(q_first, x_first.T, out=out)
+    part = torch.empty_like(out)
+    out += torch.mm(q - q_first, x_first.T, out=part)
+    out += torch.mm(q_first, (x - x_first).T, out=part)
+    return False
+
+
+def _multiply(q: Tensor, x: Tensor, out: Tensor) -> None:
+    """``q @ x.T`` into ``out``, which may get other memory.
+
+    torch.mm is that of MKL, which on CPUs of others than Intel takes twice as long as that of oneDNN.
+    """
+    if _ONEDNN_LINEAR is not None and q.device.type == "cpu" and out.numel() * q.shape[1] >= _LARGE_PRODUCT:
+        out.set_(_ONEDNN_LINEAR(q, x, None, "none", [], ""))
+    else:
+        torch.mm(q, x.T, out=out)  # with out=, autocast leaves it as it is
+
+
+def _onednn_linear() -> object:
+    """The linear layer of oneDNN, which torch.compile uses; ``None`` where torch has none."""
+    try:
+        return torch.ops.mkldnn._linear_pointwise.default if torch.backends.mkldnn.is_available() else None
+    except (AttributeError, RuntimeError):
+        return None
+
+
+_ONEDNN_LINEAR = _onednn_linear()
+
+
+def _blocks(rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+def _norms(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=1)
+
+
+def _length(x: Tensor) -> Tensor:
+    """Lengths (n,) of short vectors (n, D), float64, without loss where squares are too small for float32."""
+    return torch.linalg.vector_norm(x, dim=1).double() + 1e-15
