@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos.batches import OnError, Transform
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 
 _ROWS = 4096  # descriptors that are on the device of the head at a time
 
@@ -29,7 +31,7 @@ _ROWS = 4096  # descriptors that are on the device of the head at a time
 def classify(
     model: nn.Module | None,
     head: Head,
-    photos: Photos | Descriptors,
+    photos: Photos | Descriptors | HasDescriptors,
     *,
     class_names: Sequence[str] | None = None,
     k: int = 5,
@@ -97,14 +99,15 @@ def classify(
     k = check_count(k, "k")
     _check_head(head)
     names = None if class_names is None else checked_class_names(class_names, head.num_classes)
-    if isinstance(photos, Descriptors):
+    held: Any = descriptors_of(photos)
+    if isinstance(held, Descriptors):
         given = {"transform": transform, "scales": scales, "flip": flip, "boxes": boxes}
-        _check_descriptors(photos, model, [name for name, value in given.items() if value is not None])
-        descriptors = photos
+        _check_descriptors(held, model, [name for name, value in given.items() if value is not None])
+        descriptors = held
     else:
         descriptors = embed(
             _fitting_model(model, head),
-            photos,
+            held,
             transform=transform,
             batch_size=batch_size,
             num_workers=num_workers,

@@ -15,10 +15,11 @@ from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import PhotoSource, create_transform
 from landmarkzoo.photos.batches import Transform
 from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 
 
 def options_like(
-    index: Descriptors,
+    index: Descriptors | HasDescriptors,
     model: nn.Module,
     source: PhotoSource,
     *,
@@ -35,6 +36,7 @@ def options_like(
         TypeError: If ``index`` is something else.
         ValueError: If it does not say where it comes from, or in a way that is not known here.
     """
+    index = descriptors_of(index)
     if not isinstance(index, Descriptors):
         raise TypeError(
             f"like= takes Descriptors, got {type(index).__name__}; lz.Descriptors.load(path) reads a file"

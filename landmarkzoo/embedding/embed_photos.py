@@ -21,6 +21,7 @@ from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transf
 from landmarkzoo.photos.crops import check_boxes
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 from landmarkzoo.retrieval.row_selection import first_repeated
 
 
@@ -39,7 +40,7 @@ def embed(
     scales: Sequence[float] | None = None,
     flip: bool | None = None,
     boxes: Sequence[Sequence[float] | None] | None = None,
-    like: Descriptors | None = None,
+    like: Descriptors | HasDescriptors | None = None,
 ) -> Descriptors:
     """Embed photos: one L2-normalised descriptor each, in the order of the photos.
 
@@ -113,7 +114,7 @@ def embed(
     transform = transform_for(source, model, transform)
     origin = provenance_of(model, source, transform, views=views, precision=run.precision)
     if like is not None:
-        check_alike(origin, like.provenance)
+        check_alike(origin, descriptors_of(like).provenance)
     job = EmbeddingJob(source, origin, out, transform=transform, precision=precision, on_error=on_error)
     options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
     with job:  # it holds the file

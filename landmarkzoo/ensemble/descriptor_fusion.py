@@ -10,7 +10,7 @@ import numpy as np
 from landmarkzoo._utils.checks import FloatArray, unit
 from landmarkzoo._utils.unicode_names import nfc
 from landmarkzoo.retrieval.comparability import COMPARED, common_provenance
-from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, descriptors_of
 from landmarkzoo.retrieval.ranking import Ranking
 
 _BLOCK_VALUES = 2**20  # float64 values in flight: 8 MiB for each member
@@ -63,10 +63,11 @@ def concat_families(families: Sequence[Sequence[Vectors]]) -> Vectors:
         array([[0.4975, 0.4975, 0.    , 0.7107]], dtype=float32)
     """
     families = list(families)
-    if any(isinstance(family, (Descriptors, Ranking)) for family in families):
+    if any(isinstance(descriptors_of(family), (Descriptors, Ranking)) for family in families):
         raise TypeError("families are lists of models' descriptors: [[a, b], [c]], not [a, b, c]")
+    families = [[descriptors_of(member) for member in family] for family in families]
     members = [member for family in families for member in family]
-    if not members or not all(len(family) for family in families):
+    if not members or not all(families):
         raise ValueError("concat_families needs at least one family, and each of them at least one model")
     _check_photos(members)
     arrays = [_arrays(family) for family in families]

@@ -22,6 +22,7 @@ from landmarkzoo.embedding import embed
 from landmarkzoo.evaluation.evaluation_result import Evaluation
 from landmarkzoo.photos.dataset_items import ids_of
 from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 
 
 class EmbedFn(Protocol):
@@ -42,7 +43,7 @@ class EmbedFn(Protocol):
 
 
 def evaluate(
-    model_or_descriptors: nn.Module | Descriptors,
+    model_or_descriptors: nn.Module | Descriptors | HasDescriptors,
     dataset: Any,
     *,
     resamples: int = 1000,
@@ -97,7 +98,11 @@ def evaluate(
     return evaluate_dataset(dataset, embed_fn, resamples=resamples, seed=seed)
 
 
-def _embed_fn(model_or_descriptors: nn.Module | Descriptors, embed_options: dict[str, Any]) -> EmbedFn:
+def _embed_fn(
+    model_or_descriptors: nn.Module | Descriptors | HasDescriptors, embed_options: dict[str, Any]
+) -> EmbedFn:
+    if not isinstance(model_or_descriptors, nn.Module):
+        model_or_descriptors = descriptors_of(model_or_descriptors)
     if isinstance(model_or_descriptors, Descriptors):
         if embed_options:
             names = ", ".join(embed_options)

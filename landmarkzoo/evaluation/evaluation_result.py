@@ -17,7 +17,7 @@ from landmarkzoo._utils.checks import check_count
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.metrics import Interval, Score, bootstrap
 from landmarkzoo.metrics.ground_truth import FloatValues
-from landmarkzoo.retrieval.descriptors import Descriptors, Vectors
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, descriptors_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +196,7 @@ def evaluation_of_means(
 
 def with_provenance(result: Evaluation, queries: Vectors) -> Evaluation:
     """The evaluation with the provenance of the descriptors of its queries; arrays have no provenance."""
+    queries = descriptors_of(queries)
     return replace(result, provenance=queries.provenance if isinstance(queries, Descriptors) else {})
 
 

@@ -9,7 +9,7 @@ from landmarkzoo.datasets import ImageFolder
 from landmarkzoo.evaluation.dataset_evaluation import EmbedFn, evaluate_dataset, rows_with_descriptor
 from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, with_provenance
 from landmarkzoo.evaluation.retrieval_protocol import score_retrieval
-from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, descriptors_of
 from landmarkzoo.retrieval.exact_search import search_others
 
 
@@ -46,6 +46,7 @@ def evaluate_leave_one_out(
         >>> lz.evaluation.evaluate_leave_one_out(vectors, [0, 0, 1, 1, 2])["mAP@100"]
         1.0
     """
+    descriptors = descriptors_of(descriptors)
     vectors = as_vectors(descriptors, "descriptors")
     classes = as_labels(labels, len(vectors), "labels")
     if not isinstance(descriptors, Descriptors):

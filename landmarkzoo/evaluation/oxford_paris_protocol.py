@@ -19,7 +19,7 @@ from landmarkzoo.metrics import revisited_values
 from landmarkzoo.metrics.ground_truth import FloatValues
 from landmarkzoo.metrics.revisited_metrics import as_kinds
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, descriptors_of
 from landmarkzoo.retrieval.exact_search import ids_of
 
 _BLOCK_RESULTS = 2**23  # of rankings at a time: 96 MiB
@@ -135,6 +135,8 @@ def evaluate_revisited(
         >>> result["easy mAP"], result["hard mP@10"]
         (1.0, 1.0)
     """
+    asking: Any = descriptors_of(queries)
+    index = descriptors_of(index)
     if not isinstance(index, Descriptors):
         index = as_vectors(index, "index")  # once, not for each block
     images = len(index)
@@ -152,7 +154,7 @@ def evaluate_revisited(
     step = max(1, _BLOCK_RESULTS // max(images, 1))
     blocks = [slice(start, start + step) for start in range(0, len(gnd), step)]
     parts = [
-        revisited_values(search(queries[block], index, k=max(images, 1)), gnd[block], ks=ks)
+        revisited_values(search(asking[block], index, k=max(images, 1)), gnd[block], ks=ks)
         for block in blocks
     ]
     values = {

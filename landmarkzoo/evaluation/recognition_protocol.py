@@ -11,8 +11,8 @@ from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, w
 from landmarkzoo.metrics import Score, bootstrap, gap_statistic, per_image_gap
 from landmarkzoo.metrics.ground_truth import Scores, Truth
 from landmarkzoo.rerank import vote
-from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.descriptors import Vectors
+from landmarkzoo.retrieval.exact_search import ids_of
 
 
 def score_recognition(
@@ -102,13 +102,12 @@ def evaluate_recognition(
         1.0
     """
     votes = vote(queries, train, train_labels, neighbors)
-    ids = queries.ids if isinstance(queries, Descriptors) else None
     how = f"vote of the {neighbors} nearest of {len(train)} train photos"
     result = score_recognition(
         votes.labels,
         votes.confidence,
         truth,
-        ids=ids,
+        ids=ids_of(queries),
         data=join_clauses(data, how),
         resamples=resamples,
         seed=seed,

@@ -16,6 +16,7 @@ from landmarkzoo.evaluation.evaluation_result import (
 )
 from landmarkzoo.metrics import average_precisions, hit_rate_at_k, recall_at_k
 from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 from landmarkzoo.retrieval.row_selection import first_repeated
 
 
@@ -78,8 +79,8 @@ def _queries(count: int, more: str = "") -> str:
 
 
 def evaluate_retrieval(
-    queries: Descriptors,
-    index: Descriptors,
+    queries: Descriptors | HasDescriptors,
+    index: Descriptors | HasDescriptors,
     relevant: Sequence[Collection[str]],
     *,
     k: int = 100,
@@ -114,12 +115,7 @@ def evaluate_retrieval(
         >>> result["mAP@100"], result["hit rate@1"]
         (1.0, 1.0)
     """
-    for name, side in (("queries", queries), ("index", index)):
-        if not isinstance(side, Descriptors):
-            raise TypeError(
-                f"{name} must be Descriptors, got {type(side).__name__}: lz.Descriptors(ids, vectors) gives "
-                "vectors their ids"
-            )
+    queries, index = _named(queries, "queries"), _named(index, "index")
     if len(relevant) != len(queries):
         raise ValueError(f"got {len(relevant)} entries of relevant for {len(queries)} queries")
     rows = rows_by_id(index.ids, relevant)
@@ -127,6 +123,16 @@ def evaluate_retrieval(
     data = join_clauses(data, f"exact cosine search among {len(index)} images")
     result = score_retrieval(ranking, rows, k=k, data=data, resamples=resamples, seed=seed)
     return with_provenance(result, queries)
+
+
+def _named(side: Descriptors | HasDescriptors, name: str) -> Descriptors:
+    descriptors = descriptors_of(side)
+    if not isinstance(descriptors, Descriptors):
+        raise TypeError(
+            f"{name} must be Descriptors, got {type(side).__name__}: lz.Descriptors(ids, vectors) gives "
+            "vectors their ids"
+        )
+    return descriptors
 
 
 def rows_by_id(index_ids: Sequence[str], relevant: Sequence[Collection[str]]) -> list[list[int]]:

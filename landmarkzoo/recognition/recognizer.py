@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo._utils.checks import (
-    FloatArray,
     IntArray,
     Labels,
     as_device,
@@ -25,9 +24,10 @@ from landmarkzoo._utils.checks import (
 from landmarkzoo._utils.csv_and_pandas import import_pandas, write_csv
 from landmarkzoo.rerank.voting import count_votes
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, check_comparable
+from landmarkzoo.retrieval.descriptors import Vectors, check_comparable
 from landmarkzoo.retrieval.exact_search import ids_of
 from landmarkzoo.retrieval.row_selection import as_ids, id_of, ids_or_numbers
+from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
 
 if TYPE_CHECKING:
     import pandas
@@ -225,41 +225,42 @@ def recognize(
 
 def _checked(
     queries: Vectors, train: Vectors, non_landmark: Vectors | None
-) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-    q, x = as_vectors(queries, "queries"), as_vectors(train, "train")
+) -> tuple[VectorRows, VectorRows, VectorRows | None]:
+    q, x = as_rows(queries, "queries"), as_rows(train, "train")
     if len(x) == 0:
         raise ValueError("the train set is empty: nobody can vote")
     check_comparable(queries, train, "queries", "train")
     if non_landmark is None:
         return q, x, None
     check_comparable(queries, non_landmark, "queries", "non_landmark")
-    others = as_vectors(non_landmark, "non_landmark")
+    others = as_rows(non_landmark, "non_landmark")
     if len(others) == 0:
         raise ValueError("non_landmark is empty: leave it out")
     return q, x, others
 
 
 def _quantile_normal(
-    queries: FloatArray, train: FloatArray, others: FloatArray | None
-) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    queries: VectorRows, train: VectorRows, others: VectorRows | None
+) -> tuple[VectorRows, VectorRows, VectorRows | None]:
     """Each dimension of vectors of length 1, by its quantiles among the queries, as a normal distribution."""
     try:
         from sklearn.preprocessing import QuantileTransformer
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("quantile=True needs scikit-learn: pip install scikit-learn") from error
-    x = unit(queries)
+    x = unit(queries[:].numpy())
     transformer = QuantileTransformer(
         n_quantiles=min(1000, len(x)), output_distribution="normal", subsample=None
     ).fit(x)
 
-    def transform(vectors: FloatArray) -> FloatArray:
-        return np.asarray(transformer.transform(unit(vectors)), dtype=np.float32)
+    def transform(vectors: VectorRows) -> VectorRows:
+        vectors.check_finite()
+        return VectorRows(np.asarray(transformer.transform(unit(vectors[:].numpy())), dtype=np.float32))
 
     return transform(queries), transform(train), None if others is None else transform(others)
 
 
 def _mean_cosines(
-    x: FloatArray, others: FloatArray | None, k: int, device: torch.device
+    x: VectorRows, others: VectorRows | None, k: int, device: torch.device
 ) -> NDArray[np.float64]:
     """Mean cosine (N,) with the k nearest of the others; 0 without others."""
     if others is None:

@@ -23,9 +23,10 @@ from landmarkzoo._utils.checks import (
 )
 from landmarkzoo.rerank.voting import Votes, vote
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors, as_vectors, check_comparable
+from landmarkzoo.retrieval.descriptors import Vectors, check_comparable
 from landmarkzoo.retrieval.exact_search import ids_of, search
 from landmarkzoo.retrieval.ranking import Ranking
+from landmarkzoo.retrieval.vector_rows import as_rows
 
 Confidence = Literal["vote_mean", "vote_sum", "top3_mean", "top1"]
 
@@ -79,7 +80,7 @@ def soft_discriminative(
     if confidence not in get_args(Confidence):
         raise ValueError(f"confidence must be one of {get_args(Confidence)}, got {confidence!r}")
     up, down = check_number(up, "up"), check_number(down, "down")
-    q, x = as_vectors(query, "query"), as_vectors(index, "index")
+    q, x = as_rows(query, "query"), as_rows(index, "index")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to rank")
     check_comparable(query, index, "query", "index")

@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Vectors
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
+from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
 
 _BLOCK_VALUES = 2**24  # float64 values of a block of queries
 _TOLERANCE, _STEPS = 1e-6, 100  # of conjugate gradients: relative residual, and when to stop in any case
@@ -72,7 +73,7 @@ def diffusion(
     neighbors = check_count(neighbors, "neighbors")
     start = search(query, index, check_count(query_neighbors, "query_neighbors"), device=device)
     plain = search(query, index, k, device=device)
-    graph = _Graph.of(as_vectors(index, "index"), neighbors, gamma, as_device(device))
+    graph = _Graph.of(as_rows(index, "index"), neighbors, gamma, as_device(device))
     return _walk(graph, start, gamma, alpha, plain, progress)
 
 
@@ -123,7 +124,7 @@ class _Graph:
     component: IntArray
 
     @staticmethod
-    def of(x: FloatArray, neighbors: int, gamma: float, device: torch.device) -> _Graph:
+    def of(x: VectorRows, neighbors: int, gamma: float, device: torch.device) -> _Graph:
         nearest, cosines = top_k(x, x, min(neighbors + 1, len(x)), device=device)  # itself among them
         rows, columns = np.repeat(np.arange(len(x)), nearest.shape[1]), nearest.ravel()
         mutual = np.isin(rows * len(x) + columns, columns * len(x) + rows) & (rows != columns)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number, unit
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Vectors
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
+from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows, joined
 
 _BLOCK_VALUES = 2**18  # float64 values of vectors in flight: 2 MiB
 
@@ -63,8 +64,8 @@ def k_reciprocal(
     if not 0 <= check_number(weight, "weight") <= 1:
         raise ValueError(f"weight must be in [0, 1], got {weight}; 0.3 is usual")
     plain = search(query, index, k, device=device)
-    q, x = as_vectors(query, "query"), as_vectors(index, "index")
-    both = np.concatenate([q, x])
+    q, x = as_rows(query, "query"), as_rows(index, "index")
+    both = joined(q, x)
     k1, k2 = min(k1, len(both) - 1), min(k2, len(both))
     nearest = _itself_first(top_k(both, both, max(k1 + 1, k2), device=as_device(device))[0])
     weights = _mean_of_nearest(_mutual_weights(both, nearest, k1), nearest[:, :k2])
@@ -105,7 +106,7 @@ def _itself_first(rows: IntArray) -> IntArray:
     return rows
 
 
-def _mutual_weights(x: FloatArray, nearest: IntArray, k1: int) -> _Sparse:
+def _mutual_weights(x: VectorRows, nearest: IntArray, k1: int) -> _Sparse:
     """Weights of each image over its k-reciprocal neighbours, expanded, of sum 1."""
     mutual = _mutual_neighbors(nearest[:, : k1 + 1])
     mutual_half = _mutual_neighbors(nearest[:, : round(k1 / 2) + 1])
@@ -116,16 +117,16 @@ def _mutual_weights(x: FloatArray, nearest: IntArray, k1: int) -> _Sparse:
             if 3 * len(mutual_half[j] & own) > 2 * len(mutual_half[j]):
                 grown |= mutual_half[j]
         columns.append(np.array(sorted(grown), dtype=np.int64))
-        weights = np.exp(_cosines(x, columns[-1], x[i]) - 1)
+        weights = np.exp(_cosines(x, columns[-1], x.take(np.array(i))) - 1)
         values.append(weights / weights.sum())
     return _Sparse.of(columns, values)
 
 
-def _cosines(x: FloatArray, rows: IntArray, other: FloatArray) -> NDArray[np.float64]:
+def _cosines(x: VectorRows, rows: IntArray, other: FloatArray) -> NDArray[np.float64]:
     """Cosines (n,) of some rows with another vector, in blocks."""
     step = max(1, _BLOCK_VALUES // x.shape[1])
     blocks = (rows[start : start + step] for start in range(0, len(rows), step))
-    return np.concatenate([unit(x[block]) @ unit(other) for block in blocks])
+    return np.concatenate([unit(x.take(block)) @ unit(other) for block in blocks])
 
 
 def _mutual_neighbors(nearest: IntArray) -> list[set[int]]:
@@ -145,7 +146,7 @@ def _mean_of_nearest(weights: _Sparse, nearest: IntArray) -> _Sparse:
     return _Sparse.of(columns, values)
 
 
-def _rank(q: FloatArray, x: FloatArray, weights: _Sparse, plain: Ranking, weight: float) -> Ranking:
+def _rank(q: VectorRows, x: VectorRows, weights: _Sparse, plain: Ranking, weight: float) -> Ranking:
     """The best of the images that share a neighbour with the query and of those of the plain ranking.
 
     Others cannot be among the best k: without shared neighbours the cosine decides.
@@ -162,7 +163,7 @@ def _rank(q: FloatArray, x: FloatArray, weights: _Sparse, plain: Ranking, weight
         found = reached if weight else np.arange(len(x))  # without the cosine all others tie
         score = (1 - weight) * shared[found] / (2 - shared[found])
         if weight:
-            score += weight * _cosines(x, found, q[row])
+            score += weight * _cosines(x, found, q.take(np.array(row)))
         score = score.astype(np.float32)
         best = np.lexsort((found, -score))[: indices.shape[1]]
         indices[row], scores[row] = found[best], score[best]

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, check_number, unit
-from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, descriptors_of
 from landmarkzoo.retrieval.exact_search import search, search_others
+from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
 
 _BLOCK_VALUES = 2**20  # float64 values of neighbour vectors in flight: 8 MiB
 
@@ -53,7 +54,7 @@ def alpha_query_expansion(
         raise ValueError(f"alpha must not be negative, got {alpha}; 3 is usual")
     found = search(query, index, k, exclude_same_id=exclude_same_id, device=device)
     weights = np.where(found.indices >= 0, found.scores.clip(min=0.0).astype(np.float64) ** alpha, 0.0)
-    q, x = as_vectors(query, "query"), as_vectors(index, "index")
+    q, x = as_vectors(query, "query"), as_rows(index, "index")
     expanded = np.empty_like(q)
     for block, sums in _weighted_sums(x, found.indices, weights):
         expanded[block] = unit(unit(q[block]) + sums)
@@ -98,23 +99,24 @@ def database_augmentation(
         rows = np.concatenate([rows, search_others(x, count - 1, device=device).indices], axis=1)
     weights = np.broadcast_to(weights / weights.sum(), rows.shape)
     augmented = np.empty_like(x)
-    for block, sums in _weighted_sums(x, rows, weights):
+    for block, sums in _weighted_sums(VectorRows(x), rows, weights):
         augmented[block] = sums
     return _like_input(index, augmented)
 
 
 def _weighted_sums(
-    x: FloatArray, rows: IntArray, weights: NDArray[np.float64]
+    x: VectorRows, rows: IntArray, weights: NDArray[np.float64]
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """``sum_j weights[i, j] x[rows[i, j]]`` with vectors of length 1: blocks of rows i and their (n, D)."""
     step = max(1, _BLOCK_VALUES // (rows.shape[1] * x.shape[1]))
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
-        neighbors = unit(x[rows[block]].astype(np.float64))  # (n, k, D)
+        neighbors = unit(x.take(np.maximum(rows[block], 0)))  # (n, k, D)
         yield block, np.einsum("nk,nkd->nd", weights[block], neighbors)
 
 
 def _like_input(before: Vectors, vectors: FloatArray) -> Vectors:
+    before = descriptors_of(before)
     if isinstance(before, Descriptors):
         return Descriptors(before.ids, vectors, before.skipped, before.provenance)
     return vectors

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, check_number, unit
-from landmarkzoo.retrieval.descriptors import Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Vectors
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
+from landmarkzoo.retrieval.vector_rows import as_rows
 
 _BLOCK_VALUES = 2**20  # cosines in flight
 
@@ -73,14 +74,14 @@ def superglobal(
     if check_number(beta, "beta") < 0:
         raise ValueError(f"beta must not be negative, got {beta}; 0.15 is usual")
     plain = search(queries, index, max(k, shortlist), device=device, progress=progress)
-    q, x = as_vectors(queries, "queries"), as_vectors(index, "index")
+    q, x = as_rows(queries, "queries"), as_rows(index, "index")
     shortlist = min(shortlist, len(x))
     indices, scores = plain.indices.copy(), plain.scores.copy()
     with tqdm(total=len(q), desc="superglobal", unit=" queries", disable=not progress, delay=2) as bar:
         for row in range(len(q)):
             rows = np.sort(plain.indices[row, :shortlist])  # so that ties go to the smaller index
-            refined = _refined(unit(x[rows]), neighbors, beta)
-            score = _scores(unit(q[row]), refined, neighbors + 1).astype(np.float32)
+            refined = _refined(unit(x.take(rows)), neighbors, beta)
+            score = _scores(unit(q.take(np.array(row))), refined, neighbors + 1).astype(np.float32)
             order = np.argsort(-score, kind="stable")
             indices[row, :shortlist], scores[row, :shortlist] = rows[order], score[order]
             scores[row, shortlist:] = _behind(score[order[-1]], plain.scores[row, shortlist - 1 :])

@@ -16,7 +16,7 @@ and one more index image, whose product shows how many bits were used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ class Float32Products:
         self._full_precision = True
 
     def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        """See ``Products``."""
         self._full_precision = True
         q = torch.zeros(len(queries) + 1, queries.shape[1], dtype=torch.float32, device="cpu")
         scaled(queries, _norms(queries), out=q[:-1])
@@ -73,6 +74,7 @@ class Float32Products:
             yield columns, out[:-1]
 
     def highest(self, approximate: Tensor) -> Tensor:
+        """See ``Products``."""
         margin = float32_margin(self._index.shape[1])
         return approximate.double() + (margin if self._full_precision else 2 * margin + 2.0**-14)
 
@@ -91,6 +93,7 @@ class BFloat16Products:
         self._margin = torch.empty(0, dtype=torch.float64, device="cpu")
 
     def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        """See ``Products``."""
         unit_queries = torch.empty_like(queries)
         scaled(queries, _norms(queries), out=unit_queries)
         q = unit_queries.bfloat16()
@@ -113,6 +116,7 @@ class BFloat16Products:
         self._margin = (1 + 2.0**-10) * margin.double() + 2 * float32_margin(q.shape[1])
 
     def highest(self, approximate: Tensor) -> Tensor:
+        """See ``Products``."""
         a = approximate.double()
         return a + a.abs() * (2.0**-8 + 2.0**-15) + self._margin
 
@@ -127,11 +131,13 @@ class FewProducts:
         self._index = index
 
     def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        """See ``Products``."""
         q = torch.empty_like(queries)
         scaled(queries, _norms(queries), out=q)
         for columns in _blocks(len(self._index), size):
             block = self._index[columns]
-            scores = torch.from_numpy(np.matmul(q.numpy(), block.numpy().T))
+            with np.errstate(over="ignore", invalid="ignore"):  # such lengths are odd, or refused
+                scores = torch.from_numpy(np.matmul(q.numpy(), block.numpy().T))
             norms = self._index.norms(columns)
             scores.div_(norms)
             odd = is_odd(norms)
@@ -140,6 +146,7 @@ class FewProducts:
             yield columns, scores
 
     def highest(self, approximate: Tensor) -> Tensor:
+        """See ``Products``."""
         return approximate.double() + float32_margin(self._index.shape[1])
 
 
@@ -177,10 +184,11 @@ def _multiply(q: Tensor, x: Tensor, out: Tensor) -> None:
         torch.mm(q, x.T, out=out)  # with out=, autocast leaves it as it is
 
 
-def _onednn_linear() -> object:
+def _onednn_linear() -> Any:
     """The linear layer of oneDNN, which torch.compile uses; ``None`` where torch has none."""
+    mkldnn: Any = torch.backends.mkldnn
     try:
-        return torch.ops.mkldnn._linear_pointwise.default if torch.backends.mkldnn.is_available() else None
+        return torch.ops.mkldnn._linear_pointwise.default if mkldnn.is_available() else None
     except (AttributeError, RuntimeError):
         return None
 
@@ -194,9 +202,10 @@ def _blocks(rows: int, size: int) -> Iterator[slice]:
 
 
 def _norms(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(x, dim=1)
+    return norms
 
 
 def _length(x: Tensor) -> Tensor:
     """Lengths (n,) of short vectors (n, D), float64, without loss where squares are too small for float32."""
-    return torch.linalg.vector_norm(x, dim=1).double() + 1e-15
+    return _norms(x).double() + 1e-15

@@ -32,7 +32,7 @@ from landmarkzoo.retrieval.approximate_products import (
     Products,
 )
 from landmarkzoo.retrieval.approximate_products import products as _products  # noqa: F401
-from landmarkzoo.retrieval.candidates import candidates
+from landmarkzoo.retrieval.candidates import find_candidates
 from landmarkzoo.retrieval.exact_scores import Bonus, ExactScores, empty
 from landmarkzoo.retrieval.stored_vectors import StoredVectors
 from landmarkzoo.retrieval.vector_rows import VectorRows
@@ -92,7 +92,7 @@ def top_k(
             block = torch.arange(start, min(start + step, len(q)), device="cpu")
             undecided = block
             for way in list(ways):
-                found, certain_above = candidates(exact, way.products, undecided, way.keep, _INDEX_BLOCK)
+                found, certain_above = find_candidates(exact, way.products, undecided, way.keep, _INDEX_BLOCK)
                 rows[undecided], scores[undecided] = _rescore(exact, undecided, found, k)
                 before = len(undecided)
                 undecided = undecided[scores[undecided, -1].double() <= certain_above]

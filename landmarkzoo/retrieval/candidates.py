@@ -11,7 +11,7 @@ from landmarkzoo.retrieval.exact_scores import GROUPS_OF, ExactScores, largest
 _CROWDED = 4  # hits of one query in a block, in parts of what is kept: above, the block is sorted instead
 
 
-def candidates(
+def find_candidates(
     exact: ExactScores, products: Products, queries: Tensor, keep: int, size: int
 ) -> tuple[Tensor, Tensor]:
     """The ``keep`` best index images of some queries by approximate scores.

@@ -131,7 +131,7 @@ class Descriptors:
             ValueError: If ``parts`` is empty, an id is in several of them, the sizes differ, or they cannot
                 be compared: other weights, transform, views or whitening.
         """
-        parts = [descriptors_of(part) for part in parts]  # type: ignore[misc]  # checked below
+        parts = [descriptors_of(part) for part in parts]
         if not parts:
             raise ValueError("concat needs at least one Descriptors, got an empty list")
         for part in parts:
@@ -188,12 +188,10 @@ class Descriptors:
             raise ValueError(f"{path} is a damaged descriptors file: {error}") from error
 
 
-def descriptors_of(x: Vectors) -> Descriptors | NDArray[Any] | Tensor:
+def descriptors_of(x: Any) -> Any:
     """Descriptors of what holds some; anything else as it is. Called where a public function begins."""
-    if isinstance(x, (Descriptors, np.ndarray, Tensor)):
-        return x
     held = getattr(x, "descriptors", None)
-    return held if isinstance(held, Descriptors) else x  # type: ignore[return-value]  # a list, or wrong
+    return held if isinstance(held, Descriptors) else x
 
 
 def as_vectors(x: Vectors, name: str) -> FloatArray:

@@ -28,10 +28,13 @@ class VectorRows:
         self.vectors = vectors
         self.shape: tuple[int, int] = (vectors.shape[0], vectors.shape[1])
         self._name = name
-        stored = isinstance(vectors, StoredVectors)
-        self._tensor = None if stored else _as_tensor(vectors)
-        known = vectors.norms if stored else None
-        self._norms = torch.empty(len(self), dtype=torch.float32, device="cpu") if known is None else _as_tensor(known)
+        known = None
+        if isinstance(vectors, StoredVectors):
+            known = vectors.norms
+        else:
+            self._tensor = _as_tensor(vectors)
+        empty = torch.empty(len(self), dtype=torch.float32, device="cpu")
+        self._norms = empty if known is None else _as_tensor(known)
         self._known = len(self) if known is not None else 0  # rows, from the first on, whose norms are known
 
     def __len__(self) -> int:
@@ -40,13 +43,13 @@ class VectorRows:
     def __getitem__(self, rows: slice | Tensor) -> Tensor:
         """Rows as a block (n, D), or by numbers (...) as (..., D); float32, on the CPU."""
         if isinstance(rows, slice):
-            if self._tensor is not None:
-                return self._tensor[rows]
-            return _as_tensor(self.vectors.block(*rows.indices(len(self))[:2]))
-        if self._tensor is not None:
-            taken = self._tensor.index_select(0, rows.flatten())  # several times faster than indexing
-        else:
+            if isinstance(self.vectors, StoredVectors):
+                return _as_tensor(self.vectors.block(*rows.indices(len(self))[:2]))
+            return self._tensor[rows]
+        if isinstance(self.vectors, StoredVectors):
             taken = torch.from_numpy(self.vectors.take(rows.flatten().numpy()))
+        else:
+            taken = self._tensor.index_select(0, rows.flatten())  # several times faster than indexing
         return taken.view(*rows.shape, self.shape[1])
 
     def take(self, rows: IntArray) -> FloatArray:
@@ -105,6 +108,16 @@ def as_rows(x: Vectors, name: str) -> VectorRows:
     """
     x = descriptors_of(x)
     return VectorRows(x.stored if isinstance(x, StoredDescriptors) else as_matrix(x, name), name)
+
+
+def joined(first: VectorRows, second: VectorRows) -> VectorRows:
+    """The rows of one matrix and behind them those of another, without a copy."""
+    both = [
+        x.vectors if isinstance(x.vectors, StoredVectors) else StoredVectors((x.vectors,), (None,))
+        for x in (first, second)
+    ]
+    parts = [part for x in both for part in x.parts]
+    return VectorRows(StoredVectors(parts, [rows for x in both for rows in x.live]))
 
 
 def scaled(block: Tensor, norms: Tensor, out: Tensor) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_labels, check_count, check_number, unit
 from landmarkzoo._utils.user_warnings import warn_user
-from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors
+from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, as_vectors, descriptors_of
 from landmarkzoo.retrieval.tensor_files import load_tensors, save_tensors
 
 _BLOCK_VALUES = 2**20  # float64 values in flight: 8 MiB
@@ -86,6 +86,7 @@ class Whitening:
             ValueError: If shapes do not fit, all descriptors are equal, or, with labels, no landmark has 2
                 different ones.
         """
+        descriptors = descriptors_of(descriptors)
         x = as_vectors(descriptors, "descriptors")
         dim = x.shape[1] if dim is None else check_count(dim, "dim")
         if dim > x.shape[1]:
@@ -125,6 +126,7 @@ class Whitening:
             ValueError: If the descriptors have another size than those that the whitening was learned from,
                 or come from a model with other weights.
         """
+        descriptors = descriptors_of(descriptors)
         x = as_vectors(descriptors, "descriptors")
         if x.shape[1] != len(self.mean):
             raise ValueError(f"the whitening takes {len(self.mean)} dimensions, got {x.shape[1]}")

@@ -112,6 +112,30 @@ def test_products_in_two_parts_are_within_their_bound(rounded, dim, monkeypatch)
         assert (out - exact)[:-1, :-1].abs().max() < 2.0**-15 + 2 * dim * 2.0**-23
 
 
+@pytest.fixture
+def precision_as_before():
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+@pytest.mark.usefixtures("precision_as_before")
+def test_large_products_are_within_their_bound(precision):
+    """They go to another library, which has settings of its own."""
+    random = np.random.default_rng(0)
+    q, x = (
+        torch.nn.functional.normalize(torch.from_numpy(random.standard_normal((n, 512)))).float()
+        for n in (64, 4096)
+    )
+    q[-1], x[-1] = 0, 0
+    q[-1, 0], x[-1, 0] = _PROBE, 1
+    out, exact = torch.empty(64, 4096), q.double() @ x.double().T
+    torch.set_float32_matmul_precision(precision)
+    bound = 512 * 2.0**-23 if _products(q, x, out) else 2.0**-15 + 2 * 512 * 2.0**-23
+    assert (out - exact)[:-1, :-1].abs().max() < bound
+
+
 SETTINGS = """
 import numpy as np, torch, landmarkzoo as lz
 random = np.random.default_rng(0)
@@ -160,13 +184,6 @@ if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # the newer setting; 
 def test_settings_of_torch_do_not_change_the_result_and_stay():
     run = subprocess.run([sys.executable, "-c", SETTINGS], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-
-
-@pytest.fixture
-def precision_as_before():
-    before = torch.get_float32_matmul_precision()
-    yield
-    torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.usefixtures("precision_as_before")
