@@ -84,8 +84,10 @@ def common_provenance(provenances: Sequence[Mapping[str, str]]) -> dict[str, str
     for key in dict.fromkeys(key for provenance in provenances for key in provenance):
         missing = _IF_MISSING.get(key, "unknown")
         values = dict.fromkeys(provenance.get(key, missing) for provenance in provenances)
-        if len(values) == 1 or key not in COMPARED:
-            common[key] = " | ".join(values)
+        if len(values) == 1:
+            common[key] = next(iter(values))
+        elif key not in COMPARED:  # each of them once, however often parts are joined
+            common[key] = " | ".join(dict.fromkeys(one for value in values for one in value.split(" | ")))
     return common
 
 
