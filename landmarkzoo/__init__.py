@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     )
     from landmarkzoo.photos import PhotoError, create_transform
     from landmarkzoo.recognition import Recognition, recognize
-    from landmarkzoo.retrieval import Descriptors, Ranking, Whitening, search
+    from landmarkzoo.retrieval import Descriptors, Milvus, Ranking, Whitening, search
 
 __version__ = "0.1.0.dev0"
 
@@ -67,6 +67,7 @@ __all__ = [
     "GlobalDescriptor",
     "HybridSwin",
     "Index",
+    "Milvus",
     "ModelCfg",
     "OrthogonalFusion",
     "PhotoError",
@@ -130,7 +131,7 @@ if not TYPE_CHECKING:
         "parameter_groups register_architecture register_model transfer_weights unfreeze",
         "photos": "PhotoError create_transform",
         "recognition": "Recognition recognize",
-        "retrieval": "Descriptors Ranking Whitening search",
+        "retrieval": "Descriptors Milvus Ranking Whitening search",
     }
 
     # Two threads that import PyTorch at once see each other's half of it, and crash.

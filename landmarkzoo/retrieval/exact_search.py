@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count
 from landmarkzoo._utils.unicode_names import ByName
+from landmarkzoo.retrieval.backends import Backend, as_backend, backend_top_k, search_alone
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS
 from landmarkzoo.retrieval.descriptors import Descriptors, Vectors, check_comparable, descriptors_of
@@ -17,14 +20,15 @@ from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
 
 def search(
     queries: Vectors,
-    index: Vectors,
+    index: Vectors | None,
     k: int = 100,
     *,
     exclude_same_id: bool = False,
     device: str | torch.device | None = None,
     progress: bool = False,
+    backend: str | Backend = "exact",
 ) -> Ranking:
-    """Best ``k`` index images of each query by cosine, exactly.
+    """Best ``k`` index images of each query by cosine, exactly unless told otherwise.
 
     Vectors need not be normalised. Products are computed in blocks, so memory beside the result does not grow
     with Q x N, k or copies of images, and scores in float64, so the result does not depend on blocks, devices
@@ -32,13 +36,18 @@ def search(
 
     Args:
         queries: Descriptors or an array (Q, D), numpy or torch.
-        index: Descriptors or an array (N, D). Those of an index on disk are read block by block.
+        index: Descriptors or an array (N, D). Those of an index on disk are read block by block. ``None`` for
+            all that a collection of Milvus holds.
         k: How many; ``min(k, N)`` come back.
         exclude_same_id: Leave out the index image with the query's id, for a set searched in itself. Both
             sides must be Descriptors with ids that name photos, each once. A row with fewer than k results
             left ends in -1, score -inf.
         device: Where the products are computed; the CPU unless told otherwise.
         progress: Show a progress bar on stderr, if it takes more than two seconds.
+        backend: What finds the results: ``"exact"``, or, on the CPU, ``"faiss-flat"``, ``"faiss-hnsw"``,
+            ``"faiss-ivf"``, the same with options, such as ``lz.retrieval.FaissHNSW(ef_search=256)``, or a
+            collection, ``lz.Milvus(uri, collection)``. HNSW, IVF and Milvus may miss some. Scores are the
+            same for all; a row in which fewer than k were found ends in -1, score -inf.
 
     Returns:
         A ranking with scores not ascending, ties by the smaller index.
@@ -47,26 +56,32 @@ def search(
         TypeError: If the input is not an array of numbers.
         ValueError: If shapes do not fit, the index is empty, values are not finite, ``k`` is not
             positive, the two sides were not embedded alike (other weights, transform, views or whitening),
-            or ``exclude_same_id`` cannot go by the ids.
+            ``exclude_same_id`` cannot go by the ids, or there is no such backend.
+        ModuleNotFoundError: If the package of the backend is not installed.
 
     Examples:
         >>> r = lz.search(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [3.0, 0.0], [1.0, 1.0]]), k=2)
         >>> r.indices, r.scores
         (array([[1, 2]]), array([[1.        , 0.70710677]], dtype=float32))
     """
-    queries, index = descriptors_of(queries), descriptors_of(index)
+    queries = descriptors_of(queries)
+    if index is None:
+        return search_alone(backend, queries, k, exclude_same_id)
+    index = descriptors_of(index)
     q, x = as_rows(queries, "queries"), as_rows(index, "index")
     k = check_count(k, "k")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to search in")
     query_ids, index_ids = ids_of(queries), ids_of(index)
     check_comparable(queries, index, "queries", "index")
-    where = as_device(device)
+    best = partial(top_k, q, x, device=as_device(device), progress=progress)
+    if backend != "exact":
+        best = partial(backend_top_k, as_backend(backend), q, x, index)
     if not exclude_same_id:
-        indices, scores = top_k(q, x, min(k, len(x)), device=where, progress=progress)
+        indices, scores = best(min(k, len(x)))
         return _ranking(indices, scores, query_ids, index_ids)
     own = _rows_with_the_same_id(queries, index)
-    indices, scores = top_k(q, x, min(k + 1, len(x)), device=where, progress=progress)
+    indices, scores = best(min(k + 1, len(x)))
     indices, scores = _drop(indices, scores, indices == own[:, None], min(k, len(x)))
     return _ranking(indices, scores, query_ids, index_ids)
 
