@@ -1,4 +1,4 @@
-"""``examples/serve.py`` under load on the loopback address: requests a second, latencies, memory.
+"""The service of ``examples/serve.py`` under load: answers a second, latency, processor time, memory.
 
     python benchmarks/serve.py [--minutes 2] [--clients 8] [--rows 100000] [--threads 2] [--torch-threads 1]
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import os
 import signal
 import socket
 import subprocess
@@ -121,6 +122,12 @@ def memory_mib(process: subprocess.Popen[bytes]) -> dict[str, float]:
     return {name: int(found[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile")}
 
 
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Processor time of the service so far (Linux)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def expected_answers(folder: Path, photos: list[bytes]) -> list[list[dict[str, Any]]]:
     index = lz.Index.open(folder)
     answers: list[list[dict[str, Any]]] = []
@@ -156,7 +163,7 @@ def main() -> None:
         expected = expected_answers(folder, photos)
         with service(folder, options) as (process, url):
             print(f"start: {_line(memory_mib(process))}", flush=True)
-            begin = time.monotonic()
+            begin, cpu_before = time.monotonic(), cpu_seconds(process)
             until = begin + 60 * arguments.minutes
             clients = [Client(n, url, photos, expected, until) for n in range(arguments.clients)]
             for client in clients:
@@ -171,13 +178,14 @@ def main() -> None:
                 minute += 1
             for client in clients:
                 client.join()
-            took = time.monotonic() - begin
+            took, cpu = time.monotonic() - begin, cpu_seconds(process) - cpu_before
     seconds = np.array([second for client in clients for second in client.seconds])
     errors = [error for client in clients for error in client.errors]
     p50, p99 = np.percentile(seconds, [50, 99])
     print(
         f"{arguments.clients} clients, {arguments.rows:,} rows: {len(seconds)} answers, "
         f"{len(seconds) / took:.1f} a second, p50 {1e3 * p50:.0f} ms, p99 {1e3 * p99:.0f} ms, "
+        f"{1e3 * cpu / len(seconds):.0f} ms of processor time an answer, "
         f"{len(errors)} errors {sorted(set(errors))[:3]}"
     )
     if errors:
