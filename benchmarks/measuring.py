@@ -27,6 +27,11 @@ def peak_mib() -> float:
     return _status("VmHWM")
 
 
+def anonymous_mib() -> float:
+    """Memory of this process now that is not mapped from files (Linux)."""
+    return _status("RssAnon")
+
+
 def restart_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 

@@ -124,7 +124,6 @@ def main() -> None:
     print(f"ratio of medians, ours / faiss: {medians['ours'] / medians['faiss']:.2f} with the CPU's own "
           f"choice (native bfloat16: {has_native_bfloat16()}), {medians['float32'] / medians['faiss']:.2f} "
           "with float32")  # fmt: skip
-    del index
     one_query(np.concatenate([x, x[::-1]]), q[:1], arguments)
 
 

@@ -145,3 +145,9 @@ def test_the_zoo_says_what_was_not_loaded_by_us():
         first, *others = re.findall(r"`([^`]+)`", row.split("|")[1])
         listed += [first, *(first.partition(".")[0] + tag for tag in others)]
     assert sorted(listed) == lz.list_models(pretrained=True)
+
+
+def test_docs_plan_for_internet_scale_is_that_of_its_script():
+    script = runpy.run_path(str(ROOT / "docs" / "scale_page.py"))
+    page = (ROOT / "docs" / "guide" / "scale.md").read_text(encoding="utf-8")
+    assert page == script["page"](page), "python docs/scale_page.py"

@@ -37,7 +37,7 @@ def classify(
     k: int = 5,
     transform: Transform | None = None,
     batch_size: int = 32,
-    num_workers: int = 0,
+    num_workers: int | None = None,
     device: str | torch.device | None = None,
     precision: Precision = "auto",
     progress: bool = True,
@@ -62,7 +62,7 @@ def classify(
         k: How many classes of each photo; all if there are fewer.
         transform: As in ``embed``, like all that follow.
         batch_size: Photos a forward pass.
-        num_workers: Processes that read photos.
+        num_workers: Processes that read photos; ``None``: as suits the machine.
         device: Where the model runs; where it is if ``None``.
         precision: Of the model.
         progress: Show a progress bar.

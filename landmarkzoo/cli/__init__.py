@@ -1,7 +1,8 @@
 """The command line: ``landmarkzoo COMMAND``.
 
 A command is a file ``NAME_command.py`` with the functions ``add_parser`` and ``run``, and its NAME in
-``COMMANDS``. What needs PyTorch is imported in ``run``: help and wrong arguments are answered at once.
+``COMMANDS``. Its parser has the default ``run``, and maybe ``when_stopped``, which the line about a signal
+ends with. What needs PyTorch is imported in ``run``: help and wrong arguments are answered at once.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from landmarkzoo.cli.stderr_lines import (
 COMMANDS = (
     "models",
     "embed",
+    "index",
     "classify",
     "search",
     "rerank",
@@ -83,11 +85,11 @@ def _answer(argv: Sequence[str] | None, stop: OrderlyStop) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has closed it
         return 0
     except KeyboardInterrupt:
-        say(stop.line)
+        say(stop.line + getattr(arguments, "when_stopped", ""))
         return stop.code
     except Exception as error:
         if stop.came:  # what a signal made out of some library
-            say(stop.line)
+            say(stop.line + getattr(arguments, "when_stopped", ""))
             return stop.code
         show_traceback()
         say(f"landmarkzoo: error: {error_line(error, hasattr(arguments, 'batch_size'))}")
@@ -125,7 +127,11 @@ def _refuse_texts(arguments: argparse.Namespace) -> None:
         for text in value if isinstance(value, list) else [value]:
             if text == "":
                 raise ValueError(f"{name.replace('_', '-')} is empty: was a variable of the shell not set?")
-            if name != "model" and isinstance(text, str) and re.match(r"[a-zA-Z][\w+.-]+://", text):
+            if (
+                name not in ("model", "ids")
+                and isinstance(text, str)
+                and re.match(r"[a-zA-Z][\w+.-]+://", text)
+            ):
                 raise ValueError(f"{text} is an address: download it first, then give the file or folder")
 
 

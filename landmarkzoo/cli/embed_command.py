@@ -8,15 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landmarkzoo.cli.descriptor_inputs import load_descriptors, model_within
+from landmarkzoo.cli.model_options import DEFAULT_MODEL, chosen_model
 from landmarkzoo.cli.outputs import DESCRIPTORS, check_outputs
 from landmarkzoo.cli.shared_options import add_shared_options, refuse_without, shows_progress
 from landmarkzoo.cli.stderr_lines import printable, say
 
 if TYPE_CHECKING:
-    from landmarkzoo.models import DescriptorModel
     from landmarkzoo.retrieval import Descriptors
-
-_MODEL, _SHRINKAGE = "efficientnet_lite0_gem", 0.01
 
 # A key of the provenance: how the command made the model, as JSON, for --like.
 _COMMAND = "command"
@@ -39,23 +38,16 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--like",
         metavar="INDEX",
-        help="embed as the photos of this descriptors file were: the model, the image size and all else that "
-        "changes descriptors are those of the file",
+        help="embed as the photos of this descriptors file or index were: the model, the image size and all "
+        "else that changes descriptors are those of the index",
     )
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help=f"a name of 'landmarkzoo models', local-dir:PATH or hf-hub:ORG/REPO; default: {_MODEL}, or that "
-        "of --like",
+        help="a name of 'landmarkzoo models', local-dir:PATH or hf-hub:ORG/REPO; default: "
+        f"{DEFAULT_MODEL}, or that of --like",
     )
-    parser.add_argument(
-        "--whiten",
-        metavar="DIR",
-        help="first whiten the neck on the photos of this folder: about a thousand, without labels, and not "
-        "those that are searched. Give the same folder for index and queries. Without this option the pooled "
-        "features are the descriptors",
-    )
-    parser.add_argument("--shrinkage", type=float, metavar="X", help=f"of --whiten, default: {_SHRINKAGE}")
+    add_shared_options(parser, "--whiten", "--shrinkage")
     add_shared_options(parser, "--image-size", "--scales", "--flip", "--batch-size", "--workers", "--device")
     add_shared_options(parser, "--precision", "--skip-errors", "--overwrite", "--quiet")
     parser.set_defaults(run=run)
@@ -69,13 +61,12 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from landmarkzoo.embedding import embed
     from landmarkzoo.photos import create_transform
-    from landmarkzoo.retrieval import Descriptors
 
     _check(arguments)
-    like = None if arguments.like is None else Descriptors.load(arguments.like)
+    like = None if arguments.like is None else load_descriptors(arguments.like)
     if like is not None:
         _take_from(like, arguments)
-    model = _model(arguments, like)
+    model = chosen_model(arguments, like)
     options: dict[str, Any] = {"like": like}
     if like is None:
         options = {
@@ -139,6 +130,9 @@ def _take_from(like: Descriptors, arguments: argparse.Namespace) -> None:
 
     if arguments.model is not None:
         return
+    arguments.model = model_within(arguments.like)
+    if arguments.model is not None:
+        return
     try:
         command = json.loads(like.provenance.get(_COMMAND, "{}"))
         model = command.get("model") or like.provenance.get("model")
@@ -155,50 +149,3 @@ def _take_from(like: Descriptors, arguments: argparse.Namespace) -> None:
                 f"the neck was whitened on the photos of {arguments.whiten}, and there is no such folder: "
                 "give --whiten DIR"
             )
-
-
-def _model(arguments: argparse.Namespace, like: Descriptors | None) -> DescriptorModel:
-    from landmarkzoo.embedding import whiten_neck
-    from landmarkzoo.hub import is_saved
-    from landmarkzoo.models import create_model
-    from landmarkzoo.models.published_entries import BY_HAND
-    from landmarkzoo.models.registry import get_model_cfg
-    from landmarkzoo.photos import create_transform
-
-    arguments.model = arguments.model or _MODEL
-    cfg = None if is_saved(arguments.model) else get_model_cfg(arguments.model)
-    if cfg is None or cfg.weights is not None:
-        if arguments.whiten is not None:
-            raise ValueError("--whiten is for ImageNet weights: this model has weights of its own")
-        return create_model(arguments.model, pretrained=cfg is not None)
-    if cfg.architecture != "GlobalDescriptor":
-        by_hand = BY_HAND.get(arguments.model.partition(".")[0])
-        raise ValueError(
-            f"{arguments.model} has no landmark weights that can be loaded by name; with those of ImageNet "
-            f"parts of a {cfg.architecture} stay random: give a trained or converted one, --model "
-            "local-dir:PATH or hf-hub:ORG/REPO, or one of landmarkzoo models --pretrained, or use --model "
-            "efficientnet_lite0_gem" + (f". Of {arguments.model}: {by_hand}" if by_hand else "")
-        )
-    if arguments.whiten is None:
-        return create_model(arguments.model, pretrained_backbone=True, neck="none")
-    arguments.shrinkage = _SHRINKAGE if arguments.shrinkage is None else arguments.shrinkage
-    model = create_model(arguments.model, pretrained_backbone=True)
-    return whiten_neck(
-        model,
-        arguments.whiten,
-        transform=create_transform(model, image_size=_size_of(like, arguments)),
-        shrinkage=arguments.shrinkage,
-        device=arguments.device,
-        on_error="skip" if arguments.skip_errors else "raise",
-        batch_size=arguments.batch_size,
-        num_workers=arguments.workers,
-        progress=shows_progress(arguments),
-    )
-
-
-def _size_of(like: Descriptors | None, arguments: argparse.Namespace) -> Any:
-    """Image size of the index where it says one, or of the command line; ``None``: that of the model."""
-    from landmarkzoo.embedding.provenance import image_size_from
-
-    text = None if like is None else like.provenance.get("image_size")
-    return arguments.image_size if text is None else image_size_from(text)

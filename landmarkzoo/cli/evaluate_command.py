@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from landmarkzoo.cli.descriptor_inputs import load_descriptors
 from landmarkzoo.cli.outputs import SCORES, check_outputs
 from landmarkzoo.cli.shared_options import add_shared_options
 from landmarkzoo.cli.stderr_lines import printable
@@ -31,7 +32,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("root", help="folder of the data set")
     parser.add_argument(
-        "descriptors", nargs="+", help="descriptors files that together hold all photos of the data set"
+        "descriptors",
+        nargs="+",
+        help="descriptors files or indexes that together hold all photos of the data set",
     )
     parser.add_argument(
         "--dataset",
@@ -62,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     kind, *options = _DATASETS[arguments.dataset]
     dataset: Any = getattr(datasets, kind)(arguments.root, *options)
-    parts = [Descriptors.load(path) for path in arguments.descriptors]
+    parts = [load_descriptors(path) for path in arguments.descriptors]
     descriptors = parts[0] if len(parts) == 1 else Descriptors.concat(parts)
     result = evaluate(descriptors, dataset)
     print(result)

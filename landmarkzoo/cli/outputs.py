@@ -34,6 +34,14 @@ class Kind(NamedTuple):
         """Whether a file with these first bytes is of this kind."""
         return re.match(self.start, head) is not None and self.mark in head
 
+    def is_kind_of(self, path: Path) -> bool:
+        """Whether a file is of this kind; ``False`` if it cannot be read."""
+        try:
+            with path.open("rb") as file:
+                return self.fits(file.read(_HEAD))
+        except (OSError, ValueError):
+            return False
+
 
 DESCRIPTORS = Kind("descriptors", mark=b'"format":"landmarkzoo.descriptors.', suffix=".safetensors")
 RANKING = Kind("a table of results", start=rb"query,rank,id,score\r?\n")
@@ -42,10 +50,14 @@ PREDICTIONS = Kind("a table of classes", start=rb"id,rank,label,name,score\r?\n"
 PAGE = Kind("a report", mark=b'<meta name="generator" content="landmarkzoo', suffix=".html")
 PICTURE = Kind("a picture of rankings", start=b"\x89PNG", mark=b"Software\x00landmarkzoo", suffix=".png")
 SCORES = Kind("scores", start=rb'\{\n "scores": \[', mark=b'"protocol":', suffix=".json")
+DUPLICATES = Kind("a table of duplicates", start=rb"id,duplicate,cosine\r?\n")
+SUSPICIONS = Kind("a table of suspicious labels", start=rb"id,label,likelier,score\r?\n")
+INDEX = Kind("an index", start=rb'\{\s*"format": "landmarkzoo\.index\.', suffix="")
 MODEL = Kind("a saved model", mark=b'"format": "landmarkzoo.model.', suffix=".json")
 GLDV2_LIST = Kind("a list of GLDv2", start=rb"id,landmark_id,class_id\r?\n")
 GLDV2_CLASSES = Kind("the classes of GLDv2", start=rb"class_id,landmark_id,clean_images,x_images\r?\n")
-_KINDS = (DESCRIPTORS, RANKING, ANSWERS, PREDICTIONS, PAGE, PICTURE, SCORES, MODEL, GLDV2_LIST, GLDV2_CLASSES)
+_TABLES = (RANKING, ANSWERS, PREDICTIONS, DUPLICATES, SUSPICIONS, GLDV2_LIST, GLDV2_CLASSES)
+_KINDS = (DESCRIPTORS, PAGE, PICTURE, SCORES, MODEL, *_TABLES)
 
 
 def check_outputs(
@@ -77,11 +89,40 @@ def check_outputs(
         check_output(path, kind, inputs=[i for i in inputs if i is not None], overwrite=overwrite)
 
 
+def is_index(folder: Path) -> bool:
+    """Whether a folder is an index."""
+    return INDEX.is_kind_of(folder / "manifest.json")
+
+
+def check_new_index(folder: Path) -> None:
+    """Check that an index can be made, before the work starts.
+
+    Raises:
+        OSError: If there is one, or something else, or the folder cannot be written.
+        ValueError: If the folder is within an index.
+    """
+    from landmarkzoo.index.index_folder import check_empty
+
+    if is_index(folder):
+        raise FileExistsError(
+            f"{folder} is an index already: 'landmarkzoo index add' adds to it; give another name for a new "
+            "one"
+        )
+    if (folder / "manifest.json").exists():
+        raise FileExistsError(
+            f"{folder} is a folder with other files, such as manifest.json: choose a new one"
+        )
+    check_empty(folder)
+    _check_outside_of_indexes(folder, INDEX)
+    _check_folder(folder, "manifest.json")
+
+
 def check_output(path: Path, kind: Kind, *, inputs: Sequence[str | Path] = (), overwrite: bool) -> None:
     """Check one file; see ``check_outputs``."""
     for source in inputs:
         if _is_same(path, Path(source)):
             raise ValueError(f"cannot write {path}: it is {source}, which is read; give another name")
+    _check_outside_of_indexes(path, kind)
     if kind is PICTURE and _is_photo(path) and any(_is_below(path, Path(i)) for i in inputs):
         raise ValueError(
             f"cannot write {kind.name} to {path}: that is the name of a photo; "
@@ -106,6 +147,7 @@ def check_model_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[s
         inputs: Files that the command reads.
         overwrite: Whether a model that landmarkzoo wrote may be replaced.
     """
+    _check_outside_of_indexes(folder, MODEL)
     if os.path.lexists(folder) and not folder.is_dir():
         raise FileExistsError(f"cannot write the folder {folder}: it is a file, or a link to nothing")
     present = [name for name in names if os.path.lexists(folder / name)]
@@ -115,12 +157,27 @@ def check_model_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[s
                 raise ValueError(f"cannot write {folder / name}: it is {source}, which is read")
     if present:
         _check_replaceable(folder / (names[0] if names[0] in present else present[0]), MODEL, overwrite)
+    _check_folder(folder, names[0])
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    """Check that a folder can be written, or made, by a file of this name."""
     there = folder
     while not there.exists():
         there = there.parent
     if not there.is_dir():
         raise NotADirectoryError(f"cannot write the folder {folder}: {there} is a file")
-    check_writable(there / names[0])
+    check_writable(there / name)
+
+
+def _check_outside_of_indexes(path: Path, kind: Kind) -> None:
+    where = Path(os.path.realpath(path))
+    for folder in (where, *where.parents):
+        if is_index(folder):
+            raise ValueError(
+                f"cannot write {kind.name} to {path}: {folder} is an index, whose files are its own; give a "
+                "name outside of it"
+            )
 
 
 def free_name(path: Path) -> Path:

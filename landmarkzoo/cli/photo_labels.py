@@ -32,6 +32,23 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
                 f"{loose[0]}: use one folder per landmark, or give a CSV file with columns id,label"
             )
         return [nfc(id_.split("/", 1)[0]) for id_ in ids]
+    labels = ByName(labels_of_file(path))
+    missing = [id_ for id_ in ids if id_ not in labels]
+    if missing:
+        raise ValueError(f"{path} has no label for {len(missing)} photos, the first is {missing[0]!r}")
+    return [labels[id_] for id_ in ids]
+
+
+def labels_of_file(path: str) -> dict[str, str | None]:
+    """Name of the landmark by id, in its composed Unicode form; ``None`` for no landmark.
+
+    Args:
+        path: A CSV file as ``label_names`` takes it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is wrong.
+    """
     from landmarkzoo.datasets.csv_files import csv_error, csv_rows
 
     file, names = Path(path), dict[str, str | None]()
@@ -39,11 +56,7 @@ def label_names(ids: Sequence[str], path: str | None) -> list[str | None]:
         if id_ in names:
             raise csv_error(file, line, f"the id {id_!r} is there twice")
         names[id_] = nfc(label.strip()) or None
-    labels = ByName(names)
-    missing = [id_ for id_ in ids if id_ not in labels]
-    if missing:
-        raise ValueError(f"{path} has no label for {len(missing)} photos, the first is {missing[0]!r}")
-    return [labels[id_] for id_ in ids]
+    return names
 
 
 def folders_among(ids: Sequence[str], known: set[str]) -> list[str | None]:

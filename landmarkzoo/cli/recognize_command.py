@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from landmarkzoo.cli.descriptor_inputs import load_descriptors, load_labelled
 from landmarkzoo.cli.outputs import ANSWERS, check_outputs
-from landmarkzoo.cli.photo_labels import label_names
 from landmarkzoo.cli.printing import print_table, warn_of_few
 from landmarkzoo.cli.shared_options import add_shared_options
 from landmarkzoo.cli.stderr_lines import say
@@ -25,14 +25,15 @@ def add_parser(commands: Any) -> None:
         "without a landmark have low scores; with --threshold they get no landmark.",
     )
     add_shared_options(parser, "queries")
-    parser.add_argument("train", help="descriptors file of labelled photos")
+    parser.add_argument("train", help="descriptors file or index of labelled photos")
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="CSV file with columns id,label: landmarks of the train photos; default: their folders",
+        help="CSV file with columns id,label: landmarks of the train photos; default: the labels of the "
+        "index, or their folders",
     )
     parser.add_argument(
-        "--non-landmark", metavar="FILE", help="descriptors file of photos that show no landmark"
+        "--non-landmark", metavar="FILE", help="descriptors file or index of photos that show no landmark"
     )
     parser.add_argument(
         "--neighbors", type=int, default=3, metavar="N", help="train photos that vote, default: %(default)s"
@@ -52,7 +53,6 @@ def run(arguments: argparse.Namespace) -> None:
         ValueError: If the threshold is NaN.
     """
     from landmarkzoo.recognition import recognize
-    from landmarkzoo.retrieval import Descriptors
 
     if arguments.threshold is not None and math.isnan(arguments.threshold):
         raise ValueError("--threshold must be a number, got nan")
@@ -61,12 +61,12 @@ def run(arguments: argparse.Namespace) -> None:
         inputs=[arguments.queries, arguments.train, arguments.labels, arguments.non_landmark],
         overwrite=arguments.overwrite,
     )
-    queries, train = Descriptors.load(arguments.queries), Descriptors.load(arguments.train)
+    queries = load_descriptors(arguments.queries)
+    train, labels = load_labelled(arguments.train, arguments.labels)
     if Path(arguments.queries).samefile(arguments.train):
-        say("landmarkzoo: warning: queries and train are one file, so each photo votes for itself")
-    labels = label_names(train.ids, arguments.labels)
+        say("landmarkzoo: warning: queries and train are the same, so each photo votes for itself")
     warn_of_few("--neighbors", arguments.neighbors, "train", len(train))
-    others = None if arguments.non_landmark is None else Descriptors.load(arguments.non_landmark)
+    others = None if arguments.non_landmark is None else load_descriptors(arguments.non_landmark)
     found = recognize(
         queries,
         train,

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from landmarkzoo.cli.descriptor_inputs import load_descriptors, load_labelled
 from landmarkzoo.cli.outputs import RANKING, check_outputs
-from landmarkzoo.cli.photo_labels import label_names
 from landmarkzoo.cli.printing import show_ranking, warn_of_few
 from landmarkzoo.cli.shared_options import add_shared_options, shows_progress
 
@@ -102,13 +102,14 @@ def add_parser(commands: Any) -> None:
         "need labelled photos of the same landmarks (--train); the other methods need no labels.",
     )
     add_shared_options(parser, "queries")
-    parser.add_argument("index", help="descriptors file of the photos to rank")
+    parser.add_argument("index", help="descriptors file or index of the photos to rank")
     parser.add_argument("--method", choices=list(METHODS), default="diffusion", help="default: %(default)s")
-    parser.add_argument("--train", metavar="FILE", help="descriptors file of labelled photos")
+    parser.add_argument("--train", metavar="FILE", help="descriptors file or index of labelled photos")
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="CSV file with columns id,label: landmarks of the train photos; default: their folders",
+        help="CSV file with columns id,label: landmarks of the train photos; default: the labels of the "
+        "index, or their folders",
     )
     add_shared_options(parser, "-k")
     parser.add_argument(
@@ -132,8 +133,6 @@ def run(arguments: argparse.Namespace) -> None:
         ValueError: If ``--train`` is missing where it is needed, or an option is given that the method does
             not have.
     """
-    from landmarkzoo.retrieval import Descriptors
-
     method = METHODS[arguments.method]
     _check_options(arguments, method)
     check_outputs(
@@ -141,11 +140,10 @@ def run(arguments: argparse.Namespace) -> None:
         inputs=[arguments.queries, arguments.index, arguments.train, arguments.labels],
         overwrite=arguments.overwrite,
     )
-    queries, index = Descriptors.load(arguments.queries), Descriptors.load(arguments.index)
+    queries, index = load_descriptors(arguments.queries), load_descriptors(arguments.index)
     labelled: tuple[Any, ...] = ()
     if method.needs_train:
-        train = Descriptors.load(arguments.train)
-        labelled = (train, label_names(train.ids, arguments.labels))
+        labelled = load_labelled(arguments.train, arguments.labels)
     voters = ("train", len(labelled[0])) if labelled else ("index", len(index))
     warn_of_few("--neighbors", arguments.neighbors, *voters)
     options = {

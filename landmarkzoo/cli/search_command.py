@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landmarkzoo.cli.descriptor_inputs import load_descriptors
 from landmarkzoo.cli.outputs import PAGE, RANKING, check_outputs
 from landmarkzoo.cli.photo_labels import folders_among, label_names
 from landmarkzoo.cli.printing import show_ranking
@@ -24,7 +25,8 @@ def add_parser(commands: Any) -> None:
     )
     add_shared_options(parser, "queries")
     parser.add_argument(
-        "index", help="descriptors file of the photos to search; the same file: each photo among the others"
+        "index",
+        help="descriptors file or index of the photos to search; the same one: each photo among the others",
     )
     add_shared_options(parser, "-k")
     parser.add_argument("--out", metavar="FILE", help="CSV file to write: query,rank,id,score")
@@ -50,10 +52,10 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         ValueError: If an option is given that would be ignored.
     """
-    from landmarkzoo.retrieval import Descriptors, search
+    from landmarkzoo.retrieval import search
 
     _check(arguments)
-    queries, index = Descriptors.load(arguments.queries), Descriptors.load(arguments.index)
+    queries, index = load_descriptors(arguments.queries), load_descriptors(arguments.index)
     ranking = search(
         queries,
         index,

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+DEFAULT_SHRINKAGE = 0.01
+
 
 def _numbers(text: str) -> list[float]:
     try:
@@ -17,7 +19,9 @@ def _numbers(text: str) -> list[float]:
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "queries": {"help": "descriptors file of the query photos, written by 'landmarkzoo embed'"},
+    "queries": {
+        "help": "descriptors file of the query photos, written by 'landmarkzoo embed', or folder of an index"
+    },
     "-k": {
         "type": int,
         "default": 10,
@@ -31,9 +35,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--workers": {
         "type": int,
-        "default": 0,
         "metavar": "N",
-        "help": "processes that read photos, default: %(default)s (the main process reads them)",
+        "help": "processes that read photos, 0: the main process reads them; default: as suits the machine",
     },
     "--image-size": {
         "type": int,
@@ -52,6 +55,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "also see the mirrored photo; default: as the model says",
     },
     "--precision": {"help": "auto, float32, bfloat16 or float16; default: auto"},
+    "--whiten": {
+        "metavar": "DIR",
+        "help": "first whiten the neck on the photos of this folder: about a thousand, without labels, and "
+        "not those that are searched. Without this option the pooled features are the descriptors",
+    },
+    "--shrinkage": {
+        "type": float,
+        "metavar": "X",
+        "help": f"of --whiten, default: {DEFAULT_SHRINKAGE}",
+    },
     "--skip-errors": {
         "action": "store_true",
         "help": "leave out photos that cannot be read, and list them",

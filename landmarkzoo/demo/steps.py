@@ -45,7 +45,7 @@ class Step:
 
 
 def run_steps(
-    split: DemoSplit, *, progress: bool = True, num_workers: int = 0, skip_errors: bool = False
+    split: DemoSplit, *, progress: bool = True, num_workers: int | None = None, skip_errors: bool = False
 ) -> tuple[DemoSplit, list[Step]]:
     """Search with frozen features, then with a whitened neck, then re-rank.
 
@@ -55,7 +55,7 @@ def run_steps(
     Args:
         split: Labelled photos.
         progress: Show progress bars on stderr.
-        num_workers: Processes that read photos.
+        num_workers: Processes that read photos; ``None``: as suits the machine.
         skip_errors: Leave out photos that cannot be read.
 
     Returns:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.embedding.alike import check_alike, options_like
 from landmarkzoo.embedding.embedding_job import EmbeddingJob
-from landmarkzoo.embedding.inference import Precision, check_module, inference_with
+from landmarkzoo.embedding.inference import Inference, Precision, check_module, inference_with
+from landmarkzoo.embedding.long_jobs import LONG_JOB, ready_for_many
 from landmarkzoo.embedding.provenance import provenance_of
 from landmarkzoo.embedding.tta import TestTimeAugmentation
 from landmarkzoo.photos import photo_source
-from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transform_for
+from landmarkzoo.photos.batches import OnError, PhotoBatch, Transform, photo_batches, transform_for
 from landmarkzoo.photos.crops import check_boxes
 from landmarkzoo.photos.sources import Photos
+from landmarkzoo.photos.worker_count import workers_for
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.descriptors import HasDescriptors, descriptors_of
 from landmarkzoo.retrieval.row_selection import first_repeated
@@ -31,7 +33,7 @@ def embed(
     *,
     transform: Transform | None = None,
     batch_size: int = 32,
-    num_workers: int = 0,
+    num_workers: int | None = None,
     device: str | torch.device | None = None,
     precision: Precision = "auto",
     progress: bool = True,
@@ -61,11 +63,17 @@ def embed(
         batch_size: Photos a forward pass at most, all of one shape. Where photos may have any size, there are
             fewer if they are large: as many as have the pixels of 8 photos of 1024 x 1024, or, with a
             transform of your own, of ``batch_size`` of these.
-        num_workers: Processes that read photos; 0: this process reads them.
+        num_workers: Processes that read photos; 0: this process reads them. ``None``: as many as suit the
+            machine, for jobs of 64 photo files or more that go through a transform of ``create_transform``,
+            where processes can be forked; otherwise 0.
         device: Where to run; where the model is if ``None``. Elsewhere a copy of the model runs.
-        precision: ``"auto"`` is that of the weights, except for float32 on CUDA, where it is float16. Others
-            are those of a float32 model, ``"bfloat16"`` and ``"float16"`` by autocast: weights of another
-            type are converted in a copy, so that ``"float32"`` means float32 for a bfloat16 model too.
+        precision: ``"auto"`` is that of the weights, except for float32: on CUDA it is float16; on CPUs that
+            multiply bfloat16 in hardware it is bfloat16 for jobs of 64 photos or more, if its cosine to
+            float32, on a few images that are made for it, is at least .9995. That cosine goes into the
+            provenance as ``precision_cosine``; small jobs and single queries are float32, and are compared
+            with it as they are. Others are those of a float32 model, ``"bfloat16"`` and ``"float16"`` by
+            autocast: weights of another type are converted in a copy, so that ``"float32"`` means float32 for
+            a bfloat16 model too.
         progress: Show a progress bar with photos/s on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
         out: Save to this file. It is tried first; a file that does not hold descriptors is never replaced.
@@ -115,14 +123,42 @@ def embed(
     origin = provenance_of(model, source, transform, views=views, precision=run.precision)
     if like is not None:
         check_alike(origin, descriptors_of(like).provenance)
+    if len(source) >= LONG_JOB:
+        choose = precision == "auto" and like is None
+        run, changed = ready_for_many(run, model, transform, origin["weights"], choose=choose)
+        origin |= changed
     job = EmbeddingJob(source, origin, out, transform=transform, precision=precision, on_error=on_error)
-    options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
+    batch_size = check_count(batch_size, "batch_size")
+    if num_workers is None:
+        num_workers = workers_for(source, transform, batch_size, run.device)
+    options = {"batch_size": batch_size, "num_workers": num_workers}
     with job:  # it holds the file
         with job.bar(progress) as bar:
-            for batch in photo_batches(source, transform, start=job.seen, **options):
-                job.add(batch, batch.map(partial(views.embed, run)))
+            batches = photo_batches(source, transform, start=job.seen, **options)
+            for batch, vectors in _embedded(batches, run, views):
+                job.add(batch, vectors)
                 bar.update(len(batch))
         return job.finish()
+
+
+def _embedded(
+    batches: Iterable[PhotoBatch], run: Inference, views: TestTimeAugmentation
+) -> Iterator[tuple[PhotoBatch, Tensor | None]]:
+    """Batches with their descriptors on the CPU.
+
+    A GPU gets a batch before the results of the one before it are waited for.
+    """
+    waiting: list[tuple[PhotoBatch, Tensor | None]] = []
+    for batch in batches:
+        waiting.append((batch, batch.map(partial(views.embed, run))))
+        if len(waiting) == (2 if run.device.type == "cuda" else 1):
+            yield _on_cpu(*waiting.pop(0))
+    for batch, vectors in waiting:
+        yield _on_cpu(batch, vectors)
+
+
+def _on_cpu(batch: PhotoBatch, vectors: Tensor | None) -> tuple[PhotoBatch, Tensor | None]:
+    return batch, None if vectors is None else vectors.cpu()
 
 
 def _check_ids(ids: list[str]) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import torch
@@ -54,7 +55,7 @@ class Inference:
             function: From images to vectors; the model itself if ``None``.
 
         Returns:
-            Vectors (B, D), float32, on the CPU.
+            Vectors (B, D), float32, on the device.
 
         Raises:
             TypeError: If it does not give a tensor of floating point numbers.
@@ -62,7 +63,7 @@ class Inference:
         """
         lock = _SHARED_STATE if self.one_at_a_time else nullcontext()
         try:
-            images = images.to(self.device, self.dtype)
+            images = self.on_device(images).to(self.dtype)
             with lock, torch.inference_mode(), self._autocast():
                 vectors = _applied(function or self.model, images)
         except torch.OutOfMemoryError as error:
@@ -77,7 +78,18 @@ class Inference:
                 f"the model has weights in {' and '.join(sorted(map(str, types)))}, which do not fit each "
                 f"other ({error}): model.float() makes them one type"
             ) from error
-        return _checked(vectors, len(images)).float().cpu()
+        return _checked(vectors, len(images)).float()
+
+    def on_device(self, images: Tensor) -> Tensor:
+        """Images where the model is. To a GPU they are copied while it still computes the batch before."""
+        if self.device.type != "cuda" or images.device.type != "cpu":
+            return images.to(self.device)
+        computing, copying = torch.cuda.current_stream(self.device), _copying_stream(self.device)
+        with torch.cuda.stream(copying):
+            images = images.pin_memory().to(self.device, non_blocking=True)
+        computing.wait_stream(copying)
+        images.record_stream(computing)  # its memory is not used again before the model has read it
+        return images
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.autocast is None:
@@ -150,6 +162,11 @@ def inference_with(
                     f"{error}. Call {' and '.join(calls)} first"
                 ) from error
     return Inference(model, where, dtype, autocast, one_at_a_time=shared)
+
+
+@lru_cache
+def _copying_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def check_module(model: object) -> None:

@@ -125,8 +125,9 @@ class TestTimeAugmentation:
         )
 
     def embed(self, run: Inference, images: Tensor) -> Tensor:
-        """Descriptors of length 1 of all views together: (B, 3, H, W) -> (B, D), on the CPU."""
+        """Descriptors of length 1 of all views together: (B, 3, H, W) -> (B, D), on the device."""
         vectors, rule = [], size_rule_of(unwrapped(run.model))
+        images = run.on_device(images)  # once: scales and mirrors are made there
         for scale in self.scales:
             view = images if scale == 1 else _resized(images, scale, rule, self.scale_resize)
             for seen in (view, view.flip(3)) if self.flip else (view,):

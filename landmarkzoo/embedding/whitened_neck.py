@@ -22,6 +22,7 @@ from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import photo_source
 from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transform_for
 from landmarkzoo.photos.sources import Photos
+from landmarkzoo.photos.worker_count import workers_for
 from landmarkzoo.retrieval.whitening import pca_whitening
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -37,7 +38,7 @@ def whiten_neck(
     shrinkage: float = 1e-2,
     transform: Transform | None = None,
     batch_size: int = 32,
-    num_workers: int = 0,
+    num_workers: int | None = None,
     device: str | torch.device | None = None,
     progress: bool = True,
     on_error: OnError = "raise",
@@ -61,7 +62,7 @@ def whiten_neck(
             directions.
         transform: From an RGB PIL image to a tensor; ``create_transform(model)`` if ``None``.
         batch_size: Photos a forward pass.
-        num_workers: Processes that read photos; 0: this process reads them.
+        num_workers: Processes that read photos; 0: this process reads them; ``None``: as in ``embed``.
         device: Where to run; where the model is if ``None``. Elsewhere a copy of the model runs.
         progress: Show a progress bar on stderr.
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out.
@@ -81,8 +82,10 @@ def whiten_neck(
     inner = _checked(model, shrinkage, on_error)
     source = photo_source(images, on_error=on_error)
     transform = transform_for(source, model, transform)
-    options = {"batch_size": check_count(batch_size, "batch_size"), "num_workers": num_workers}
+    batch_size = check_count(batch_size, "batch_size")
     run = inference_with(model, device, "auto" if inner.dtype == torch.float64 else "float32")
+    if num_workers is None:
+        num_workers = workers_for(source, transform, batch_size, run.device)
     running = cast("DescriptorModel", unwrapped(run.model))
     moments = _Moments()
 
@@ -91,10 +94,10 @@ def whiten_neck(
         return running.forward_pooled(images)
 
     def pooled_features(images: Tensor) -> Tensor:
-        return F.normalize(run(images, forward_pooled), dim=1)
+        return F.normalize(run(images, forward_pooled).cpu(), dim=1)
 
     with tqdm(total=len(source), desc="whiten", unit=" photos", disable=not progress) as bar:
-        for batch in photo_batches(source, transform, **options):
+        for batch in photo_batches(source, transform, batch_size=batch_size, num_workers=num_workers):
             if batch.errors and on_error == "raise":
                 raise batch.errors[0]
             pooled = batch.map(pooled_features)

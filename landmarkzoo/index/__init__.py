@@ -2,5 +2,6 @@
 
 from landmarkzoo.index.index_info import IndexInfo
 from landmarkzoo.index.living_index import Index
+from landmarkzoo.index.many_ranks import Ranks, add_by_ranks
 
-__all__ = ["Index", "IndexInfo"]
+__all__ = ["Index", "IndexInfo", "Ranks", "add_by_ranks"]

@@ -108,7 +108,7 @@ class AddJob:
         manifest = replace(
             last.manifest,
             shards=shards,
-            jobs=self.number + 1,
+            jobs=max(last.manifest.jobs, self.number + 1),  # a job that goes on may have an older number
             dimensions=self.dimensions,
             provenance=self.provenance,
         )

@@ -52,9 +52,23 @@ class PhotoAdding:
             PhotoError: If one cannot be read, and is not to be skipped.
             ValueError: If an id stands there twice, or is that of another photo of the index.
         """
+        labels = label_names(self.labels, source.ids, photos)
+        states = self.new_photos(source, labels)
+        self.bar.update(len(source) - len(states))
+        if states:
+            for batch in self.embedded(source, states, labels):
+                self.job.take(batch)
+
+    def new_photos(
+        self, source: PhotoSource, labels: Mapping[int, str | None]
+    ) -> dict[int, FileState | None]:
+        """Positions of the photos that are to be embedded, with their states; labels of others are corrected.
+
+        Raises:
+            ValueError: If an id stands there twice, or is that of another photo of the index.
+        """
         if (twice := first_repeated(source.ids)) is not None:
             raise ValueError(f"two photos have the id {twice!r}: an id stands for one photo")
-        labels = label_names(self.labels, source.ids, photos)
         rows = self.job.base.rows.find(source.ids)
         states = {}
         for position, row in enumerate(rows.tolist()):
@@ -62,10 +76,7 @@ class PhotoAdding:
             if self._is_new(source.ids[position], row, state):
                 states[position] = state
         self._correct(rows, labels, states)
-        self.bar.update(len(source) - len(states))
-        if states:
-            for batch in self._embedded(source, states, labels):
-                self.job.take(batch)
+        return states
 
     def add_stream(self, items: Iterable[Any]) -> None:
         """Add what an iterator gives, paths or pairs of id and photo, without reading it to its end first.
@@ -85,7 +96,7 @@ class PhotoAdding:
             states = {position: file_state(source, position) for position in range(len(source))}
             labels = label_names(self.labels, source.ids)
             # Committed together, so that a job that goes on cuts the same batches.
-            self.job.take(joined_rows(list(self._embedded(source, states, labels))))
+            self.job.take(joined_rows(list(self.embedded(source, states, labels))))
 
     def mirror(self, source: PhotoSource) -> None:
         """Drop photos of the folder of a source that are not in it any more."""
@@ -99,6 +110,35 @@ class PhotoAdding:
             self.job.remove(np.array(gone))
         before = self.job.skipped_before.items()
         self.job.forget({id_ for id_, state in before if state and state.root == root and has_vanished(id_)})
+
+    def embedded(
+        self, source: PhotoSource, states: Mapping[int, FileState | None], labels: Mapping[int, str | None]
+    ) -> Iterator[NewRows]:
+        """Rows of the photos at some positions, batch by batch; labels are by position.
+
+        Raises:
+            PhotoError: If one cannot be read, and is not to be skipped.
+            TypeError: If they are no photos.
+            ValueError: If the model gives NaN.
+        """
+        positions = list(states)
+        chosen = source.take(positions)
+        if chosen.is_transformed():
+            raise TypeError(
+                "the photos of an index go through its transform, and these are float tensors: pass photos, "
+                "or their descriptors"
+            )
+        for batch in self.embedder.batches(chosen, self.num_workers):
+            rows = self._rows(chosen, batch)
+            rows.labels = [labels.get(positions[place]) for place in batch.positions]
+            rows.states = [states[positions[place]] for place in batch.positions]
+            place_of = {id_: place for place, id_ in enumerate(chosen.ids)} if batch.errors else {}
+            rows.skipped = [
+                SkippedPhoto(error.photo, error.reason, states[positions[place_of[error.photo]]])
+                for error in batch.errors
+            ]
+            yield rows
+            self.bar.update(len(batch))
 
     def _new_items(self, stream: Iterator[Any], seen: set[str]) -> Iterator[tuple[str, Any]]:
         """Items whose photos are to be embedded; those that are done are dropped at once."""
@@ -139,28 +179,6 @@ class PhotoAdding:
                 wrong[row] = label
         if wrong:
             self.job.relabel(wrong)
-
-    def _embedded(
-        self, source: PhotoSource, states: Mapping[int, FileState | None], labels: Mapping[int, str | None]
-    ) -> Iterator[NewRows]:
-        positions = list(states)
-        chosen = source.take(positions)
-        if chosen.is_transformed():
-            raise TypeError(
-                "the photos of an index go through its transform, and these are float tensors: pass photos, "
-                "or their descriptors"
-            )
-        for batch in self.embedder.batches(chosen, self.num_workers):
-            rows = self._rows(chosen, batch)
-            rows.labels = [labels.get(positions[place]) for place in batch.positions]
-            rows.states = [states[positions[place]] for place in batch.positions]
-            place_of = {id_: place for place, id_ in enumerate(chosen.ids)} if batch.errors else {}
-            rows.skipped = [
-                SkippedPhoto(error.photo, error.reason, states[positions[place_of[error.photo]]])
-                for error in batch.errors
-            ]
-            yield rows
-            self.bar.update(len(batch))
 
     def _rows(self, source: PhotoSource, batch: PhotoBatch) -> NewRows:
         if batch.errors and self.on_error == "raise":

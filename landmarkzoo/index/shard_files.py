@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import secrets
 import struct
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
@@ -154,12 +154,10 @@ class Shard:
     """
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            try:
-                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                self._tensors = _mapped(content)
-            except (ValueError, KeyError, TypeError, struct.error) as error:
-                raise ValueError(f"{path} is no shard of an index, or it is damaged: {error}") from error
+        try:
+            self._tensors = _tensors_in(_mapped(path))
+        except (ValueError, KeyError, TypeError, struct.error) as error:
+            raise ValueError(f"{path} is no shard of an index, or it is damaged: {error}") from error
         self.name = path.stem
         self.vectors, self.norms = self._tensors["vectors"], self._tensors["norms"]
 
@@ -219,10 +217,29 @@ class Shard:
         return json.loads(self._tensors[name].tobytes())
 
 
-def _mapped(content: mmap.mmap) -> dict[str, NDArray[Any]]:
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    """The bytes of a file, mapped.
+
+    By torch, which closes the file: each ``mmap`` of Python before 3.13 keeps it open, and a system that lets
+    a process open 256 files would open no index of more shards.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        raise ValueError("it is empty")
+    try:
+        storage = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=size)
+    except RuntimeError as error:
+        path.stat()  # it may have been removed just now
+        raise OSError(f"cannot read {path}: {error}") from error
+    content: NDArray[np.uint8] = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()  # type: ignore[arg-type]
+    content.flags.writeable = False
+    return content
+
+
+def _tensors_in(content: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     """The arrays of a safetensors file: 8 bytes with the size of a JSON header, the header, the values."""
-    (size,) = struct.unpack("<Q", content[:8])
-    header = json.loads(content[8 : 8 + size])
+    (size,) = struct.unpack("<Q", content[:8].tobytes())
+    header = json.loads(content[8 : 8 + size].tobytes())
     if header.pop("__metadata__", {}).get("format") != _FORMAT:
         raise ValueError(f"its format is not {_FORMAT!r}")
     tensors, end = {}, 8 + size

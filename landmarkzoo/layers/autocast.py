@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
+from landmarkzoo._utils.cpu_features import has_native_bfloat16
+
 _conv2d = torch.conv2d  # what nn.Conv2d and timm's padded convolutions call
 
 
@@ -55,8 +57,7 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
+        return has_native_bfloat16()
     return False
 
 

@@ -26,6 +26,7 @@ from landmarkzoo.retrieval.vector_rows import VectorRows, is_odd, scaled, unit
 
 PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
 _LARGE_PRODUCT = 2**26  # multiplications
+_FEW_TIMES = 7  # blocks of which the scores of a few queries are looked through at once, by one thread
 
 
 class Products(Protocol):
@@ -122,7 +123,7 @@ class BFloat16Products:
 
 
 class FewProducts:
-    """Products of a few queries: reading the index takes the time, so it is read once, and never written.
+    """Products of a few queries: reading the index takes the time, so it is read once, and not copied.
 
     NumPy computes them, which knows no other precision.
     """
@@ -132,18 +133,23 @@ class FewProducts:
 
     def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
         """See ``Products``."""
-        q = torch.empty_like(queries)
-        scaled(queries, _norms(queries), out=q)
-        for columns in _blocks(len(self._index), size):
-            block = self._index[columns]
-            with np.errstate(over="ignore", invalid="ignore"):  # such lengths are odd, or refused
-                scores = torch.from_numpy(np.matmul(q.numpy(), block.numpy().T))
-            norms = self._index.norms(columns)
-            scores.div_(norms)
-            odd = is_odd(norms)
-            if odd.any():
-                scores[:, odd] = torch.from_numpy(q.numpy() @ unit(block[odd]).float().numpy().T)
-            yield columns, scores
+        unit_queries = torch.empty_like(queries)
+        scaled(queries, _norms(queries), out=unit_queries)
+        q = unit_queries.numpy()
+        # Lengths are computed of vectors that are in the cache still.
+        step = _FEW_TIMES * (size + 1) if self._index.norms_are_known else 2 * (size + 1)
+        for columns in _blocks(len(self._index), _FEW_TIMES * (size + 1)):
+            scores = np.empty((len(q), columns.stop - columns.start), np.float32)
+            for part in _blocks(columns.stop, step, columns.start):
+                out = scores[:, part.start - columns.start : part.stop - columns.start]
+                block, norms = self._index[part].numpy(), self._index.norms(part)
+                with np.errstate(all="ignore"):  # lengths that are odd
+                    np.matmul(q, block.T, out=out)
+                    np.divide(out, norms.numpy(), out=out)
+                odd = is_odd(norms)
+                if odd.any():
+                    out[:, odd.numpy()] = q @ unit(self._index[part][odd]).float().numpy().T
+            yield columns, torch.from_numpy(scores)
 
     def highest(self, approximate: Tensor) -> Tensor:
         """See ``Products``."""
@@ -196,9 +202,9 @@ def _onednn_linear() -> Any:
 _ONEDNN_LINEAR = _onednn_linear()
 
 
-def _blocks(rows: int, size: int) -> Iterator[slice]:
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))
+def _blocks(stop: int, size: int, start: int = 0) -> Iterator[slice]:
+    for first in range(start, stop, size):
+        yield slice(first, min(first + size, stop))
 
 
 def _norms(x: Tensor) -> Tensor:

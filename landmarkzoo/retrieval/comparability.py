@@ -49,7 +49,7 @@ def refuse_unlike(a: Mapping[str, str], b: Mapping[str, str], name_a: str, name_
             f"{name_a} {one}, {name_b} {other}: apply one Whitening to both, or, if it is meant, pass their "
             ".vectors"
         )
-    if _differ(a, b, "precision") and "bfloat16" in a["precision"] + b["precision"]:
+    if _differ(a, b, "precision") and any(_is_coarse(provenance) for provenance in (a, b)):
         warn_user(
             f"{name_a} was embedded in {a['precision']}, {name_b} in {b['precision']}: bfloat16 has 3 digits "
             "only, so cosines are less exact; embed both in one precision"
@@ -95,6 +95,11 @@ def _differ(a: Mapping[str, str], b: Mapping[str, str], key: str) -> bool:
     if key == "views" and "weights" in a and "weights" in b:
         return a.get(key) != b.get(key)
     return key in a and key in b and a[key] != b[key]
+
+
+def _is_coarse(provenance: Mapping[str, str]) -> bool:
+    """Whether it is bfloat16 that nobody has compared with float32."""
+    return "bfloat16" in provenance["precision"] and "precision_cosine" not in provenance
 
 
 def _shown(a: Mapping[str, str], b: Mapping[str, str], key: str) -> tuple[str, str]:

@@ -79,11 +79,11 @@ def search(
         best = partial(backend_top_k, as_backend(backend), q, x, index)
     if not exclude_same_id:
         indices, scores = best(min(k, len(x)))
-        return Ranking(indices, scores, query_ids, index_ids)
+        return _ranking(indices, scores, query_ids, index_ids)
     own = _rows_with_the_same_id(queries, index)
     indices, scores = best(min(k + 1, len(x)))
     indices, scores = _drop(indices, scores, indices == own[:, None], min(k, len(x)))
-    return Ranking(indices, scores, query_ids, index_ids)
+    return _ranking(indices, scores, query_ids, index_ids)
 
 
 def search_others(
@@ -136,6 +136,14 @@ def ids_of(x: Vectors) -> list[str] | None:
     """Ids of Descriptors; ``None`` for an array."""
     x = descriptors_of(x)
     return x.ids if isinstance(x, Descriptors) else None
+
+
+def _ranking(
+    indices: IntArray, scores: FloatArray, query_ids: list[str] | None, index_ids: list[str] | None
+) -> Ranking:
+    ranking = Ranking(indices, scores, query_ids)
+    object.__setattr__(ranking, "index_ids", index_ids)  # of Descriptors: checked before; a million are many
+    return ranking
 
 
 def _drop(indices: IntArray, scores: FloatArray, drop: np.ndarray, k: int) -> tuple[IntArray, FloatArray]:

@@ -74,6 +74,11 @@ class VectorRows:
             self._known = rows.stop
         return norms
 
+    @property
+    def norms_are_known(self) -> bool:
+        """Whether all lengths are known, and values finite."""
+        return self._known == len(self)
+
     def check_finite(self) -> None:
         """Refuse values that are not finite, where the norms do not tell yet."""
         for start in range(self._known, len(self), _BLOCK):

@@ -116,7 +116,7 @@ def test_both_unicode_forms_of_a_name_are_one_name(capsys, tmp_path, monkeypatch
     (tmp_path / "labels.csv").write_text(f"id,label\n{composed}/1.jpg,{composed}\ndom/2.jpg,Dom\n", "utf-8")
     for options in (["--labels", "labels.csv"], []):
         code, out, err = run(capsys, "recognize", "train", "train", "--neighbors", 1, *options)
-        assert "queries and train are one file, so each photo votes for itself" in err
+        assert "queries and train are the same, so each photo votes for itself" in err
         assert code == 0
         assert composed in out.splitlines()[2]
     for folder, id_ in (

@@ -27,6 +27,7 @@ def files(tmp_path, monkeypatch):
         Image.fromarray(random.integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(path)
     lz.Descriptors(ids, random.standard_normal((6, 8))).save("index.st")
     lz.Descriptors(ids[:2], random.standard_normal((2, 8))).save("query.st")
+    lz.Index.create("index").add(lz.Descriptors.load("index.st"), labels="folder")
     (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"{i},{i[:6]}\n" for i in ids))
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "empty").touch()
@@ -57,6 +58,9 @@ WRITERS = {
     "evaluate": ["evaluate", "photos", "index.st", "--out"],
     "embed": ["embed", "photos", "--image-size", "32", "--quiet", "--out"],
     "demo": ["demo", "--photos", "photos", "--quiet", "--out"],
+    "index search": ["index", "search", "index", "query.st", "--out"],
+    "index duplicates": ["index", "duplicates", "index", "--out"],
+    "index suspicious": ["index", "suspicious", "index", "--out"],
 }
 READ = {
     "search": ["index.st", "query.st"],
@@ -66,6 +70,7 @@ READ = {
     "evaluate": ["index.st"],
     "embed": ["photos/place0/1.png"],
     "demo": ["photos/place0/1.png"],
+    "index search": ["query.st"],
 }
 
 
@@ -73,12 +78,12 @@ READ = {
 @pytest.mark.parametrize("command", WRITERS)
 class TestRefused:
     def test_what_is_read(self, capsys, files, command, overwrite):
-        for name in READ[command]:
+        for name in READ.get(command, []):
             line = refused(capsys, files, *WRITERS[command], name, *overwrite)
             assert "which is read" in line or "that is the name of a photo" in line
 
     def test_what_is_read_through_links(self, capsys, files, command, overwrite):
-        name = READ[command][0]
+        name = READ.get(command, ["labels.csv"])[0]
         Path("soft").symlink_to(files / name)
         os.link(name, "hard")
         for link in ("soft", "hard"):
@@ -115,7 +120,7 @@ def test_the_same_again_needs_overwrite(capsys, files, command):
     if command not in ("embed", "demo"):
         assert (files / "empty").read_bytes() == first
     capsys.readouterr()
-    for other in set(WRITERS) - {command, "search", "rerank"}:  # which write the same kind
+    for other in set(WRITERS) - {command, "search", "rerank", "index search"}:  # which write the same kind
         line = refused(capsys, files, *WRITERS[other], "empty", "--overwrite")
         assert f"it is {next(k.name for k in outputs._KINDS if k.fits(first))} already" in line
 

@@ -66,6 +66,39 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")  # as of nohup, and of jobs of scripts in the background
 
 
+@pytest.mark.parametrize("number", STOPPED)
+def test_an_index_keeps_what_is_done(many_photos, tmp_path, number):
+    model = lz.GlobalDescriptor("test_efficientnet", neck="fc-bn", embedding_dim=8)
+    for name in ("index", "whole"):
+        lz.Index.create(tmp_path / name, model, batch_size=4)
+    add = ["index", "add", str(tmp_path / "index"), str(many_photos)]
+    script = (
+        "import os, sys\n"
+        "from landmarkzoo.index.photo_embedder import PhotoEmbedder\n"
+        "vectors, calls = PhotoEmbedder.vectors, []\n"
+        "def counted(self, batch):\n"
+        "    calls.append(batch)\n"
+        f"    if len(calls) == 5: os.kill(os.getpid(), {int(number)})\n"
+        "    return vectors(self, batch)\n"
+        "PhotoEmbedder.vectors = counted\n"
+        f"sys.argv = ['landmarkzoo', *{add!r}]\n"
+        "from landmarkzoo.cli import main\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    code, line = STOPPED[number]
+    kept = "; what is done is kept, and the same command goes on from there\n"
+    assert (done.returncode, done.stderr, done.stdout) == (code, line[:-1] + kept, "")
+    assert len(lz.Index.open(tmp_path / "index")) == 16
+    done = subprocess.run([sys.executable, "-m", "landmarkzoo", *add], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("60 photos, 16 before, 0 skipped")
+    whole, index = lz.Index.open(tmp_path / "whole", model=model), lz.Index.open(tmp_path / "index")
+    whole.add(many_photos, progress=False)
+    assert index.ids == whole.ids
+    np.testing.assert_array_equal(index.vectors, whole.vectors)
+
+
 @pytest.fixture(scope="module")
 def many_photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")

@@ -32,3 +32,11 @@ def test_auto_is_float16(tiny_model, photo_folder):
     assert (auto * exact).sum(1).min() > 0.99
     assert np.abs(auto - half).max() < np.abs(auto - brain).max() / 2
     assert not np.array_equal(auto, exact)
+
+
+def test_batches_that_overlap_come_in_order(tiny_model, photo_folder):
+    options = {"precision": "float32", "batch_size": 2, "scales": (0.5, 1.0), "flip": True}
+    expected = embed(tiny_model, photo_folder, **options)
+    for _ in range(5):
+        ours = embed(tiny_model, photo_folder, device="cuda", **options)
+        np.testing.assert_allclose(ours, expected, atol=1e-3)

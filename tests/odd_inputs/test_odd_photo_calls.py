@@ -278,10 +278,10 @@ PHOTOS = [
         "batch_size must be a positive integer, got True",
     ),
     Call(
-        "num_workers None",
-        embed([RGB], num_workers=None),
+        "num_workers text",
+        embed([RGB], num_workers="2"),
         ValueError,
-        "num_workers must be 0 or a positive integer, got None",
+        "num_workers must be 0 or a positive integer, got '2'",
     ),
     Call(
         "num_workers -1",

@@ -1,0 +1,248 @@
+"""Several processes that add photos to one index, started by torchrun as users start them."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import landmarkzoo as lz
+from landmarkzoo.index import many_ranks
+from landmarkzoo.index.many_ranks import Ranks, add_by_ranks
+
+PHOTOS = 41
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return lz.GlobalDescriptor("test_efficientnet", embedding_dim=8).eval()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(PHOTOS):
+        path = folder / f"landmark_{number % 3}" / f"{number:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(path)
+    (folder / "landmark_1" / "broken.png").write_bytes(b"no photo")
+    return folder
+
+
+def new_index(path, model):
+    transform = lz.create_transform(model, image_size=32)
+    return lz.Index.create(path, model, transform=transform, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def alone(model, photos, tmp_path_factory):
+    """The index of one process."""
+    index = new_index(tmp_path_factory.mktemp("alone") / "index", model)
+    index.add(photos, labels="folder", progress=False)
+    return index
+
+
+def assert_same(index, other):
+    index = lz.Index.open(index._files.path)
+    assert index.ids == other.ids
+    assert index.labels.tolist() == other.labels.tolist()
+    assert index.vectors.tobytes() == other.vectors.tobytes()
+    assert index.skipped == other.skipped
+    assert not (index._files.path / many_ranks.INCOMING).exists()
+
+
+@pytest.fixture
+def small_units(monkeypatch):
+    monkeypatch.setitem(many_ranks._UNIT, "cpu", 8)
+
+
+SCRIPT = """
+import os, signal, sys, time
+import landmarkzoo as lz
+from landmarkzoo.index import many_ranks
+
+folder, photos, how = sys.argv[1:]
+many_ranks._UNIT["cpu"] = 8
+written = many_ranks.write_shard
+
+def write(path, *arguments):
+    if os.environ["RANK"] == "0":  # lets rank 1 begin
+        while not path.with_stem("00000003").exists():
+            time.sleep(0.01)
+    written(path, *arguments)
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if how == "rank 1 is killed":
+    many_ranks.write_shard = write
+many_ranks.add_by_ranks(lz.Index.open(folder), photos, labels="folder", progress=False)
+"""
+
+
+def torchrun(*command):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [*launcher, *command],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_two_ranks_write_what_one_process_writes(model, photos, alone, tmp_path):
+    index = new_index(tmp_path / "index", model)
+    command = ["-m", "landmarkzoo", "index", "add", str(tmp_path / "index"), str(photos), "--folder-labels"]
+    done = torchrun(*command)
+    assert done.returncode == 0, done.stderr
+    assert f"{PHOTOS} photos, 0 before" in done.stdout
+    assert_same(index, alone)
+
+
+def test_a_rank_dies_and_the_next_call_takes_up_its_share(model, photos, alone, tmp_path):
+    index = new_index(tmp_path / "index", model)
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    failed = torchrun(str(script), str(tmp_path / "index"), str(photos), "rank 1 is killed")
+    assert failed.returncode != 0
+    assert "SIGKILL" in failed.stderr or "-9" in failed.stderr, failed.stderr
+    done = torchrun(str(script), str(tmp_path / "index"), str(photos), "")
+    assert done.returncode == 0, done.stderr
+    assert_same(index, alone)
+
+
+def follow(index, photos, rank, count=3):
+    add_by_ranks(
+        lz.Index.open(index._files.path),
+        photos,
+        labels="folder",
+        progress=False,
+        ranks=Ranks(rank, count),
+    )
+
+
+@pytest.mark.usefixtures("small_units")
+def test_ranks_that_start_at_any_time_in_any_order(model, photos, alone, tmp_path):
+    index = new_index(tmp_path / "index", model)
+    with ThreadPoolExecutor(3) as pool:  # as processes on three machines would
+        started = []
+        for rank in (2, 0, 1):
+            started.append(pool.submit(follow, index, photos, rank))
+            time.sleep(0.3)
+        for one in started:
+            one.result(300)
+    assert_same(index, alone)
+    follow(index, photos, 1)  # far too late: there is nothing to do
+    generation = index.info.generation
+    follow(index, photos, 0)  # nor is anything new
+    assert index.info.generation == generation
+
+
+@pytest.mark.usefixtures("small_units")
+def test_rank_0_does_the_shares_of_ranks_that_never_come(model, photos, alone, tmp_path):
+    index = new_index(tmp_path / "index", model)
+    follow(index, photos, 0, count=4)
+    assert_same(index, alone)
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_after(monkeypatch, name, calls):
+    """Let the calls of a function of the module end, and kill the process at the end of the last one."""
+    real, left = getattr(many_ranks, name), [calls]
+
+    def killed(*arguments):
+        result = real(*arguments)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(many_ranks, name, killed)
+
+
+@pytest.mark.usefixtures("small_units")
+@pytest.mark.parametrize(
+    ("name", "calls"), [("_written_plan", 1), ("write_shard", 1), ("write_shard", 4), ("_rows_of", 2)]
+)
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_rank_0_is_killed_and_called_again(model, photos, alone, tmp_path, monkeypatch, name, calls, count):
+    index = new_index(tmp_path / "index", model)
+    with monkeypatch.context() as patch:
+        kill_after(patch, name, calls)
+        with pytest.raises(Killed):
+            follow(index, photos, 0)
+    follow(index, photos, 0, count)  # also with another number of ranks
+    assert_same(index, alone)
+
+
+@pytest.mark.usefixtures("small_units")
+def test_a_commit_whose_note_is_missing_is_not_made_again(model, photos, alone, tmp_path, monkeypatch):
+    index = new_index(tmp_path / "index", model)
+    with monkeypatch.context() as patch:
+
+        def killed(self, units):
+            if units:
+                raise Killed
+
+        patch.setattr(many_ranks.Collection, "_note", killed)
+        with pytest.raises(Killed):
+            follow(index, photos, 0)
+    assert len(index) == PHOTOS
+    follow(index, photos, 0)
+    assert_same(index, alone)
+
+
+@pytest.mark.usefixtures("small_units")
+def test_what_changes_between_two_calls_counts(model, photos, tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    for path in sorted(photos.glob("*/*.png")):
+        copy = folder / path.relative_to(photos)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    index = new_index(tmp_path / "index", model)
+    with monkeypatch.context() as patch:
+        kill_after(patch, "write_shard", 2)
+        with pytest.raises(Killed):
+            follow(index, folder, 0)
+    (folder / "landmark_2" / "002.png").unlink()
+    (folder / "landmark_0" / "000.png").write_bytes((folder / "landmark_1" / "001.png").read_bytes())
+    Image.new("RGB", (40, 50), "red").save(folder / "landmark_0" / "new.png")
+    follow(index, folder, 0)
+    assert sorted(index.ids) == sorted(
+        path.relative_to(folder).as_posix() for path in folder.glob("*/*.png") if path.name != "broken.png"
+    )
+    assert (index["landmark_0/000.png"].vectors == index["landmark_1/001.png"].vectors).all()
+
+
+@pytest.mark.usefixtures("small_units")
+def test_update_drops_what_has_vanished(model, photos, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("001", "004", "007"):
+        (folder / f"{name}.png").write_bytes((photos / "landmark_1" / f"{name}.png").read_bytes())
+    index = new_index(tmp_path / "index", model)
+    index.add(folder, progress=False)
+    (folder / "004.png").unlink()
+    add_by_ranks(index, folder, mirror=True, progress=False, ranks=Ranks(0, 2))
+    assert index.ids == ["001.png", "007.png"]
+
+
+def test_an_iterator_cannot_be_divided(model, tmp_path):
+    with pytest.raises(TypeError, match="cannot be divided among ranks"):
+        add_by_ranks(new_index(tmp_path / "index", model), iter(["a.png"]), ranks=Ranks(0, 2))
+
+
+def test_a_photo_that_cannot_be_read_is_an_error_where_that_is_asked(model, photos, tmp_path):
+    index = new_index(tmp_path / "index", model)
+    with pytest.raises(lz.PhotoError, match="broken"):
+        add_by_ranks(index, photos, on_error="raise", progress=False, ranks=Ranks(0, 2))
