@@ -22,12 +22,12 @@ from landmarkzoo.retrieval.milvus_rows import (
     ROWS,
     VALUES,
     as_text,
-    batches,
     checked,
     digest_of,
     from_text,
     key_of,
     ranking_of,
+    requests_of,
 )
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.row_selection import as_ids
@@ -147,7 +147,7 @@ class Milvus:
             self._prepare(descriptors)
             sent = sum(
                 self._send(ids, vectors, self._known([key_of(id_) for id_ in ids]))
-                for ids, vectors in batches(descriptors)
+                for ids, vectors in requests_of(descriptors)
             )
             self._settle(sent)
             return sent
@@ -332,7 +332,7 @@ class Milvus:
                     "index=None, or drop() it first"
                 )
             self._prepare(descriptors)
-            self._settle(sum(self._send(ids, vectors, here) for ids, vectors in batches(descriptors)))
+            self._settle(sum(self._send(ids, vectors, here) for ids, vectors in requests_of(descriptors)))
             self._delete(gone)
             self._rows_of = (ref(descriptors), rows_of)
             return rows_of

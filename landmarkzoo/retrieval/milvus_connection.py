@@ -14,6 +14,7 @@ from weakref import WeakSet
 from landmarkzoo._utils.user_paths import user_path
 
 _CONNECTING = 5.0  # seconds until a server counts as unreachable
+_NEVER = 2**31 - 1  # milliseconds
 _PACKAGES = "lz.Milvus needs pymilvus and milvus-lite: pip install 'landmarkzoo[milvus]'"
 
 
@@ -103,10 +104,15 @@ class MilvusConnection:
         if self.path is not None and not self.path.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {self.path.parent} for {self.path.name}")
         pymilvus = _import_pymilvus(local=self.path is not None)
+        # pymilvus asks a server every ten seconds whether it is there; that of milvus-lite hangs up on this.
+        options = {} if self.path is None else {"grpc_options": {"grpc.keepalive_time_ms": _NEVER}}
         with _LOCK:
             try:
                 client = pymilvus.MilvusClient(
-                    str(self.path or self.uri), token=self.token or "", timeout=min(_CONNECTING, self.timeout)
+                    str(self.path or self.uri),
+                    token=self.token or "",
+                    timeout=min(_CONNECTING, self.timeout),
+                    **options,
                 )
             except pymilvus.MilvusException as error:
                 if self.path is not None:

@@ -46,7 +46,7 @@ def checked(x: Vectors) -> Descriptors:
     return descriptors
 
 
-def batches(descriptors: Descriptors) -> Iterator[tuple[list[str], FloatArray]]:
+def requests_of(descriptors: Descriptors) -> Iterator[tuple[list[str], FloatArray]]:
     """Ids and vectors of one request after the other."""
     x, all_ids = as_rows(descriptors, "descriptors"), list(descriptors.ids)
     step = max(1, min(ROWS, VALUES // x.shape[1]))

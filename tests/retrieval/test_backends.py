@@ -123,6 +123,40 @@ def test_vectors_in_files(backend):
     assert np.array_equal(ours.scores, exact.scores)
 
 
+class Holder:
+    """What holds descriptors, as ``lz.Index`` does."""
+
+    def __init__(self, descriptors):
+        self.descriptors = descriptors
+
+    def __len__(self):
+        return len(self.descriptors)
+
+
+def test_what_holds_descriptors_is_searched_in_what_it_holds_now(backend):
+    index, queries = some(100), some(5, seed=1)
+    holder = Holder(index)
+    for _ in range(2):
+        ours, exact = lz.search(Holder(queries), holder, 7, backend=backend), lz.search(queries, holder, 7)
+        assert ours.indices.tolist() == exact.indices.tolist()
+        assert ours.ids.tolist() == exact.ids.tolist()
+        holder.descriptors = index[10:]  # a commit later
+    if isinstance(backend, lz.Milvus):
+        assert backend.add(Holder(index)) == 10
+        assert backend.search(Holder(queries), 7).ids.tolist() == lz.search(queries, index, 7).ids.tolist()
+
+
+def test_an_index_on_disk(backend, tmp_path):
+    on_disk = lz.Index.create(tmp_path / "index", None)
+    on_disk.add(some(100))
+    on_disk.remove(["photo3.jpg", "photo7.jpg"])
+    queries = some(5, seed=1)
+    ours, exact = lz.search(queries, on_disk, 7, backend=backend), lz.search(queries, on_disk, 7)
+    assert ours.indices.tolist() == exact.indices.tolist()
+    assert np.array_equal(ours.scores, exact.scores)
+    assert ours.ids.tolist() == exact.ids.tolist()
+
+
 def test_wrong_input(backend):
     index = some(30)
     with pytest.raises(ValueError, match="queries has 5 dimensions, index has 16"):
