@@ -19,6 +19,7 @@ from landmarkzoo.retrieval.stored_ids import StoredIds
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
 SHARDS, EDITS = "shards", "edits"  # folders of an index
+_NO_ROWS = np.empty(0, np.int64)
 
 
 class Commit:
@@ -40,7 +41,11 @@ class Commit:
             known.get(entry.name) or Shard(folder / SHARDS / f"{entry.name}{SUFFIX}")
             for entry in manifest.shards
         ]
+        for shard, entry in zip(self.shards, manifest.shards):
+            _check_shard(shard, entry.rows, manifest)
         self.edits = Edits.load(folder / EDITS / f"{manifest.edits}{SUFFIX}") if manifest.edits else Edits()
+        for shard in self.shards:
+            _check_edits(shard, self.edits, manifest)
         self.live = [_live_rows(shard, self.edits) for shard in self.shards]
 
     def __len__(self) -> int:
@@ -67,7 +72,7 @@ class Commit:
         """Photos that could not be read."""
         found = []
         for shard in self.shards:
-            gone = set(self.edits.forgotten.get(shard.name, np.empty(0, np.int64)).tolist())
+            gone = set(self.edits.forgotten.get(shard.name, _NO_ROWS).tolist())
             found += [photo for place, photo in enumerate(shard.skipped) if place not in gone]
         return found
 
@@ -151,6 +156,25 @@ class Commit:
     def nbytes(self) -> int:
         """Bytes of its shards on disk."""
         return sum(shard.nbytes for shard in self.shards)
+
+
+def _check_shard(shard: Shard, rows: int, manifest: Manifest) -> None:
+    found, wanted = shard.vectors, (rows, manifest.dimensions if rows else shard.vectors.shape[1])
+    if found.shape != wanted or (rows and found.dtype != manifest.storage):
+        raise ValueError(
+            f"{shard.path} is damaged or of another index: its vectors are {found.dtype} {found.shape}, and "
+            f"should be {manifest.storage} {wanted}"
+        )
+
+
+def _check_edits(shard: Shard, edits: Edits, manifest: Manifest) -> None:
+    removed, relabelled = edits.removed.get(shard.name, _NO_ROWS), edits.labels.get(shard.name, {})
+    inside = removed.ndim == 1 and removed.dtype == np.int64
+    inside = inside and (not len(removed) or 0 <= removed.min() <= removed.max() < len(shard))
+    if not inside or not all(isinstance(row, int) and 0 <= row < len(shard) for row in relabelled):
+        raise ValueError(
+            f"the edits {manifest.edits} of the index are damaged: they are of rows that are not there"
+        )
 
 
 def _live_rows(shard: Shard, edits: Edits) -> Any:
