@@ -15,6 +15,8 @@ from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.manifest import Manifest
 from landmarkzoo.index.shard_files import SUFFIX, FileState, Shard, SkippedPhoto, norms_of
 from landmarkzoo.index.stored_rows import StoredRows
+from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.row_selection import Rows, select_rows
 from landmarkzoo.retrieval.stored_ids import StoredIds
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
@@ -66,6 +68,15 @@ class Commit:
         ids = StoredIds([shard.id_arrays for shard in shards], live)
         skipped = [(photo.id, photo.reason) for photo in self.skipped]
         return StoredDescriptors(cast("list[str]", ids), stored, skipped, manifest.provenance)
+
+    def chosen(self, rows: Rows) -> Descriptors:
+        """Descriptors of some rows, in memory."""
+        found = self.descriptors
+        numbers = np.arange(len(self))[select_rows(rows, len(self), self.rows)]
+        if found.stored.shape[1] == 0:  # nothing is known yet of an index that has just been made
+            return StoredDescriptors([], found.stored, provenance=found.provenance)
+        ids = [self.ids[row] for row in numbers.tolist()]
+        return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
 
     @cached_property
     def skipped(self) -> list[SkippedPhoto]:

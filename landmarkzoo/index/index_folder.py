@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from landmarkzoo._utils.file_locks import single_writer
 from landmarkzoo.index.commits import EDITS, SHARDS, Commit
@@ -36,6 +37,9 @@ class IndexFolder:
         self._seen: object = None
         self._commit: Commit | None = None
         self.last()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IndexFolder, (self.path,)
 
     def last(self) -> Commit:
         """The last commit: the same object until there is a newer one.
@@ -81,6 +85,7 @@ class IndexFolder:
             OSError: If somebody else writes it, or it cannot be written.
         """
         with single_writer(self.path / MANIFEST_FILE):
+            self._seen = None  # a commit within one tick of a coarse clock may look like the one before
             writer = Writer(self)
             writer.remove_leftovers()
             yield writer

@@ -32,7 +32,7 @@ from landmarkzoo.photos import photo_source
 from landmarkzoo.photos.batches import OnError, Transform
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.retrieval.row_selection import Rows, as_ids, select_rows
+from landmarkzoo.retrieval.row_selection import Rows, as_ids
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors
 
 
@@ -65,7 +65,7 @@ class Index:
         self._files, self._device = files, device
         self._embedder: PhotoEmbedder | None = None
         self._making = threading.Lock()
-        self._transform = transform
+        self._model, self._transform = model, transform
         if model is not None:
             self._embedder = self._embedder_of(model)
 
@@ -217,6 +217,8 @@ class Index:
             raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
         photos = photos.descriptors if isinstance(photos, Index) else photos
         if isinstance(photos, Descriptors):
+            if ids is not None:
+                raise TypeError("ids= are for photos: descriptors have ids")
             with self._files.writing() as writer, AddJob(writer) as job:
                 add_descriptors(job, photos, labels)
             return
@@ -248,23 +250,27 @@ class Index:
             rows = {job.base.rows[id_]: label for id_, label in zip(ids, label_names(labels, ids).values())}
             job.relabel(rows)
 
-    def remove(self, ids: str | Iterable[object]) -> None:
+    def remove(self, ids: str | Iterable[object], *, missing_ok: bool = False) -> None:
         """Take photos out: they are not found any more, and ``compact`` makes room.
 
         A photo whose file stays in its folder comes back when that is added again.
 
         Args:
             ids: One id or several, also of skipped photos.
+            missing_ok: Ids that are not there are no error: a killed call may be made again.
 
         Raises:
-            KeyError: If there is no such id; nothing is removed.
+            KeyError: If there is no such id and that is not ``missing_ok``; nothing is removed.
             OSError: If somebody else writes the index, or it cannot be written.
         """
         with self._files.writing() as writer, AddJob(writer) as job:
             given, base = as_ids([ids] if isinstance(ids, str) else ids), job.base
-            skipped = {id_ for id_ in given if id_ in job.skipped_before and id_ not in base.rows}
-            rows = [base.rows[id_] for id_ in given if id_ not in skipped]
-            job.remove(np.array(rows, dtype=np.int64))
+            rows = base.rows.find(given)
+            others = {given[place] for place in np.flatnonzero(rows < 0).tolist()}
+            skipped = others & job.skipped_before.keys()
+            if not missing_ok and others != skipped:
+                _ = base.rows[min(others - skipped)]  # which says what is near
+            job.remove(rows[rows >= 0])
             job.forget(skipped)
 
     def compact(self) -> None:
@@ -353,10 +359,10 @@ class Index:
 
     def __getitem__(self, rows: Rows) -> Descriptors:
         """Descriptors of some rows: a number, an id, or several as a slice, a list, an array or a mask."""
-        commit = self._files.last()
-        numbers = np.arange(len(commit))[select_rows(rows, len(commit), commit.rows)]
-        found, ids = commit.descriptors, [commit.ids[row] for row in numbers.tolist()]
-        return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
+        return self._files.last().chosen(rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # to another process, which opens it there
+        return Index, (self._files, self._model, self._transform, self._device)
 
     def __repr__(self) -> str:
         return f"Index({str(self._files.path)!r}, {len(self)} photos)"
@@ -370,7 +376,8 @@ class Index:
         floats = floats or (isinstance(query, np.ndarray) and query.dtype.kind == "f")
         if floats and query.ndim < 3:
             return query[None] if query.ndim == 1 else query
-        return self._ready().embed(photo_source(query))
+        source = photo_source(query)
+        return self._ready().embed(source)
 
     def _ready(self) -> PhotoEmbedder:
         """What embeds photos, made when the first one is to be."""

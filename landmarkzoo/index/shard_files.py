@@ -299,7 +299,8 @@ def _norms(vectors: NDArray[Any]) -> FloatArray:
     norms = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), 1024):
         some = slice(start, start + 1024)
-        norms[some] = np.linalg.norm(vectors[some].astype(np.float64), axis=1)
+        with np.errstate(over="ignore"):  # infinite, which search takes for unknown
+            norms[some] = np.linalg.norm(vectors[some].astype(np.float64), axis=1)
     return norms
 
 
@@ -309,7 +310,7 @@ def _as_bytes(value: Sequence[Any]) -> NDArray[np.uint8]:
 
 def rows_that_fit(dimensions: int, storage: Storage, bytes_: int = 2**25) -> int:
     """Rows of a large shard, which is quick to search: so much memory it needs while it is written."""
-    return max(1, bytes_ // (dimensions * np.dtype(storage).itemsize))
+    return max(1, bytes_ // (max(1, dimensions) * np.dtype(storage).itemsize))
 
 
 def norms_of(parts: Sequence[Shard], live: Sequence[IntArray | None]) -> FloatArray:
