@@ -65,7 +65,7 @@ def test_a_manifest_with_the_size_and_time_of_another_is_read_before_writing(ind
     other.add(lz.Descriptors(["d"], np.ones((1, 3))))
     after = path.read_bytes()
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    index._files._seen = index._files._signature()  # as where a clock is coarse and numbers of files come again
+    index._files._seen = index._files._signature()  # as on a disk with a coarse clock
     assert before != after
     index.add(lz.Descriptors(["e"], np.ones((1, 3))))
     assert lz.Index.open(tmp_path / "index").ids == ["a", "b", "c", "d", "e"]
