@@ -75,7 +75,7 @@ class Commit:
         numbers = np.arange(len(self))[select_rows(rows, len(self), self.rows)]
         if found.stored.shape[1] == 0:  # nothing is known yet of an index that has just been made
             return StoredDescriptors([], found.stored, provenance=found.provenance)
-        ids = [self.ids[row] for row in numbers.tolist()]
+        ids = [found.ids[row] for row in numbers.tolist()]
         return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
 
     @cached_property

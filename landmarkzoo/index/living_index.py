@@ -218,7 +218,7 @@ class Index:
         photos = photos.descriptors if isinstance(photos, Index) else photos
         if isinstance(photos, Descriptors):
             if ids is not None:
-                raise TypeError("ids= are for photos: descriptors have ids")
+                raise ValueError("ids= is for photos, and descriptors have their own: lz.Descriptors(ids, x)")
             with self._files.writing() as writer, AddJob(writer) as job:
                 add_descriptors(job, photos, labels)
             return

@@ -34,7 +34,7 @@ def test_what_is_no_photo_is_said_before_a_model_is_asked_for(index):
 
 
 def test_descriptors_have_ids_of_their_own(index):
-    with pytest.raises(TypeError, match="descriptors have ids"):
+    with pytest.raises(ValueError, match="descriptors have their own"):
         index.add(lz.Descriptors(["d"], np.ones((1, 3))), ids=["e"])
 
 
