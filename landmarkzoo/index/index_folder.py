@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,6 +19,8 @@ from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest, ShardEntry, read
 from landmarkzoo.index.shard_files import SUFFIX, NewRows, new_name, write_shard
 
 _TRIES = 100  # a reader that meets a removed file: so many commits would have to be made in its way
+
+_opened: weakref.WeakSet[IndexFolder] = weakref.WeakSet()
 
 
 class IndexFolder:
@@ -34,6 +37,7 @@ class IndexFolder:
     def __init__(self, folder: Path) -> None:
         self.path = Path(os.path.realpath(folder))  # the process may change its directory
         self._turn = threading.Lock()
+        _opened.add(self)
         self._seen: object = None
         self._commit: Commit | None = None
         self.last()
@@ -191,3 +195,12 @@ def now() -> str:
 
 def _files(folder: Path) -> Sequence[Path]:
     return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+
+
+def _free_in_child() -> None:
+    for folder in _opened:  # a thread of the parent may have held it, and that thread is not here
+        folder._turn = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has none
+    os.register_at_fork(after_in_child=_free_in_child)

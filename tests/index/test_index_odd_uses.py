@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import warnings
 
 import numpy as np
@@ -94,6 +95,16 @@ def test_an_index_goes_to_workers(index, start):
         pytest.skip("no fork")
     loader = DataLoader(Nearest(index), batch_size=None, num_workers=1, multiprocessing_context=start)
     assert [int(row) for row in loader] == [0, 1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_that_is_forked_while_a_thread_looks_for_a_commit_reads_on(index):
+    with index._files._turn:
+        process = os.fork()
+        if process == 0:
+            signal.alarm(20)
+            os._exit(len(index))
+    assert os.waitpid(process, 0)[1] == 3 << 8
 
 
 def test_a_pickled_index_is_opened_where_it_lies(index, tiny_model, photo_folder, tmp_path):
