@@ -382,10 +382,11 @@ class Index:
     def _ready(self) -> PhotoEmbedder:
         """What embeds photos, made when the first one is to be."""
         with self._making:
-            if self._embedder is None:
-                manifest = self._files.last().manifest
-                weights = manifest.provenance.get("weights")
-                model = rebuilt_model(self._files.path, manifest.options, weights)
+            manifest = self._files.last().manifest
+            weights = manifest.provenance.get("weights")
+            # In a folder that was made anew may be the index of another model.
+            if self._embedder is None or self._embedder.provenance["weights"] != weights:
+                model = self._model or rebuilt_model(self._files.path, manifest.options, weights)
                 self._embedder = self._embedder_of(model)
             return self._embedder
 

@@ -25,6 +25,8 @@ def test_an_empty_index_gives_and_takes_nothing(tmp_path):
     empty = lz.Index.create(tmp_path / "empty")
     assert len(empty[:]) == len(empty[[]]) == 0
     empty.add(empty)
+    with pytest.raises(ValueError, match=r"got \(0, 0\); there is nothing in it"):
+        lz.Whitening.fit(empty)
     empty.add(lz.Descriptors(["a"], np.ones((1, 2))))
     assert empty.ids == ["a"]
 
