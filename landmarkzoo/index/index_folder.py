@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,9 @@ from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest, ShardEntry, read
 from landmarkzoo.index.shard_files import SUFFIX, NewRows, new_name, write_shard
 
 _TRIES = 100  # a reader that meets a removed file: so many commits would have to be made in its way
+_OURS = re.compile(
+    rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}|\.landmarkzoo-.*\.tmp"
+)  # a shard, edits, or half of one
 
 _opened: weakref.WeakSet[IndexFolder] = weakref.WeakSet()
 
@@ -150,7 +154,7 @@ class Writer:
         wanted = {f"{entry.name}{SUFFIX}" for entry in manifest.shards} | {f"{manifest.edits}{SUFFIX}"}
         for name in (SHARDS, EDITS):
             for path in _files(self.folder.path / name):
-                if path.name not in wanted:
+                if _OURS.fullmatch(path.name) and path.name not in wanted:
                     with suppress(OSError):  # Windows removes no file that a reader has mapped
                         path.unlink()
         for path in self.folder.path.glob(".landmarkzoo-*.tmp"):
@@ -169,6 +173,8 @@ def check_empty(path: Path) -> None:
     if not path.is_dir() or (path / MANIFEST_FILE).exists():
         return
     foreign = [file.name for file in sorted(path.iterdir()) if not _is_of_an_index(file.name)]
+    for name in (SHARDS, EDITS):  # a name that others use too, and what is of no commit is removed
+        foreign += [f"{name}/{file.name}" for file in _files(path / name) if not _OURS.fullmatch(file.name)]
     if foreign:
         raise FileExistsError(f"{path} is a folder with other files, such as {foreign[0]}: choose a new one")
 

@@ -23,7 +23,7 @@ from landmarkzoo.index.compaction import compact
 from landmarkzoo.index.index_creation import created_index
 from landmarkzoo.index.index_folder import IndexFolder
 from landmarkzoo.index.index_info import IndexInfo, info_of
-from landmarkzoo.index.label_sources import GivenLabels, label_names
+from landmarkzoo.index.label_sources import GivenLabels, labels_by_id
 from landmarkzoo.index.label_suspicions import contradicted_labels
 from landmarkzoo.index.near_duplicates import similar_pairs
 from landmarkzoo.index.photo_embedder import PhotoEmbedder, embedder_like, rebuilt_model
@@ -141,6 +141,7 @@ class Index:
 
         Raises:
             FileNotFoundError: If there is no index.
+            NotADirectoryError: If it is a file.
             ValueError: If it is damaged, or the model or transform is another one.
         """
         if model is not None:
@@ -161,7 +162,8 @@ class Index:
 
         Photos are committed every minute and every 1,024, so a killed call that is made again goes on. A
         photo that has changed takes its place at the end. One that could not be read is listed in
-        ``skipped``, and tried again when its file has changed. What is in no file is new if its id is.
+        ``skipped``, and tried again when its file has changed. What is in no file is new if its id is. Remove
+        it to embed it again, as a file that was rewritten and has the size and time that it had.
 
         Args:
             photos: What ``lz.embed`` takes; an iterator of paths, or of pairs of id and photo, which is never
@@ -243,12 +245,11 @@ class Index:
         Raises:
             KeyError: If there is no such id.
             OSError: If somebody else writes the index, or it cannot be written.
-            TypeError: If a label is neither a name, an integer nor ``None``.
+            TypeError: If it is no dictionary, or a label is neither a name, an integer nor ``None``.
         """
+        names = labels_by_id(labels)
         with self._files.writing() as writer, AddJob(writer) as job:
-            ids = list(labels)
-            rows = {job.base.rows[id_]: label for id_, label in zip(ids, label_names(labels, ids).values())}
-            job.relabel(rows)
+            job.relabel({job.base.rows[id_]: name for id_, name in names.items()})
 
     def remove(self, ids: str | Iterable[object], *, missing_ok: bool = False) -> None:
         """Take photos out: they are not found any more, and ``compact`` makes room.
@@ -376,8 +377,7 @@ class Index:
         floats = floats or (isinstance(query, np.ndarray) and query.dtype.kind == "f")
         if floats and query.ndim < 3:
             return query[None] if query.ndim == 1 else query
-        source = photo_source(query)
-        return self._ready().embed(source)
+        return self._ready().embed(photo_source(query))
 
     def _ready(self) -> PhotoEmbedder:
         """What embeds photos, made when the first one is to be."""

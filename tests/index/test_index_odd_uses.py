@@ -31,11 +31,6 @@ def test_an_empty_index_gives_and_takes_nothing(tmp_path):
     assert empty.ids == ["a"]
 
 
-def test_what_is_no_photo_is_said_before_a_model_is_asked_for(index):
-    with pytest.raises(TypeError, match="photos must be"):
-        index.search(None)
-
-
 def test_descriptors_have_ids_of_their_own(index):
     with pytest.raises(ValueError, match="descriptors have their own"):
         index.add(lz.Descriptors(["d"], np.ones((1, 3))), ids=["e"])
@@ -119,3 +114,29 @@ def test_a_pickled_index_is_opened_where_it_lies(index, tiny_model, photo_folder
     shutil.rmtree(tmp_path / "index")
     with pytest.raises(FileNotFoundError, match="is no index"):
         pickle.loads(content)
+
+
+@pytest.mark.parametrize("name", ["shards", "edits"])
+def test_files_of_others_are_not_removed(tmp_path, name):
+    (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data" / name / "train-0001.tar").touch()
+    with pytest.raises(FileExistsError, match=f"other files, such as {name}/train-0001.tar"):
+        lz.Index.create(tmp_path / "data")
+    index = lz.Index.create(tmp_path / "index")
+    (tmp_path / "index" / name / "notes.txt").touch()
+    index.add(lz.Descriptors(["a", "b"], np.eye(2)))
+    index.remove("a")
+    index.compact()
+    assert (tmp_path / "index" / name / "notes.txt").exists()
+    assert len(list((tmp_path / "index" / "shards").glob("*.safetensors"))) == 1
+
+
+def test_labels_whose_keys_are_no_ids(index):
+    index.add(lz.Descriptors(["5"], np.ones((1, 3))))
+    index.relabel({5: "five"})
+    assert index.labels[3] == "five"
+    for labels in ([], None, [("a", "x")]):
+        with pytest.raises(TypeError, match="labels are a dictionary by id"):
+            index.relabel(labels)
+    with pytest.raises(TypeError, match="ids are texts, got the key 5"):
+        index.add(lz.Descriptors(["6"], np.ones((1, 3))), labels={5: "five"})
