@@ -217,6 +217,8 @@ class Index:
             raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
         photos = photos.descriptors if isinstance(photos, Index) else photos
         if isinstance(photos, Descriptors):
+            if ids is not None:
+                raise ValueError("ids= is for photos, and descriptors have their own: lz.Descriptors(ids, x)")
             with self._files.writing() as writer, AddJob(writer) as job:
                 add_descriptors(job, photos, labels)
             return
@@ -322,12 +324,12 @@ class Index:
 
     @property
     def ids(self) -> list[str]:
-        """Ids, in order."""
-        return self._files.last().ids
+        """Ids, in order: a list of your own."""
+        return list(self._files.last().ids)
 
     @property
     def labels(self) -> NDArray[np.object_]:
-        """Labels (N,), ``None`` for no landmark or unknown."""
+        """Labels (N,), ``None`` for no landmark or unknown; read-only: ``relabel`` corrects them."""
         return self._files.last().labels
 
     @property
@@ -338,7 +340,7 @@ class Index:
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """Photos that could not be read: id and reason."""
-        return self.descriptors.skipped
+        return list(self.descriptors.skipped)
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -355,7 +357,8 @@ class Index:
         """Descriptors of some rows: a number, an id, or several as a slice, a list, an array or a mask."""
         commit = self._files.last()
         numbers = np.arange(len(commit))[select_rows(rows, len(commit), commit.rows)]
-        found, ids = commit.descriptors, [commit.ids[row] for row in numbers.tolist()]
+        found = commit.descriptors
+        ids = [found.ids[row] for row in numbers.tolist()]
         return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
 
     def __repr__(self) -> str:

@@ -55,7 +55,7 @@ class PhotoEmbedder:
     def vectors(self, batch: PhotoBatch) -> FloatArray | None:
         """Descriptors (B, D) of the photos of a batch that were read; ``None`` if there are none."""
         found = batch.map(partial(self.views.embed, self.run))
-        return None if found is None else found.numpy()
+        return None if found is None else found.cpu().numpy()
 
     def batches(self, source: PhotoSource, num_workers: int = 0) -> Any:
         """Batches of a source, cut by the position of its photos."""

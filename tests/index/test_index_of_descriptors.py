@@ -106,6 +106,33 @@ def test_compact_drops_what_was_removed(index):
     assert index.ids == some(0, 3).ids
 
 
+def test_what_a_reader_does_with_ids_and_labels_is_not_written(index):
+    index.remove("a/2.jpg")
+    ids, labels = index.ids, index.labels.tolist()
+    index.ids.reverse()
+    index.skipped.append(("x", "y"))
+    with pytest.raises(ValueError, match="read-only"):
+        index.labels[:] = "z"
+    index.compact()
+    assert index.ids == ids
+    assert index.labels.tolist() == labels
+    assert index.skipped == []
+
+
+def test_a_photo_that_others_could_not_read_makes_no_commit(index):
+    generation = index.info.generation
+    index.add(lz.Descriptors(["a/0.jpg"], some(0, 1).vectors, skipped=[("b/1.jpg", "broken")]))
+    assert index.info.generation == generation
+    assert index.skipped == []
+    index.add(lz.Descriptors(["a/0.jpg"], some(0, 1).vectors, skipped=[("c.jpg", "broken")]))
+    assert index.skipped == [("c.jpg", "broken")]
+
+
+def test_descriptors_have_their_own_ids(index):
+    with pytest.raises(ValueError, match=r"ids= is for photos, and descriptors have their own"):
+        index.add(some(0, 2), ids=["u", "v"])
+
+
 def test_float16_takes_half_the_room(tmp_path):
     index = lz.Index.create(tmp_path / "half", storage="float16")
     index.add(some(0, 50))
