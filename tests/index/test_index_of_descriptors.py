@@ -128,6 +128,11 @@ def test_a_photo_that_others_could_not_read_makes_no_commit(index):
     assert index.skipped == [("c.jpg", "broken")]
 
 
+def test_an_empty_index_is_added(index, tmp_path):
+    index.add(lz.Index.create(tmp_path / "empty"))
+    assert len(index) == 60
+
+
 def test_descriptors_have_their_own_ids(index):
     with pytest.raises(ValueError, match=r"ids= is for photos, and descriptors have their own"):
         index.add(some(0, 2), ids=["u", "v"])
