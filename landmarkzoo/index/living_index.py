@@ -154,7 +154,7 @@ class Index:
         labels: GivenLabels = None,
         ids: Sequence[object] | None = None,
         on_error: OnError = "skip",
-        num_workers: int = 0,
+        num_workers: int | None = None,
         progress: bool = True,
     ) -> None:
         """Add what is new, and embed again what has changed, by size and time of its file.
@@ -171,7 +171,7 @@ class Index:
                 Those of photos that are there already are corrected.
             ids: One a photo, for images in memory, or in place of paths.
             on_error: ``"skip"`` photos that cannot be read, or ``"raise"``.
-            num_workers: Processes that read photos; 0: this process reads them.
+            num_workers: Processes that read photos; 0: this one reads them; ``None``: as suits the machine.
             progress: Show a progress bar on stderr.
 
         Raises:
@@ -189,7 +189,7 @@ class Index:
         *,
         labels: GivenLabels = None,
         on_error: OnError = "skip",
-        num_workers: int = 0,
+        num_workers: int | None = None,
         progress: bool = True,
     ) -> None:
         """Add what is new in a folder, and drop what was added from it and is not in it any more.
@@ -209,7 +209,7 @@ class Index:
         labels: GivenLabels,
         ids: Sequence[object] | None,
         on_error: OnError,
-        num_workers: int,
+        num_workers: int | None,
         progress: bool,
         mirror: bool,
     ) -> None:
