@@ -243,8 +243,10 @@ class Index:
         Raises:
             KeyError: If there is no such id.
             OSError: If somebody else writes the index, or it cannot be written.
-            TypeError: If a label is neither a name, an integer nor ``None``.
+            TypeError: If a label is neither a name, an integer nor ``None``, or they are not by id.
         """
+        if not isinstance(labels, Mapping):
+            raise TypeError(f"labels are a dictionary by id, got {type(labels).__name__}")
         with self._files.writing() as writer, AddJob(writer) as job:
             ids = list(labels)
             rows = {job.base.rows[id_]: label for id_, label in zip(ids, label_names(labels, ids).values())}
@@ -360,6 +362,9 @@ class Index:
         found = commit.descriptors
         ids = [found.ids[row] for row in numbers.tolist()]
         return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
+
+    def __array__(self, dtype: np.dtype[Any] | type | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return self.descriptors.__array__(dtype, copy)
 
     def __repr__(self) -> str:
         return f"Index({str(self._files.path)!r}, {len(self)} photos)"

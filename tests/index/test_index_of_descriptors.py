@@ -25,6 +25,7 @@ def test_what_goes_in_comes_out_also_in_another_process(index, tmp_path):
     for seen in (index, lz.Index.open(tmp_path / "index")):
         assert seen.ids == whole.ids
         np.testing.assert_array_equal(seen.vectors, whole.vectors)
+        np.testing.assert_array_equal(np.asarray(seen), whole.vectors)
         np.testing.assert_array_equal(seen.labels, ["a", "b"] * 20 + [None] * 20)
         assert len(seen) == 60
         assert "a/2.jpg" in seen
@@ -80,6 +81,8 @@ def test_labels_are_corrected_without_embedding(index):
     assert index.labels.tolist() == expected[:2] + expected[3:]
     with pytest.raises(KeyError, match=r"no id 'a/00\.jpg' among 59\. Did you mean a/0\.jpg"):
         index.relabel({"a/00.jpg": "a"})
+    with pytest.raises(TypeError, match="labels are a dictionary by id, got list"):
+        index.relabel(["a/0.jpg"])
 
 
 def test_compact_drops_what_was_removed(index):
