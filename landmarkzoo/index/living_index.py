@@ -329,12 +329,12 @@ class Index:
 
     @property
     def ids(self) -> list[str]:
-        """Ids, in order."""
-        return self._files.last().ids
+        """Ids, in order: a list of your own."""
+        return list(self._files.last().ids)
 
     @property
     def labels(self) -> NDArray[np.object_]:
-        """Labels (N,), ``None`` for no landmark or unknown."""
+        """Labels (N,), ``None`` for no landmark or unknown; read-only: ``relabel`` corrects them."""
         return self._files.last().labels
 
     @property
@@ -345,7 +345,7 @@ class Index:
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """Photos that could not be read: id and reason."""
-        return self.descriptors.skipped
+        return list(self.descriptors.skipped)
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -364,6 +364,9 @@ class Index:
 
     def __reduce__(self) -> tuple[Any, ...]:  # to another process, which opens it there
         return Index, (self._files, self._model, self._transform, self._device)
+
+    def __array__(self, dtype: np.dtype[Any] | type | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return self.descriptors.__array__(dtype, copy)
 
     def __repr__(self) -> str:
         return f"Index({str(self._files.path)!r}, {len(self)} photos)"
@@ -392,7 +395,6 @@ class Index:
 
     def _embedder_of(self, model: nn.Module) -> PhotoEmbedder:
         commit = self._files.last()
-        options = commit.manifest.options
         return embedder_like(
-            commit.descriptors, options, model, transform=self._transform, device=self._device
+            commit.descriptors, commit.manifest.options, model, transform=self._transform, device=self._device
         )

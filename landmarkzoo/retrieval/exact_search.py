@@ -104,6 +104,7 @@ def search_others(
         array([[1, 2],
                [0, 1]])
     """
+    x = descriptors_of(x)
     vectors, ids = as_rows(x, "x"), ids_of(x)
     k, where = check_count(k, "k"), as_device(device)
     own = np.arange(len(vectors)) if rows is None else rows

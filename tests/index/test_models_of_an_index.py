@@ -112,3 +112,11 @@ def test_an_index_made_anew_with_another_model_in_the_folder_of_an_open_one(
     by_itself.add(photo_folder, progress=False)
     assert len(by_itself) == 11
     assert lz.Index.open(tmp_path / "index", model=other).search(photo_folder / "1.png", 1).ids == "1.png"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_an_index_on_a_gpu(tiny_model, photo_folder, tmp_path):
+    index = small_index(tmp_path / "index", tiny_model, photo_folder, device="cuda")
+    assert index.search(photo_folder / "1.png", 1).ids == "1.png"
+    opened = lz.Index.open(tmp_path / "index", device="cuda")
+    np.testing.assert_array_equal(opened.search(photo_folder, 3).ids, index.search(photo_folder, 3).ids)
