@@ -75,7 +75,7 @@ def ready_for_many(
     if size is None or not own or not usual:
         return run, {"precision": run.precision}
     native = has_native_bfloat16()
-    # Parts that the user has exchanged, and that have no weights of their own, do not show in the fingerprint.
+    # Parts without weights that the user has exchanged do not show in the fingerprint.
     key = (weights, size, native, *(type(module) for module in run.model.modules()))
     if key not in _known:
         try:
