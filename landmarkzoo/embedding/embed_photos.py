@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.embedding.alike import check_alike, options_like
 from landmarkzoo.embedding.embedding_job import EmbeddingJob
-from landmarkzoo.embedding.inference import Inference, Precision, check_module, inference_with
+from landmarkzoo.embedding.inference import Precision, check_module, inference_with
 from landmarkzoo.embedding.long_jobs import LONG_JOB, ready_for_many
 from landmarkzoo.embedding.provenance import provenance_of
-from landmarkzoo.embedding.tta import TestTimeAugmentation
+from landmarkzoo.embedding.tta import TestTimeAugmentation, embedded
 from landmarkzoo.photos import photo_source
-from landmarkzoo.photos.batches import OnError, PhotoBatch, Transform, photo_batches, transform_for
+from landmarkzoo.photos.batches import OnError, Transform, photo_batches, transform_for
 from landmarkzoo.photos.crops import check_boxes
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.photos.worker_count import workers_for
@@ -135,30 +134,10 @@ def embed(
     with job:  # it holds the file
         with job.bar(progress) as bar:
             batches = photo_batches(source, transform, start=job.seen, **options)
-            for batch, vectors in _embedded(batches, run, views):
+            for batch, vectors in embedded(batches, run, views):
                 job.add(batch, vectors)
                 bar.update(len(batch))
         return job.finish()
-
-
-def _embedded(
-    batches: Iterable[PhotoBatch], run: Inference, views: TestTimeAugmentation
-) -> Iterator[tuple[PhotoBatch, Tensor | None]]:
-    """Batches with their descriptors on the CPU.
-
-    A GPU gets a batch before the results of the one before it are waited for.
-    """
-    waiting: list[tuple[PhotoBatch, Tensor | None]] = []
-    for batch in batches:
-        waiting.append((batch, batch.map(partial(views.embed, run))))
-        if len(waiting) == (2 if run.device.type == "cuda" else 1):
-            yield _on_cpu(*waiting.pop(0))
-    for batch, vectors in waiting:
-        yield _on_cpu(batch, vectors)
-
-
-def _on_cpu(batch: PhotoBatch, vectors: Tensor | None) -> tuple[PhotoBatch, Tensor | None]:
-    return batch, None if vectors is None else vectors.cpu()
 
 
 def _check_ids(ids: list[str]) -> None:

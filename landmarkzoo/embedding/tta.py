@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -18,6 +19,7 @@ from landmarkzoo.embedding.inference import Inference
 from landmarkzoo.models import ModelCfg
 from landmarkzoo.models.model_cfg import Combine, ScaleResize
 from landmarkzoo.models.wrappers import unwrapped
+from landmarkzoo.photos.batches import PhotoBatch
 from landmarkzoo.photos.resizing import LARGEST_SIDE, fitting_sides
 from landmarkzoo.photos.transforms import size_rule_of
 
@@ -136,6 +138,26 @@ class TestTimeAugmentation:
             return vectors[0]
         views = torch.stack(vectors)  # (views, B, D)
         return F.normalize(views.amax(dim=0) if self.combine == "max" else views.mean(dim=0), dim=1)
+
+
+def embedded(
+    batches: Iterable[PhotoBatch], run: Inference, views: TestTimeAugmentation
+) -> Iterator[tuple[PhotoBatch, Tensor | None]]:
+    """Batches with the descriptors (B, D) of what could be read of them, on the CPU.
+
+    A GPU gets a batch before the results of the one before it are waited for.
+    """
+    waiting: list[tuple[PhotoBatch, Tensor | None]] = []
+    for batch in batches:
+        waiting.append((batch, batch.map(partial(views.embed, run))))
+        if len(waiting) == (2 if run.device.type == "cuda" else 1):
+            yield _on_cpu(*waiting.pop(0))
+    for batch, vectors in waiting:
+        yield _on_cpu(batch, vectors)
+
+
+def _on_cpu(batch: PhotoBatch, vectors: Tensor | None) -> tuple[PhotoBatch, Tensor | None]:
+    return batch, None if vectors is None else vectors.cpu()
 
 
 def _resized(images: Tensor, scale: float, rule: ImageSizeRule, resize: ScaleResize) -> Tensor:

@@ -135,8 +135,8 @@ def evaluate_revisited(
         >>> result["easy mAP"], result["hard mP@10"]
         (1.0, 1.0)
     """
-    asking: Any = descriptors_of(queries)
-    index = descriptors_of(index)
+    queries, index = descriptors_of(queries), descriptors_of(index)
+    asking: Any = queries
     if not isinstance(index, Descriptors):
         index = as_vectors(index, "index")  # once, not for each block
     images = len(index)

@@ -11,7 +11,7 @@ from landmarkzoo.evaluation.evaluation_result import Evaluation, join_clauses, w
 from landmarkzoo.metrics import Score, bootstrap, gap_statistic, per_image_gap
 from landmarkzoo.metrics.ground_truth import Scores, Truth
 from landmarkzoo.rerank import vote
-from landmarkzoo.retrieval.descriptors import Vectors
+from landmarkzoo.retrieval.descriptors import Vectors, descriptors_of
 from landmarkzoo.retrieval.exact_search import ids_of
 
 
@@ -101,6 +101,7 @@ def evaluate_recognition(
         >>> result["GAP"]
         1.0
     """
+    queries, train = descriptors_of(queries), descriptors_of(train)
     votes = vote(queries, train, train_labels, neighbors)
     how = f"vote of the {neighbors} nearest of {len(train)} train photos"
     result = score_recognition(

@@ -27,8 +27,11 @@ def add_descriptors(job: AddJob, descriptors: Descriptors, labels: GivenLabels) 
     if not job.base.manifest.options:  # else the model of the index says it
         parts = [job.provenance] if len(job.base) else []
         job.provenance = joined_provenance([*parts, descriptors.provenance])
-    known = job.skipped_before
-    skipped = [SkippedPhoto(id_, reason) for id_, reason in descriptors.skipped if id_ not in known]
+    skipped = [
+        SkippedPhoto(id_, reason)
+        for id_, reason in descriptors.skipped
+        if id_ not in job.skipped_before and id_ not in job.base.rows
+    ]
     size = (
         descriptors.stored.shape[1]
         if isinstance(descriptors, StoredDescriptors)
@@ -51,7 +54,7 @@ def add_descriptors(job: AddJob, descriptors: Descriptors, labels: GivenLabels) 
                 )
             )
     if skipped:
-        job.take(NewRows(skipped=[photo for photo in skipped if photo.id not in job.base.rows]))
+        job.take(NewRows(skipped=skipped))
 
 
 def _check(job: AddJob, descriptors: Descriptors) -> None:

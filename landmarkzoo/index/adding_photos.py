@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from landmarkzoo._utils.checks import IntArray
+from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.index.add_job import AddJob
 from landmarkzoo.index.label_sources import GivenLabels, label_names
@@ -34,7 +34,7 @@ class PhotoAdding:
         embedder: What makes the descriptors.
         labels: Labels, as ``add`` takes them.
         on_error: ``"raise"`` or ``"skip"``, for photos that cannot be read.
-        num_workers: Processes that read photos.
+        num_workers: Processes that read photos; ``None``: as suits the machine.
         bar: The progress bar.
     """
 
@@ -42,7 +42,7 @@ class PhotoAdding:
     embedder: PhotoEmbedder
     labels: GivenLabels
     on_error: OnError
-    num_workers: int
+    num_workers: int | None
     bar: tqdm[Any]
 
     def add(self, source: PhotoSource, photos: object = None) -> None:
@@ -128,8 +128,8 @@ class PhotoAdding:
                 "the photos of an index go through its transform, and these are float tensors: pass photos, "
                 "or their descriptors"
             )
-        for batch in self.embedder.batches(chosen, self.num_workers):
-            rows = self._rows(chosen, batch)
+        for batch, vectors in self.embedder.embedded(chosen, self.num_workers):
+            rows = self._rows(chosen, batch, vectors)
             rows.labels = [labels.get(positions[place]) for place in batch.positions]
             rows.states = [states[positions[place]] for place in batch.positions]
             place_of = {id_: place for place, id_ in enumerate(chosen.ids)} if batch.errors else {}
@@ -180,10 +180,10 @@ class PhotoAdding:
         if wrong:
             self.job.relabel(wrong)
 
-    def _rows(self, source: PhotoSource, batch: PhotoBatch) -> NewRows:
+    def _rows(self, source: PhotoSource, batch: PhotoBatch, vectors: FloatArray | None) -> NewRows:
         if batch.errors and self.on_error == "raise":
             raise batch.errors[0]
-        ids, vectors = [source.ids[place] for place in batch.positions], self.embedder.vectors(batch)
+        ids = [source.ids[place] for place in batch.positions]
         if vectors is not None and not np.isfinite(vectors).all():
             bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
             raise ValueError(f"the model gives NaN or infinite values for the photo {bad}")

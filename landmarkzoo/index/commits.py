@@ -87,14 +87,16 @@ class Commit:
 
     @cached_property
     def labels(self) -> NDArray[np.object_]:
-        """Labels (N,), ``None`` for no landmark or unknown."""
+        """Labels (N,), ``None`` for no landmark or unknown; read-only, as others see the same array."""
         parts = []
         for shard, live in zip(self.shards, self.live):
             names = np.array(shard.label_names, dtype=object)[shard.label_codes]
             for row, label in self.edits.labels.get(shard.name, {}).items():
                 names[row] = label
             parts.append(names if live is None else names[live])
-        return np.concatenate(parts) if parts else np.empty(0, dtype=object)
+        labels = np.concatenate([np.empty(0, dtype=object), *parts])
+        labels.flags.writeable = False
+        return labels
 
     @cached_property
     def starts(self) -> IntArray:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from torch import nn
 
-from landmarkzoo._utils.file_locks import single_writer
+from landmarkzoo._utils.file_locks import writer_in_turn
 from landmarkzoo.embedding.inference import check_module
 from landmarkzoo.index.index_folder import IndexFolder, check_empty, make_folder, now
 from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest
@@ -45,18 +45,26 @@ def created_index(
     if loaded is not None:
         check_module(loaded)
     embedder = None if loaded is None else new_embedder(loaded, **how)
-    if there:
-        files = IndexFolder(path)
-        _check_made_like(files, embedder, storage)
-        return files, loaded
-    path.mkdir(parents=True, exist_ok=True)
-    options = {} if embedder is None else named_options(embedder, name, path)
-    provenance = {} if embedder is None else embedder.provenance
-    with single_writer(Path(os.path.realpath(path)) / MANIFEST_FILE):
-        if (path / MANIFEST_FILE).exists():
+    if not there:
+        there = not _made(path, embedder, name, storage)
+        if there and not exist_ok:
             raise FileExistsError(f"another job has just made the index {path}: open it by lz.Index.open")
+    files = IndexFolder(path)
+    if there:
+        _check_made_like(files, embedder, storage)
+    return files, loaded
+
+
+def _made(path: Path, embedder: PhotoEmbedder | None, name: str | Path | None, storage: Storage) -> bool:
+    """Make the files, unless another job is quicker; whether they were made here."""
+    path.mkdir(parents=True, exist_ok=True)
+    with writer_in_turn(Path(os.path.realpath(path)) / MANIFEST_FILE):
+        if (path / MANIFEST_FILE).exists():
+            return False
+        options = {} if embedder is None else named_options(embedder, name, path)
+        provenance = {} if embedder is None else embedder.provenance
         make_folder(path, Manifest(now(), now(), storage, provenance=provenance, options=options))
-    return IndexFolder(path), loaded
+    return True
 
 
 def _check_made_like(files: IndexFolder, embedder: PhotoEmbedder | None, storage: Storage) -> None:

@@ -154,7 +154,7 @@ class Index:
         labels: GivenLabels = None,
         ids: Sequence[object] | None = None,
         on_error: OnError = "skip",
-        num_workers: int = 0,
+        num_workers: int | None = None,
         progress: bool = True,
     ) -> None:
         """Add what is new, and embed again what has changed, by size and time of its file.
@@ -171,7 +171,7 @@ class Index:
                 Those of photos that are there already are corrected.
             ids: One a photo, for images in memory, or in place of paths.
             on_error: ``"skip"`` photos that cannot be read, or ``"raise"``.
-            num_workers: Processes that read photos; 0: this process reads them.
+            num_workers: Processes that read photos; 0: this one reads them; ``None``: as suits the machine.
             progress: Show a progress bar on stderr.
 
         Raises:
@@ -189,7 +189,7 @@ class Index:
         *,
         labels: GivenLabels = None,
         on_error: OnError = "skip",
-        num_workers: int = 0,
+        num_workers: int | None = None,
         progress: bool = True,
     ) -> None:
         """Add what is new in a folder, and drop what was added from it and is not in it any more.
@@ -209,7 +209,7 @@ class Index:
         labels: GivenLabels,
         ids: Sequence[object] | None,
         on_error: OnError,
-        num_workers: int,
+        num_workers: int | None,
         progress: bool,
         mirror: bool,
     ) -> None:
@@ -217,6 +217,8 @@ class Index:
             raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
         photos = photos.descriptors if isinstance(photos, Index) else photos
         if isinstance(photos, Descriptors):
+            if ids is not None:
+                raise ValueError("ids= is for photos, and descriptors have their own: lz.Descriptors(ids, x)")
             with self._files.writing() as writer, AddJob(writer) as job:
                 add_descriptors(job, photos, labels)
             return
@@ -241,8 +243,10 @@ class Index:
         Raises:
             KeyError: If there is no such id.
             OSError: If somebody else writes the index, or it cannot be written.
-            TypeError: If a label is neither a name, an integer nor ``None``.
+            TypeError: If a label is neither a name, an integer nor ``None``, or they are not by id.
         """
+        if not isinstance(labels, Mapping):
+            raise TypeError(f"labels are a dictionary by id, got {type(labels).__name__}")
         with self._files.writing() as writer, AddJob(writer) as job:
             ids = list(labels)
             rows = {job.base.rows[id_]: label for id_, label in zip(ids, label_names(labels, ids).values())}
@@ -322,12 +326,12 @@ class Index:
 
     @property
     def ids(self) -> list[str]:
-        """Ids, in order."""
-        return self._files.last().ids
+        """Ids, in order: a list of your own."""
+        return list(self._files.last().ids)
 
     @property
     def labels(self) -> NDArray[np.object_]:
-        """Labels (N,), ``None`` for no landmark or unknown."""
+        """Labels (N,), ``None`` for no landmark or unknown; read-only: ``relabel`` corrects them."""
         return self._files.last().labels
 
     @property
@@ -338,7 +342,7 @@ class Index:
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """Photos that could not be read: id and reason."""
-        return self.descriptors.skipped
+        return list(self.descriptors.skipped)
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -355,8 +359,12 @@ class Index:
         """Descriptors of some rows: a number, an id, or several as a slice, a list, an array or a mask."""
         commit = self._files.last()
         numbers = np.arange(len(commit))[select_rows(rows, len(commit), commit.rows)]
-        found, ids = commit.descriptors, [commit.ids[row] for row in numbers.tolist()]
+        found = commit.descriptors
+        ids = [found.ids[row] for row in numbers.tolist()]
         return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
+
+    def __array__(self, dtype: np.dtype[Any] | type | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return self.descriptors.__array__(dtype, copy)
 
     def __repr__(self) -> str:
         return f"Index({str(self._files.path)!r}, {len(self)} photos)"

@@ -218,7 +218,7 @@ def add_by_ranks(
     *,
     labels: GivenLabels = None,
     on_error: OnError = "skip",
-    num_workers: int = 0,
+    num_workers: int | None = None,
     progress: bool = True,
     mirror: bool = False,
     ranks: Ranks | None = None,

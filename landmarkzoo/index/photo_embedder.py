@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,17 +17,20 @@ from landmarkzoo._utils.checks import FloatArray, check_count
 from landmarkzoo.embedding.alike import check_alike, options_like
 from landmarkzoo.embedding.fingerprints import weights_fingerprint
 from landmarkzoo.embedding.inference import Inference, Precision, inference_with
+from landmarkzoo.embedding.long_jobs import ready_for_many
 from landmarkzoo.embedding.provenance import provenance_of
-from landmarkzoo.embedding.tta import TestTimeAugmentation
+from landmarkzoo.embedding.tta import TestTimeAugmentation, embedded
 from landmarkzoo.hub.loading import LOCAL, is_saved
 from landmarkzoo.hub.mixin import HubMixin
 from landmarkzoo.models import ModelCfg, create_model
 from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos import PhotoSource
 from landmarkzoo.photos.batches import PhotoBatch, Transform, photo_batches, transform_for
+from landmarkzoo.photos.worker_count import workers_for
 from landmarkzoo.retrieval import Descriptors
 
 MODEL = "model"  # folder of an index, for a model that has no name
+_COSINE = "precision_cosine"
 _NO_PHOTOS = PhotoSource([], [])
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class PhotoEmbedder:
 
     Attributes:
         model: The model as it was given.
-        run: What computes: it shares the weights of the model.
+        run: What computes the descriptors that are added, if there are few: it shares the weights.
         transform: What photos go through.
         views: Scales and mirrors.
         provenance: That of the descriptors.
@@ -52,14 +55,29 @@ class PhotoEmbedder:
     provenance: Mapping[str, str]
     batch_size: int
 
-    def vectors(self, batch: PhotoBatch) -> FloatArray | None:
-        """Descriptors (B, D) of the photos of a batch that were read; ``None`` if there are none."""
-        found = batch.map(partial(self.views.embed, self.run))
-        return None if found is None else found.numpy()
+    @cached_property
+    def _run_of_many(self) -> Inference:
+        """What computes the descriptors that are added: the same for few and for many, so the same bits."""
+        run = inference_with(self.model, self.run.device, _precision_of(self.run))
+        weights = self.provenance["weights"]
+        return ready_for_many(run, self.model, self.transform, weights, choose=False)[0]
 
-    def batches(self, source: PhotoSource, num_workers: int = 0) -> Any:
-        """Batches of a source, cut by the position of its photos."""
-        return photo_batches(source, self.transform, batch_size=self.batch_size, num_workers=num_workers)
+    @cached_property
+    def _run_of_queries(self) -> Inference:
+        """What computes queries: in float32, if the index is in bfloat16 that was chosen as it is as good."""
+        if _COSINE not in self.provenance:
+            return self.run
+        return inference_with(self.model, self.run.device, "float32")
+
+    def embedded(
+        self, source: PhotoSource, num_workers: int | None
+    ) -> Iterator[tuple[PhotoBatch, FloatArray | None]]:
+        """Batches of photos for the index, cut by position, with the descriptors of what could be read."""
+        if num_workers is None:
+            num_workers = workers_for(source, self.transform, self.batch_size, self.run.device)
+        batches = self._batches(source, num_workers)
+        for batch, vectors in embedded(batches, self._run_of_many, self.views):
+            yield batch, None if vectors is None else vectors.numpy()
 
     def embed(self, source: PhotoSource) -> Descriptors:
         """Descriptors of queries.
@@ -68,14 +86,18 @@ class PhotoEmbedder:
             PhotoError: If one cannot be read.
             ValueError: If the model gives NaN.
         """
-        vectors: list[FloatArray] = []
-        for batch in self.batches(source):
+        found: list[FloatArray] = []
+        run = self._run_of_queries
+        for batch, vectors in embedded(self._batches(source), run, self.views):
             if batch.errors:
                 raise batch.errors[0]
-            found = self.vectors(batch)
-            vectors += [] if found is None else [found]
-        running = {} if source.named else {"ids": "running numbers"}
-        return Descriptors(source.ids, np.concatenate(vectors), provenance={**self.provenance, **running})
+            found += [] if vectors is None else [vectors.numpy()]
+        provenance = {key: text for key, text in self.provenance.items() if key != _COSINE}
+        provenance |= {"precision": run.precision} | ({} if source.named else {"ids": "running numbers"})
+        return Descriptors(source.ids, np.concatenate(found), provenance=provenance)
+
+    def _batches(self, source: PhotoSource, num_workers: int = 0) -> Iterator[PhotoBatch]:
+        return photo_batches(source, self.transform, batch_size=self.batch_size, num_workers=num_workers)
 
     def check_unchanged(self) -> None:
         """Raise ValueError if the model was trained since it was given: descriptors would not be alike."""
@@ -100,6 +122,9 @@ def new_embedder(
     run = inference_with(model, device, precision)
     transform = transform_for(_NO_PHOTOS, model, transform)
     origin = provenance_of(model, _NO_PHOTOS, transform, views=views, precision=run.precision)
+    if precision == "auto":  # decided once, as if there were many photos
+        chosen, changed = ready_for_many(run, model, transform, origin["weights"], choose=True)
+        run, origin = inference_with(model, device, _precision_of(chosen)), {**origin, **changed}
     return PhotoEmbedder(model, run, transform, views, origin, check_count(batch_size, "batch_size"))
 
 
@@ -138,6 +163,8 @@ def embedder_like(
     transform = transform_for(_NO_PHOTOS, model, transform)
     origin = provenance_of(model, _NO_PHOTOS, transform, views=views, precision=run.precision)
     check_alike(origin, index.provenance, "model=")
+    if run.precision == "bfloat16" and _COSINE in index.provenance:
+        origin[_COSINE] = index.provenance[_COSINE]
     return PhotoEmbedder(model, run, transform, views, origin, options.get("batch_size", 32))
 
 
@@ -152,13 +179,12 @@ def named_options(embedder: PhotoEmbedder, name: str | Path | None, folder: Path
     Raises:
         OSError: If the model cannot be saved.
     """
-    precision = embedder.run.precision
     if isinstance(name, Path):
         name = f"{LOCAL}{name}"
     if name is not None and name.startswith(LOCAL):
         name = f"{LOCAL}{Path(name.removeprefix(LOCAL)).expanduser().absolute()}"
     return {
-        "precision": precision if precision in get_args(Precision) else "auto",
+        "precision": _precision_of(embedder.run),
         "batch_size": embedder.batch_size,
         "model": name or _known_name(embedder) or _saved_beside(embedder.model, folder),
     }
@@ -189,6 +215,11 @@ def rebuilt_model(folder: Path, options: Mapping[str, Any], weights: str | None)
             "was made with, lz.Index.open(folder, model=model)"
         )
     return model
+
+
+def _precision_of(run: Inference) -> Precision:
+    precision: Any = run.precision
+    return precision if precision in get_args(Precision) else "auto"  # float64, of a model of that type
 
 
 def _known_name(embedder: PhotoEmbedder) -> str | None:

@@ -270,7 +270,7 @@ def _as_bytes(value: Sequence[Any]) -> NDArray[np.uint8]:
 
 def rows_that_fit(dimensions: int, storage: Storage, bytes_: int = 2**25) -> int:
     """Rows of a large shard, which is quick to search: so much memory it needs while it is written."""
-    return max(1, bytes_ // (dimensions * np.dtype(storage).itemsize))
+    return max(1, bytes_ // (max(dimensions, 1) * np.dtype(storage).itemsize))
 
 
 def norms_of(parts: Sequence[Shard], live: Sequence[IntArray | None]) -> FloatArray:

@@ -24,7 +24,7 @@ from landmarkzoo._utils.checks import (
 from landmarkzoo._utils.csv_and_pandas import import_pandas, write_csv
 from landmarkzoo.rerank.voting import count_votes
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors, check_comparable
+from landmarkzoo.retrieval.descriptors import Vectors, check_comparable, descriptors_of
 from landmarkzoo.retrieval.exact_search import ids_of
 from landmarkzoo.retrieval.row_selection import as_ids, id_of, ids_or_numbers
 from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
@@ -208,6 +208,7 @@ def recognize(
         (array(['Big Ben'], dtype=object), array([[0, 1, 3]]))
     """
     neighbors = check_count(neighbors, "neighbors")
+    queries, train, non_landmark = map(descriptors_of, (queries, train, non_landmark))
     q, x, others = _checked(queries, train, non_landmark)
     labels, names = encode_labels(train_labels, len(x), "train_labels")
     if quantile:

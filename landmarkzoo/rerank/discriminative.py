@@ -23,7 +23,7 @@ from landmarkzoo._utils.checks import (
 )
 from landmarkzoo.rerank.voting import Votes, vote
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors, check_comparable
+from landmarkzoo.retrieval.descriptors import Vectors, check_comparable, descriptors_of
 from landmarkzoo.retrieval.exact_search import ids_of, search
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.vector_rows import as_rows
@@ -80,6 +80,7 @@ def soft_discriminative(
     if confidence not in get_args(Confidence):
         raise ValueError(f"confidence must be one of {get_args(Confidence)}, got {confidence!r}")
     up, down = check_number(up, "up"), check_number(down, "down")
+    query, index, train = descriptors_of(query), descriptors_of(index), descriptors_of(train)
     q, x = as_rows(query, "query"), as_rows(index, "index")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to rank")
@@ -128,6 +129,7 @@ def hard_discriminative(
         array([[1, 0]])
     """
     threshold = check_number(threshold, "threshold")
+    query, index, train = descriptors_of(query), descriptors_of(index), descriptors_of(train)
     plain = search(query, index, k, device=device)
     of_query, of_index = _votes(query, index, train, train_labels, neighbors, index_votes, device)
     indices, scores = plain.indices.copy(), plain.scores.copy()

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors
+from landmarkzoo.retrieval.descriptors import Vectors, descriptors_of
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
@@ -71,6 +71,7 @@ def diffusion(
     if check_number(gamma, "gamma") < 0:
         raise ValueError(f"gamma must not be negative, got {gamma}; 3 is usual")
     neighbors = check_count(neighbors, "neighbors")
+    query, index = descriptors_of(query), descriptors_of(index)
     start = search(query, index, check_count(query_neighbors, "query_neighbors"), device=device)
     plain = search(query, index, k, device=device)
     graph = _Graph.of(as_rows(index, "index"), neighbors, gamma, as_device(device))

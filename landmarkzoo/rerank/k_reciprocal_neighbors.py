@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, as_device, check_count, check_number, unit
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors
+from landmarkzoo.retrieval.descriptors import Vectors, descriptors_of
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows, joined
@@ -63,6 +63,7 @@ def k_reciprocal(
     k1, k2 = check_count(k1, "k1"), check_count(k2, "k2")
     if not 0 <= check_number(weight, "weight") <= 1:
         raise ValueError(f"weight must be in [0, 1], got {weight}; 0.3 is usual")
+    query, index = descriptors_of(query), descriptors_of(index)
     plain = search(query, index, k, device=device)
     q, x = as_rows(query, "query"), as_rows(index, "index")
     both = joined(q, x)

@@ -52,6 +52,7 @@ def alpha_query_expansion(
     """
     if check_number(alpha, "alpha") < 0:
         raise ValueError(f"alpha must not be negative, got {alpha}; 3 is usual")
+    query, index = descriptors_of(query), descriptors_of(index)
     found = search(query, index, k, exclude_same_id=exclude_same_id, device=device)
     weights = np.where(found.indices >= 0, found.scores.clip(min=0.0).astype(np.float64) ** alpha, 0.0)
     q, x = as_vectors(query, "query"), as_rows(index, "index")
@@ -89,6 +90,7 @@ def database_augmentation(
                [ 0.6123,  0.7755],
                [-0.951 ,  0.0245]], dtype=float32)
     """
+    index = descriptors_of(index)
     x, k = as_vectors(index, "index"), check_count(k, "k")
     if len(x) == 0:
         raise ValueError("the index is empty: there is nothing to augment")
@@ -116,7 +118,6 @@ def _weighted_sums(
 
 
 def _like_input(before: Vectors, vectors: FloatArray) -> Vectors:
-    before = descriptors_of(before)
     if isinstance(before, Descriptors):
         return Descriptors(before.ids, vectors, before.skipped, before.provenance)
     return vectors

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, check_count, check_number, unit
-from landmarkzoo.retrieval.descriptors import Vectors
+from landmarkzoo.retrieval.descriptors import Vectors, descriptors_of
 from landmarkzoo.retrieval.exact_search import search
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.vector_rows import as_rows
@@ -73,6 +73,7 @@ def superglobal(
     neighbors = check_count(neighbors, "neighbors")
     if check_number(beta, "beta") < 0:
         raise ValueError(f"beta must not be negative, got {beta}; 0.15 is usual")
+    queries, index = descriptors_of(queries), descriptors_of(index)
     plain = search(queries, index, max(k, shortlist), device=device, progress=progress)
     q, x = as_rows(queries, "queries"), as_rows(index, "index")
     shortlist = min(shortlist, len(x))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray, Labels, as_device, check_count, encode_labels
 from landmarkzoo.retrieval.blockwise_top_k import top_k
-from landmarkzoo.retrieval.descriptors import Vectors, check_comparable
+from landmarkzoo.retrieval.descriptors import Vectors, check_comparable, descriptors_of
 from landmarkzoo.retrieval.vector_rows import as_rows
 
 _BLOCK_VALUES = 2**20  # votes in flight
@@ -72,6 +72,7 @@ def vote(
         >>> lz.rerank.vote(np.array([[1.0, 0.0]]), train, ["Big Ben", "Big Ben", None]).labels
         array(['Big Ben'], dtype=object)
     """
+    x, train = descriptors_of(x), descriptors_of(train)
     vectors, database = as_rows(x, "x"), as_rows(train, "train")
     if len(database) == 0:
         raise ValueError("the train set is empty: nobody can vote")

@@ -24,14 +24,12 @@ from tqdm import tqdm
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo._utils.cpu_features import has_native_bfloat16
-from landmarkzoo.retrieval.approximate_products import PROBE as _PROBE  # noqa: F401
 from landmarkzoo.retrieval.approximate_products import (
     BFloat16Products,
     FewProducts,
     Float32Products,
     Products,
 )
-from landmarkzoo.retrieval.approximate_products import products as _products  # noqa: F401
 from landmarkzoo.retrieval.candidates import find_candidates
 from landmarkzoo.retrieval.exact_scores import Bonus, ExactScores, empty
 from landmarkzoo.retrieval.stored_vectors import StoredVectors

@@ -189,7 +189,10 @@ class Descriptors:
 
 
 def descriptors_of(x: Any) -> Any:
-    """Descriptors of what holds some; anything else as it is. Called where a public function begins."""
+    """Descriptors of what holds some; anything else as it is.
+
+    Called once where a public function begins: asked again, an index may have other rows.
+    """
     held = getattr(x, "descriptors", None)
     return held if isinstance(held, Descriptors) else x
 

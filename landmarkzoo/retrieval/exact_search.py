@@ -65,7 +65,7 @@ def search(
         (array([[1, 2]]), array([[1.        , 0.70710677]], dtype=float32))
     """
     queries = descriptors_of(queries)
-    if index is None:
+    if index is None and backend != "exact":
         return search_alone(backend, queries, k, exclude_same_id)
     index = descriptors_of(index)
     q, x = as_rows(queries, "queries"), as_rows(index, "index")
@@ -104,6 +104,7 @@ def search_others(
         array([[1, 2],
                [0, 1]])
     """
+    x = descriptors_of(x)
     vectors, ids = as_rows(x, "x"), ids_of(x)
     k, where = check_count(k, "k"), as_device(device)
     own = np.arange(len(vectors)) if rows is None else rows

@@ -88,7 +88,7 @@ def test_a_global_descriptor_takes_it_too(tmp_path):
     with torch.no_grad():
         assert torch.equal(loaded(x), model(x))
         assert not torch.allclose(plain(x), model(x), atol=1e-2)
-    with pytest.raises(ValueError, match="position_resize='dinov2' is for the name of a timm model"):
+    with pytest.raises(ValueError, match="position_resize are for the name of a timm model"):
         lz.GlobalDescriptor(plain.backbone, position_resize="dinov2", pool="avg")
 
 

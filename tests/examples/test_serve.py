@@ -215,7 +215,7 @@ def test_a_small_service_from_an_empty_index_to_its_stop(photos, folder, tmp_pat
 
         running_ones = [slow_upload(port, content) for _ in range(2)]
         process.send_signal(signal.SIGTERM)
-        while "Waiting for" not in log.read_text():
+        while "Waiting for connections" not in log.read_text():
             time.sleep(0.05)
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{port}/health")

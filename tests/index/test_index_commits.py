@@ -1,6 +1,7 @@
 """Whatever happens to a writer, readers see the last commit whole, and the same call goes on."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,20 @@ def test_the_second_writer_is_told_who_the_first_is(tmp_path):
         pytest.raises(OSError, match=r"another job writes it since .*\(process \d+ on"),
     ):
         lz.Index.open(tmp_path / "index").add(some(0, 1))
+
+
+def test_several_make_one_index_at_once(tmp_path, tiny_model):
+    def make(number, exist_ok):
+        return lz.Index.create(tmp_path / str(number), tiny_model, exist_ok=exist_ok)
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(4):
+            indexes = list(pool.map(make, [number] * 4, [True] * 4))
+            assert {len(index) for index in indexes} == {0}
+            assert {index.info.generation for index in indexes} == {0}
+        jobs = [pool.submit(make, "one", False) for _ in range(4)]
+    errors = [job.exception() for job in jobs if job.exception() is not None]
+    assert [type(error) for error in errors] == [FileExistsError] * 3
 
 
 def test_a_reader_sees_whole_commits_while_others_are_made(tmp_path):

@@ -25,6 +25,7 @@ def test_what_goes_in_comes_out_also_in_another_process(index, tmp_path):
     for seen in (index, lz.Index.open(tmp_path / "index")):
         assert seen.ids == whole.ids
         np.testing.assert_array_equal(seen.vectors, whole.vectors)
+        np.testing.assert_array_equal(np.asarray(seen), whole.vectors)
         np.testing.assert_array_equal(seen.labels, ["a", "b"] * 20 + [None] * 20)
         assert len(seen) == 60
         assert "a/2.jpg" in seen
@@ -80,6 +81,8 @@ def test_labels_are_corrected_without_embedding(index):
     assert index.labels.tolist() == expected[:2] + expected[3:]
     with pytest.raises(KeyError, match=r"no id 'a/00\.jpg' among 59\. Did you mean a/0\.jpg"):
         index.relabel({"a/00.jpg": "a"})
+    with pytest.raises(TypeError, match="labels are a dictionary by id, got list"):
+        index.relabel(["a/0.jpg"])
 
 
 def test_compact_drops_what_was_removed(index):
@@ -104,6 +107,38 @@ def test_compact_drops_what_was_removed(index):
         index.search(some(0, 1))
     index.add(some(0, 3))
     assert index.ids == some(0, 3).ids
+
+
+def test_what_a_reader_does_with_ids_and_labels_is_not_written(index):
+    index.remove("a/2.jpg")
+    ids, labels = index.ids, index.labels.tolist()
+    index.ids.reverse()
+    index.skipped.append(("x", "y"))
+    with pytest.raises(ValueError, match="read-only"):
+        index.labels[:] = "z"
+    index.compact()
+    assert index.ids == ids
+    assert index.labels.tolist() == labels
+    assert index.skipped == []
+
+
+def test_a_photo_that_others_could_not_read_makes_no_commit(index):
+    generation = index.info.generation
+    index.add(lz.Descriptors(["a/0.jpg"], some(0, 1).vectors, skipped=[("b/1.jpg", "broken")]))
+    assert index.info.generation == generation
+    assert index.skipped == []
+    index.add(lz.Descriptors(["a/0.jpg"], some(0, 1).vectors, skipped=[("c.jpg", "broken")]))
+    assert index.skipped == [("c.jpg", "broken")]
+
+
+def test_an_empty_index_is_added(index, tmp_path):
+    index.add(lz.Index.create(tmp_path / "empty"))
+    assert len(index) == 60
+
+
+def test_descriptors_have_their_own_ids(index):
+    with pytest.raises(ValueError, match=r"ids= is for photos, and descriptors have their own"):
+        index.add(some(0, 2), ids=["u", "v"])
 
 
 def test_float16_takes_half_the_room(tmp_path):

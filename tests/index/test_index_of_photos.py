@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import landmarkzoo as lz
+from landmarkzoo.embedding import long_jobs
 
 
 class Counting:
@@ -53,8 +54,43 @@ def test_the_descriptors_are_those_of_embed(index, tiny_model, photo_folder, cou
     wanted = lz.embed(tiny_model, photo_folder, transform=counting, batch_size=4, progress=False)
     add(index, photo_folder)
     assert index.ids == wanted.ids
-    assert index.provenance == wanted.provenance
-    np.testing.assert_array_equal(index.vectors, wanted.vectors)
+    ours, theirs = dict(index.provenance), dict(wanted.provenance)
+    precision = ours.pop("precision"), theirs.pop("precision")  # an index is made for many photos
+    assert precision == ("bfloat16" if "precision_cosine" in ours else "float32", "float32")
+    ours.pop("precision_cosine", None)
+    assert ours == theirs
+    assert (index.vectors * wanted.vectors).sum(axis=1).min() > 0.9995
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_precision_is_decided_once(tiny_model, photo_folder, tmp_path, monkeypatch, native):
+    monkeypatch.setattr(long_jobs, "has_native_bfloat16", lambda: native)
+    monkeypatch.setattr(long_jobs, "LEAST_COSINE", 0.0)
+    index = lz.Index.create(tmp_path / "a", tiny_model, batch_size=4)
+    assert index.provenance["precision"] == ("bfloat16" if native else "float32")
+    assert ("precision_cosine" in index.provenance) == native
+    add(index, photo_folder)
+    in_two_calls = lz.Index.create(tmp_path / "b", tiny_model, batch_size=4)
+    monkeypatch.setattr(long_jobs, "has_native_bfloat16", lambda: not native)  # another machine
+    paths = lz.photos.photo_source(photo_folder)
+    add(in_two_calls, paths.take(range(4)))
+    add(lz.Index.open(tmp_path / "b", model=tiny_model), paths)
+    np.testing.assert_array_equal(in_two_calls.vectors, index.vectors)
+    query = index._queries(photo_folder / "3.png")
+    assert query.provenance["precision"] == "float32"
+
+
+def test_a_precision_that_is_given_stays(tiny_model, photo_folder, tmp_path):
+    index = lz.Index.create(tmp_path / "a", tiny_model, precision="bfloat16")
+    add(index, photo_folder)
+    assert index.provenance["precision"] == "bfloat16"
+    assert "precision_cosine" not in index.provenance
+    assert index._queries(photo_folder / "3.png").provenance["precision"] == "bfloat16"
+
+
+def test_photos_find_themselves(index, tiny_model, photo_folder, counting):
+    wanted = lz.embed(tiny_model, photo_folder, transform=counting, batch_size=4, progress=False)
+    add(index, photo_folder)
     assert index.search(wanted, 1).ids[:, 0].tolist() == wanted.ids
 
 

@@ -94,3 +94,11 @@ def test_descriptors_of_the_model_may_be_added(tiny_model, photo_folder, tmp_pat
     flipped = lz.embed(tiny_model, photo_folder, flip=True, progress=False)
     with pytest.raises(ValueError, match="was embedded as"):
         index.add(flipped)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_an_index_on_a_gpu(tiny_model, photo_folder, tmp_path):
+    index = small_index(tmp_path / "index", tiny_model, photo_folder, device="cuda")
+    assert index.search(photo_folder / "1.png", 1).ids == "1.png"
+    opened = lz.Index.open(tmp_path / "index", device="cuda")
+    np.testing.assert_array_equal(opened.search(photo_folder, 3).ids, index.search(photo_folder, 3).ids)

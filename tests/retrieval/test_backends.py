@@ -182,7 +182,7 @@ def test_no_such_backend():
     for wrong in (None, 3, FaissHNSW):
         with pytest.raises(TypeError, match="backend must be a name such as 'faiss-hnsw'"):
             lz.search(x, x, backend=wrong)
-    for name in NAMES[:-1]:
+    for name in NAMES[1:-1]:  # exact search takes it for an index that is no array
         with pytest.raises(ValueError, match="index=None searches a collection by itself"):
             lz.search(x, None, backend=name)
     for options in ({"m": 1}, {"m": 0}, {"ef_search": 0}, {"ef_construction": 1.5}):

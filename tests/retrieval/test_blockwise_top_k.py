@@ -14,7 +14,7 @@ from search_by_hand import integers, slow_search, with_copies
 
 import landmarkzoo as lz
 from landmarkzoo.retrieval import blockwise_top_k
-from landmarkzoo.retrieval.blockwise_top_k import _PROBE, _products
+from landmarkzoo.retrieval.approximate_products import PROBE, products
 
 MM = torch.mm
 
@@ -102,13 +102,13 @@ def test_products_in_two_parts_are_within_their_bound(rounded, dim, monkeypatch)
             for n in (30, 500)
         )
         q[-1], x[-1] = 0, 0
-        q[-1, 0], x[-1, 0] = _PROBE, 1
+        q[-1, 0], x[-1, 0] = PROBE, 1
         out, exact = torch.empty(30, 500), q.double() @ x.double().T
-        assert _products(q, x, out)
+        assert products(q, x, out)
         assert (out - exact).abs().max() < dim * 2.0**-23
         with monkeypatch.context() as patch:
             patch.setattr(torch, "mm", mm_in(rounded))
-            assert not _products(q, x, out)
+            assert not products(q, x, out)
         assert (out - exact)[:-1, :-1].abs().max() < 2.0**-15 + 2 * dim * 2.0**-23
 
 
@@ -129,10 +129,10 @@ def test_large_products_are_within_their_bound(precision):
         for n in (64, 4096)
     )
     q[-1], x[-1] = 0, 0
-    q[-1, 0], x[-1, 0] = _PROBE, 1
+    q[-1, 0], x[-1, 0] = PROBE, 1
     out, exact = torch.empty(64, 4096), q.double() @ x.double().T
     torch.set_float32_matmul_precision(precision)
-    bound = 512 * 2.0**-23 if _products(q, x, out) else 2.0**-15 + 2 * 512 * 2.0**-23
+    bound = 512 * 2.0**-23 if products(q, x, out) else 2.0**-15 + 2 * 512 * 2.0**-23
     assert (out - exact)[:-1, :-1].abs().max() < bound
 
 

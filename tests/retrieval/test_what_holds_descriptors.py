@@ -72,6 +72,29 @@ def test_it_goes_wherever_descriptors_go(call):
     assert repr(contents(plain)) == repr(contents(held))
 
 
+class Living:
+    """Its first descriptors are asked for once; then there is another commit, with other rows."""
+
+    def __init__(self, held):
+        self.commits = [held.descriptors]
+
+    @property
+    def descriptors(self):
+        now = self.commits[-1]
+        self.commits.append(lz.Descriptors(now.ids[::-1], -now.vectors[::-1], provenance=now.provenance))
+        return now
+
+    def __len__(self):
+        return len(self.commits[-1])
+
+
+@pytest.mark.parametrize("call", sorted(CALLS.keys() - {"search in itself", "families"}))
+def test_a_commit_meanwhile_changes_nothing(call):
+    plain = CALLS[call](QUERIES[0], INDEX[0], TRAIN[0], OTHERS[0])
+    living = CALLS[call](*(Living(held) for _, held in (QUERIES, INDEX, TRAIN, OTHERS)))
+    assert repr(contents(plain)) == repr(contents(living))
+
+
 def test_evaluate_and_like_take_it():
     photos = lz.rendered.RenderedLandmarks(3, 4, 2, image_size=32)
     colors = lz.Descriptors(photos.ids, np.stack([np.asarray(photo).mean((0, 1)) for photo, _ in photos]))
