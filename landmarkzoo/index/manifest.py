@@ -88,7 +88,7 @@ def read_manifest(folder: Path) -> Manifest:
             ShardEntry(s["name"], s["rows"], (s["order"][0], s["order"][1])) for s in values["shards"]
         )
         return Manifest(**{**values, "shards": shards})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"{folder} is no index: it has no {MANIFEST_FILE}; lz.Index.create makes one"
         ) from None
