@@ -146,9 +146,9 @@ def run_remove(arguments: argparse.Namespace) -> None:
         raise ValueError("no ids to remove: give them behind DIR, or --from FILE with one a line")
     before = len(index)
     try:
-        index.remove(ids)
+        index.remove(ids, missing_ok=arguments.missing_ok)
     except KeyError as error:
-        raise ValueError(f"{error.args[0]} Nothing is removed.") from error
+        raise ValueError(f"{error.args[0]} Nothing is removed. --missing-ok takes out the rest") from error
     print(f"{len(index)} photos, {before} before: {printable(arguments.index)}")
 
 

@@ -134,6 +134,9 @@ def _add_remove(actions: Any) -> None:
     parser = _action(actions, "remove", index_changes.run_remove, "take photos out, by id")
     parser.add_argument("ids", metavar="ID", nargs="*", help="ids of photos")
     parser.add_argument("--from", metavar="FILE", dest="from_file", help="text file with one id a line")
+    parser.add_argument(
+        "--missing-ok", action="store_true", help="take out the ids that are there, as after a killed call"
+    )
     add_shared_options(parser, "--quiet")
 
 

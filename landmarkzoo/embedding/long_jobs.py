@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class _Findings:
     cosine: float | None
 
 
-_known: dict[tuple[str, tuple[int, int], bool], _Findings] = {}
+_known: dict[tuple[object, ...], _Findings] = {}
 
 
 def ready_for_many(
@@ -74,7 +75,8 @@ def ready_for_many(
     if size is None or not own or not usual:
         return run, {"precision": run.precision}
     native = has_native_bfloat16()
-    key = (weights, size, native)
+    # Parts without weights that the user has exchanged do not show in the fingerprint.
+    key = (weights, size, native, *(type(module) for module in run.model.modules()))
     if key not in _known:
         try:
             _known[key] = _tried(replace(run, autocast=None), size, native)
@@ -122,9 +124,10 @@ def _image_size(model: nn.Module, transform: object) -> tuple[int, int] | None:
 
 def _images(size: tuple[int, int]) -> Tensor:
     """Images (B, 3, H, W) with coarse and fine structure, about normalised."""
-    random = torch.Generator().manual_seed(0)
-    images = torch.zeros(_IMAGES, 3, *size)
+    random = torch.Generator("cpu").manual_seed(0)
+    kind: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # whatever the user's defaults are
+    images = torch.zeros(_IMAGES, 3, *size, **kind)
     for parts, strength in ((4, 0.8), (16, 0.5), (64, 0.3)):
-        noise = torch.randn(_IMAGES, 3, parts, parts, generator=random)
+        noise = torch.randn(_IMAGES, 3, parts, parts, generator=random, **kind)
         images += strength * F.interpolate(noise, size, mode="bicubic")
-    return images + 0.1 * torch.randn(images.shape, generator=random)
+    return images + 0.1 * torch.randn(images.shape, generator=random, **kind)

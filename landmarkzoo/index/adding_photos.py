@@ -22,6 +22,7 @@ from landmarkzoo.photos import PhotoSource
 from landmarkzoo.photos.batches import OnError, PhotoBatch
 from landmarkzoo.retrieval.row_selection import as_ids, first_repeated
 
+_MOVED = 4096  # photos in one shard, of a folder that was moved
 _STREAMED = 128  # photos of an iterator that are committed together: about a minute of a large model
 
 
@@ -99,7 +100,14 @@ class PhotoAdding:
             self.job.take(joined_rows(list(self.embedded(source, states, labels))))
 
     def mirror(self, source: PhotoSource) -> None:
-        """Drop photos of the folder of a source that are not in it any more."""
+        """Drop photos of the folder of a source that are not in it any more.
+
+        A folder that was moved is known by its photos, which are not embedded again.
+
+        Raises:
+            OSError: If the index cannot be written.
+        """
+        self._take_moved(source)
         root, listed, base = root_of(source), ByName(dict.fromkeys(source.ids)), self.job.base
 
         def has_vanished(id_: str) -> bool:  # a folder that may not be listed stands for all in it
@@ -169,6 +177,31 @@ class PhotoAdding:
                 "the folder above both"
             )
         return True
+
+    def _take_moved(self, source: PhotoSource) -> None:
+        """Rows anew for photos whose files are gone from another folder, and lie in that of the source."""
+        base, labels = self.job.base, label_names(self.labels, source.ids)
+        rows, moved = base.rows.find(source.ids), list[tuple[int, FileState]]()
+        for position in np.flatnonzero(rows >= 0).tolist():
+            old = base.state(int(rows[position]))
+            if old is None or old.root in ("", root_of(source)):
+                continue
+            state = file_state(source, position)
+            same = state is not None and old[:2] == state[:2]
+            if state and same and not Path(old.root, source.ids[position]).exists():
+                moved.append((position, state))
+        while chunk := moved[:_MOVED]:
+            positions, moved = [position for position, _ in chunk], moved[_MOVED:]
+            own = [int(row) for row in rows[positions]]
+            self.job.take(
+                NewRows(
+                    [source.ids[position] for position in positions],
+                    [base.descriptors.stored.take(np.array(own))],
+                    [labels.get(position, base.labels[row]) for position, row in zip(positions, own)],
+                    [state for _, state in chunk],
+                )
+            )
+        self.job.commit()
 
     def _correct(self, rows: IntArray, labels: Mapping[int, str | None], new: Mapping[int, object]) -> None:
         """Correct labels of photos that are not embedded; rows (n,) are theirs, by position."""

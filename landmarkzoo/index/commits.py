@@ -15,10 +15,13 @@ from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.manifest import Manifest
 from landmarkzoo.index.shard_files import SUFFIX, FileState, Shard, SkippedPhoto, norms_of
 from landmarkzoo.index.stored_rows import StoredRows
+from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.row_selection import Rows, select_rows
 from landmarkzoo.retrieval.stored_ids import StoredIds
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
 SHARDS, EDITS = "shards", "edits"  # folders of an index
+_NO_ROWS = np.empty(0, np.int64)
 
 
 class Commit:
@@ -40,7 +43,11 @@ class Commit:
             known.get(entry.name) or Shard(folder / SHARDS / f"{entry.name}{SUFFIX}")
             for entry in manifest.shards
         ]
+        for shard, entry in zip(self.shards, manifest.shards):
+            _check_shard(shard, entry.rows, manifest)
         self.edits = Edits.load(folder / EDITS / f"{manifest.edits}{SUFFIX}") if manifest.edits else Edits()
+        for shard in self.shards:
+            _check_edits(shard, self.edits, manifest)
         self.live = [_live_rows(shard, self.edits) for shard in self.shards]
 
     def __len__(self) -> int:
@@ -62,12 +69,21 @@ class Commit:
         skipped = [(photo.id, photo.reason) for photo in self.skipped]
         return StoredDescriptors(cast("list[str]", ids), stored, skipped, manifest.provenance)
 
+    def chosen(self, rows: Rows) -> Descriptors:
+        """Descriptors of some rows, in memory."""
+        found = self.descriptors
+        numbers = np.arange(len(self))[select_rows(rows, len(self), self.rows)]
+        if found.stored.shape[1] == 0:  # nothing is known yet of an index that has just been made
+            return StoredDescriptors([], found.stored, provenance=found.provenance)
+        ids = [found.ids[row] for row in numbers.tolist()]
+        return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
+
     @cached_property
     def skipped(self) -> list[SkippedPhoto]:
         """Photos that could not be read."""
         found = []
         for shard in self.shards:
-            gone = set(self.edits.forgotten.get(shard.name, np.empty(0, np.int64)).tolist())
+            gone = set(self.edits.forgotten.get(shard.name, _NO_ROWS).tolist())
             found += [photo for place, photo in enumerate(shard.skipped) if place not in gone]
         return found
 
@@ -153,6 +169,25 @@ class Commit:
     def nbytes(self) -> int:
         """Bytes of its shards on disk."""
         return sum(shard.nbytes for shard in self.shards)
+
+
+def _check_shard(shard: Shard, rows: int, manifest: Manifest) -> None:
+    found, wanted = shard.vectors, (rows, manifest.dimensions if rows else shard.vectors.shape[1])
+    if found.shape != wanted or (rows and found.dtype != manifest.storage):
+        raise ValueError(
+            f"{shard.path} is damaged or of another index: its vectors are {found.dtype} {found.shape}, and "
+            f"should be {manifest.storage} {wanted}"
+        )
+
+
+def _check_edits(shard: Shard, edits: Edits, manifest: Manifest) -> None:
+    removed, relabelled = edits.removed.get(shard.name, _NO_ROWS), edits.labels.get(shard.name, {})
+    inside = removed.ndim == 1 and removed.dtype == np.int64
+    inside = inside and (not len(removed) or 0 <= removed.min() <= removed.max() < len(shard))
+    if not inside or not all(isinstance(row, int) and 0 <= row < len(shard) for row in relabelled):
+        raise ValueError(
+            f"the edits {manifest.edits} of the index are damaged: they are of rows that are not there"
+        )
 
 
 def _live_rows(shard: Shard, edits: Edits) -> Any:

@@ -65,12 +65,15 @@ class Edits:
             ValueError: If it is damaged.
         """
         tensors, _ = load_tensors(path, _KIND)
-        labels = json.loads(tensors.pop("labels").tobytes())
         of_kind: dict[str, dict[str, IntArray]] = {"removed": {}, "forgotten": {}}
-        for name, rows in tensors.items():
-            kind, _, shard = name.partition("/")
-            of_kind[kind][shard] = rows
-        return Edits(**of_kind, labels={shard: dict(pairs) for shard, pairs in labels.items()})
+        try:
+            labels = json.loads(tensors.pop("labels").tobytes())
+            for name, rows in tensors.items():
+                kind, _, shard = name.partition("/")
+                of_kind[kind][shard] = rows
+            return Edits(**of_kind, labels={shard: dict(pairs) for shard, pairs in labels.items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged: {type(error).__name__} {error}") from error
 
 
 def _joined_rows(a: Mapping[str, IntArray], b: Mapping[str, IntArray]) -> dict[str, IntArray]:

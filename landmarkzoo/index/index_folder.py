@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from landmarkzoo._utils.file_locks import single_writer
 from landmarkzoo.index.commits import EDITS, SHARDS, Commit
@@ -17,6 +20,11 @@ from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest, ShardEntry, read
 from landmarkzoo.index.shard_files import SUFFIX, NewRows, new_name, write_shard
 
 _TRIES = 100  # a reader that meets a removed file: so many commits would have to be made in its way
+_OURS = re.compile(
+    rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}|\.landmarkzoo-.*\.tmp"
+)  # a shard, edits, or half of one
+
+_opened: weakref.WeakSet[IndexFolder] = weakref.WeakSet()
 
 
 class IndexFolder:
@@ -33,9 +41,13 @@ class IndexFolder:
     def __init__(self, folder: Path) -> None:
         self.path = Path(os.path.realpath(folder))  # the process may change its directory
         self._turn = threading.Lock()
+        _opened.add(self)
         self._seen: object = None
         self._commit: Commit | None = None
         self.last()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IndexFolder, (self.path,)
 
     def last(self) -> Commit:
         """The last commit: the same object until there is a newer one.
@@ -81,6 +93,7 @@ class IndexFolder:
             OSError: If somebody else writes it, or it cannot be written.
         """
         with single_writer(self.path / MANIFEST_FILE):
+            self._seen = None  # a commit within one tick of a coarse clock may look like the one before
             writer = Writer(self)
             writer.remove_leftovers()
             yield writer
@@ -141,7 +154,7 @@ class Writer:
         wanted = {f"{entry.name}{SUFFIX}" for entry in manifest.shards} | {f"{manifest.edits}{SUFFIX}"}
         for name in (SHARDS, EDITS):
             for path in _files(self.folder.path / name):
-                if path.name not in wanted:
+                if _OURS.fullmatch(path.name) and path.name not in wanted:
                     with suppress(OSError):  # Windows removes no file that a reader has mapped
                         path.unlink()
         for path in self.folder.path.glob(".landmarkzoo-*.tmp"):
@@ -160,6 +173,8 @@ def check_empty(path: Path) -> None:
     if not path.is_dir() or (path / MANIFEST_FILE).exists():
         return
     foreign = [file.name for file in sorted(path.iterdir()) if not _is_of_an_index(file.name)]
+    for name in (SHARDS, EDITS):  # a name that others use too, and what is of no commit is removed
+        foreign += [f"{name}/{file.name}" for file in _files(path / name) if not _OURS.fullmatch(file.name)]
     if foreign:
         raise FileExistsError(f"{path} is a folder with other files, such as {foreign[0]}: choose a new one")
 
@@ -186,3 +201,12 @@ def now() -> str:
 
 def _files(folder: Path) -> Sequence[Path]:
     return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+
+
+def _free_in_child() -> None:
+    for folder in _opened:  # a thread of the parent may have held it, and that thread is not here
+        folder._turn = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has none
+    os.register_at_fork(after_in_child=_free_in_child)

@@ -9,6 +9,7 @@ import numpy as np
 
 from landmarkzoo._utils.checks import Labels, as_numpy, encode_labels
 from landmarkzoo._utils.unicode_names import ByName, nfc
+from landmarkzoo.retrieval.row_selection import as_ids
 
 GivenLabels: TypeAlias = "Mapping[str, Any] | Labels | Literal['folder'] | None"
 
@@ -36,11 +37,30 @@ def label_names(labels: GivenLabels, ids: Sequence[str], photos: object = None) 
     if isinstance(labels, str):
         return _folders(labels, ids)
     if isinstance(labels, Mapping):
+        if not isinstance(key := next(iter(labels), ""), str):  # reading all keys takes time
+            raise TypeError(f"labels are a dictionary by id, and ids are texts, got the key {key!r}")
         by_name = ByName(labels)
         return {row: as_name(by_name[id_]) for row, id_ in enumerate(ids) if id_ in by_name}
     numbers, names = encode_labels(labels, len(ids), "labels")
     given = numbers.tolist() if names is None else names[numbers].tolist()
     return {row: as_name(label) for row, label in enumerate(given)}
+
+
+def labels_by_id(labels: Mapping[str, Any]) -> dict[str, str | None]:
+    """Labels of a dictionary as names.
+
+    Raises:
+        TypeError: If it is none, or has a key that is no id or a label that is none.
+        ValueError: If a label is empty.
+
+    Examples:
+        >>> from landmarkzoo.index.label_sources import labels_by_id
+        >>> labels_by_id({"a": 7, "b": None})
+        {'a': '7', 'b': None}
+    """
+    if not isinstance(labels, Mapping):
+        raise TypeError(f"labels are a dictionary by id, got {type(labels).__name__}")
+    return dict(zip(as_ids(labels), map(as_name, labels.values())))
 
 
 def as_name(label: object) -> str | None:

@@ -23,7 +23,7 @@ from landmarkzoo.index.compaction import compact
 from landmarkzoo.index.index_creation import created_index
 from landmarkzoo.index.index_folder import IndexFolder
 from landmarkzoo.index.index_info import IndexInfo, info_of
-from landmarkzoo.index.label_sources import GivenLabels, label_names
+from landmarkzoo.index.label_sources import GivenLabels, labels_by_id
 from landmarkzoo.index.label_suspicions import contradicted_labels
 from landmarkzoo.index.near_duplicates import similar_pairs
 from landmarkzoo.index.photo_embedder import PhotoEmbedder, embedder_like, rebuilt_model
@@ -32,7 +32,7 @@ from landmarkzoo.photos import photo_source
 from landmarkzoo.photos.batches import OnError, Transform
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors, Ranking, search
-from landmarkzoo.retrieval.row_selection import Rows, as_ids, select_rows
+from landmarkzoo.retrieval.row_selection import Rows, as_ids
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors
 
 
@@ -65,7 +65,7 @@ class Index:
         self._files, self._device = files, device
         self._embedder: PhotoEmbedder | None = None
         self._making = threading.Lock()
-        self._transform = transform
+        self._model, self._transform = model, transform
         if model is not None:
             self._embedder = self._embedder_of(model)
 
@@ -141,6 +141,7 @@ class Index:
 
         Raises:
             FileNotFoundError: If there is no index.
+            NotADirectoryError: If it is a file.
             ValueError: If it is damaged, or the model or transform is another one.
         """
         if model is not None:
@@ -161,7 +162,8 @@ class Index:
 
         Photos are committed every minute and every 1,024, so a killed call that is made again goes on. A
         photo that has changed takes its place at the end. One that could not be read is listed in
-        ``skipped``, and tried again when its file has changed. What is in no file is new if its id is.
+        ``skipped``, and tried again when its file has changed. What is in no file is new if its id is. Remove
+        it to embed it again, as a file that was rewritten and has the size and time that it had.
 
         Args:
             photos: What ``lz.embed`` takes; an iterator of paths, or of pairs of id and photo, which is never
@@ -243,32 +245,33 @@ class Index:
         Raises:
             KeyError: If there is no such id.
             OSError: If somebody else writes the index, or it cannot be written.
-            TypeError: If a label is neither a name, an integer nor ``None``, or they are not by id.
+            TypeError: If it is no dictionary, or a label is neither a name, an integer nor ``None``.
         """
-        if not isinstance(labels, Mapping):
-            raise TypeError(f"labels are a dictionary by id, got {type(labels).__name__}")
+        names = labels_by_id(labels)
         with self._files.writing() as writer, AddJob(writer) as job:
-            ids = list(labels)
-            rows = {job.base.rows[id_]: label for id_, label in zip(ids, label_names(labels, ids).values())}
-            job.relabel(rows)
+            job.relabel({job.base.rows[id_]: name for id_, name in names.items()})
 
-    def remove(self, ids: str | Iterable[object]) -> None:
+    def remove(self, ids: str | Iterable[object], *, missing_ok: bool = False) -> None:
         """Take photos out: they are not found any more, and ``compact`` makes room.
 
         A photo whose file stays in its folder comes back when that is added again.
 
         Args:
             ids: One id or several, also of skipped photos.
+            missing_ok: Ids that are not there are no error: a killed call may be made again.
 
         Raises:
-            KeyError: If there is no such id; nothing is removed.
+            KeyError: If there is no such id and that is not ``missing_ok``; nothing is removed.
             OSError: If somebody else writes the index, or it cannot be written.
         """
         with self._files.writing() as writer, AddJob(writer) as job:
             given, base = as_ids([ids] if isinstance(ids, str) else ids), job.base
-            skipped = {id_ for id_ in given if id_ in job.skipped_before and id_ not in base.rows}
-            rows = [base.rows[id_] for id_ in given if id_ not in skipped]
-            job.remove(np.array(rows, dtype=np.int64))
+            rows = base.rows.find(given)
+            others = {given[place] for place in np.flatnonzero(rows < 0).tolist()}
+            skipped = others & job.skipped_before.keys()
+            if not missing_ok and others != skipped:
+                _ = base.rows[min(others - skipped)]  # which says what is near
+            job.remove(rows[rows >= 0])
             job.forget(skipped)
 
     def compact(self) -> None:
@@ -357,11 +360,10 @@ class Index:
 
     def __getitem__(self, rows: Rows) -> Descriptors:
         """Descriptors of some rows: a number, an id, or several as a slice, a list, an array or a mask."""
-        commit = self._files.last()
-        numbers = np.arange(len(commit))[select_rows(rows, len(commit), commit.rows)]
-        found = commit.descriptors
-        ids = [found.ids[row] for row in numbers.tolist()]
-        return Descriptors(ids, found.stored.take(numbers), provenance=found.provenance)
+        return self._files.last().chosen(rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # to another process, which opens it there
+        return Index, (self._files, self._model, self._transform, self._device)
 
     def __array__(self, dtype: np.dtype[Any] | type | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self.descriptors.__array__(dtype, copy)
@@ -383,16 +385,16 @@ class Index:
     def _ready(self) -> PhotoEmbedder:
         """What embeds photos, made when the first one is to be."""
         with self._making:
-            if self._embedder is None:
-                manifest = self._files.last().manifest
-                weights = manifest.provenance.get("weights")
-                model = rebuilt_model(self._files.path, manifest.options, weights)
+            manifest = self._files.last().manifest
+            weights = manifest.provenance.get("weights")
+            # In a folder that was made anew may be the index of another model.
+            if self._embedder is None or self._embedder.provenance["weights"] != weights:
+                model = self._model or rebuilt_model(self._files.path, manifest.options, weights)
                 self._embedder = self._embedder_of(model)
             return self._embedder
 
     def _embedder_of(self, model: nn.Module) -> PhotoEmbedder:
         commit = self._files.last()
-        options = commit.manifest.options
         return embedder_like(
-            commit.descriptors, options, model, transform=self._transform, device=self._device
+            commit.descriptors, commit.manifest.options, model, transform=self._transform, device=self._device
         )

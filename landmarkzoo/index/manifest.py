@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.index.shard_files import Storage
@@ -76,6 +76,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         FileNotFoundError: If the folder is no index.
+        NotADirectoryError: If it is a file.
         ValueError: If it is damaged, or of a newer landmarkzoo.
     """
     path = folder / MANIFEST_FILE
@@ -87,10 +88,36 @@ def read_manifest(folder: Path) -> Manifest:
         shards = tuple(
             ShardEntry(s["name"], s["rows"], (s["order"][0], s["order"][1])) for s in values["shards"]
         )
-        return Manifest(**{**values, "shards": shards})
-    except (FileNotFoundError, NotADirectoryError):
+        manifest = Manifest(**{**values, "shards": shards})
+        _check(manifest)
+        return manifest
+    except NotADirectoryError:
+        raise NotADirectoryError(f"{folder} is a file: an index is a folder") from None
+    except FileNotFoundError:
         raise FileNotFoundError(
             f"{folder} is no index: it has no {MANIFEST_FILE}; lz.Index.create makes one"
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"{path} is damaged or of another landmarkzoo: {error}") from error
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError for values that no index has: a JSON file may have been damaged or edited."""
+    names = [entry.name for entry in manifest.shards] + ([] if manifest.edits is None else [manifest.edits])
+    numbers = [manifest.generation, manifest.jobs, 0 if manifest.dimensions is None else manifest.dimensions]
+    numbers += [number for entry in manifest.shards for number in (entry.rows, *entry.order)]
+    texts = [manifest.created, manifest.committed]
+    texts += [text for pair in manifest.provenance.items() for text in pair]
+    for number in numbers:
+        if type(number) is not int or not 0 <= number < 2**63:
+            raise ValueError(f"a number in it is {number!r}")
+    for name in names:
+        if not isinstance(name, str) or not name.isalnum():
+            raise ValueError(f"the name of a file in it is {name!r}")
+    if len(set(names)) < len(names):
+        raise ValueError("it names a file twice")
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"a text in it is {text!r}")
+    if manifest.storage not in get_args(Storage) or not isinstance(manifest.options, dict):
+        raise ValueError(f"its storage is {manifest.storage!r}, and its options are {manifest.options!r}")

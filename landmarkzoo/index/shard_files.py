@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,14 @@ _DTYPES = {
     "U8": np.uint8,
     "U64": np.uint64,
 }
+_DTYPES_OF: dict[str, tuple[Any, ...]] = {
+    "vectors": (np.float32, np.float16),
+    "norms": (np.float32,),
+    "id_ends": (np.int64,),
+    "id_hashes": (np.uint64,),
+    "labels": (np.int32,),
+    "states": (np.int64,),
+}  # of the arrays that are no bytes
 _FORMAT = f"landmarkzoo.{KIND}.v1"
 
 
@@ -156,9 +164,10 @@ class Shard:
     def __init__(self, path: Path) -> None:
         try:
             self._tensors = _tensors_in(_mapped(path))
-        except (ValueError, KeyError, TypeError, struct.error) as error:
+            _check_arrays(self._tensors)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
             raise ValueError(f"{path} is no shard of an index, or it is damaged: {error}") from error
-        self.name = path.stem
+        self.path, self.name = path, path.stem
         self.vectors, self.norms = self._tensors["vectors"], self._tensors["norms"]
 
     def __len__(self) -> int:
@@ -187,11 +196,12 @@ class Shard:
     @property
     def label_codes(self) -> NDArray[np.int32]:
         """Place (n,) of the label of each row in ``label_names``."""
-        return self._tensors["labels"]
+        return self._below("labels", self._tensors["labels"], len(self.label_names) - 1)
 
     @property
     def states(self) -> IntArray:
         """Size, time and number of the root (n, 3) of each row; -1 for what is in no file."""
+        self._below("states", self._tensors["states"][:, 2], len(self.roots))
         return self._tensors["states"]
 
     @cached_property
@@ -213,8 +223,16 @@ class Shard:
             for id_, reason, state in self._json("skipped")
         ]
 
+    def _below(self, name: str, numbers: NDArray[Any], end: int) -> NDArray[Any]:
+        if len(numbers) and not -1 <= numbers.min() <= numbers.max() < end:
+            raise ValueError(f"{self.path} is damaged: its {name} point outside")
+        return numbers
+
     def _json(self, name: str) -> Any:
-        return json.loads(self._tensors[name].tobytes())
+        try:
+            return json.loads(self._tensors[name].tobytes())
+        except ValueError as error:
+            raise ValueError(f"{self.path} is damaged, its {name}: {error}") from error
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:
@@ -255,12 +273,34 @@ def _tensors_in(content: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     return tensors
 
 
+def _check_arrays(tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise KeyError or ValueError if an array of a shard is missing, or does not fit the others."""
+    count, dimensions = tensors["vectors"].shape
+    shapes = {
+        "vectors": (count, dimensions),
+        "norms": (count,),
+        "id_ends": (count,),
+        "id_hashes": (count,),
+        "labels": (count,),
+        "states": (count, 3),
+    }
+    for name in ("ids", "label_names", "roots", "skipped", *shapes):
+        array = tensors[name]
+        if array.dtype not in _DTYPES_OF.get(name, (np.uint8,)) or array.shape != shapes.get(
+            name, (array.size,)
+        ):
+            raise ValueError(f"its {name} are {array.dtype} of the shape {array.shape}, for {count} rows")
+    if count and tensors["id_ends"][-1] != tensors["ids"].size:
+        raise ValueError(f"its ids have {tensors['ids'].size} bytes, not {tensors['id_ends'][-1]}")
+
+
 def _norms(vectors: NDArray[Any]) -> FloatArray:
     """Lengths (n,) of vectors (n, D), from float64."""
     norms = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), 1024):
         some = slice(start, start + 1024)
-        norms[some] = np.linalg.norm(vectors[some].astype(np.float64), axis=1)
+        with np.errstate(over="ignore"):  # infinite, which search takes for unknown
+            norms[some] = np.linalg.norm(vectors[some].astype(np.float64), axis=1)
     return norms
 
 

@@ -26,6 +26,7 @@ from landmarkzoo.retrieval.vector_rows import VectorRows, is_odd, scaled, unit
 
 PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
 _LARGE_PRODUCT = 2**26  # multiplications
+_CACHED_VALUES = 2**17  # of vectors that are turned into bfloat16 at once
 _FEW_TIMES = 7  # blocks of which the scores of a few queries are looked through at once, by one thread
 
 
@@ -99,17 +100,13 @@ class BFloat16Products:
         scaled(queries, _norms(queries), out=unit_queries)
         q = unit_queries.bfloat16()
         size = min(2 * size + 2, len(self._index))  # they take half the memory, and there is no probe
-        buffer = torch.empty(size, q.shape[1], dtype=torch.float32, device="cpu")
+        buffer = torch.empty(size, q.shape[1], dtype=torch.bfloat16, device="cpu")
         out = torch.empty(0, 0, dtype=torch.bfloat16, device="cpu")
         for columns in _blocks(len(self._index), size):
-            block = self._index[columns]
-            x = buffer[: len(block)]
-            scaled(block, self._index.norms(columns), out=x)
-            first = x.bfloat16()
-            if columns.start not in self._left_out:
-                self._left_out[columns.start] = float(_length(x.sub_(first)).max())
-            if out.shape[1] != len(block):  # the first and the last
-                out = torch.empty(len(q), len(block), dtype=torch.bfloat16, device="cpu")
+            first = buffer[: columns.stop - columns.start]
+            self._round(columns, out=first)
+            if out.shape[1] != len(first):  # the first and the last
+                out = torch.empty(len(q), len(first), dtype=torch.bfloat16, device="cpu")
             torch.mm(q, first.T, out=out)  # with out=, autocast leaves it as it is
             yield columns, out
         left_out = max(self._left_out.values())
@@ -120,6 +117,20 @@ class BFloat16Products:
         """See ``Products``."""
         a = approximate.double()
         return a + a.abs() * (2.0**-8 + 2.0**-15) + self._margin
+
+    def _round(self, columns: slice, out: Tensor) -> None:
+        """Vectors of the index of length 1 into ``out``, by parts that stay in the cache."""
+        block, norms = self._index[columns], self._index.norms(columns)
+        step = max(1, _CACHED_VALUES // block.shape[1])
+        known, left_out = columns.start in self._left_out, 0.0
+        for part in _blocks(len(block), step):
+            x = torch.empty_like(block[part])
+            scaled(block[part], norms[part], out=x)
+            out[part] = x
+            if not known:
+                left_out = max(left_out, float(_length(x.sub_(out[part])).max()))
+        if not known:
+            self._left_out[columns.start] = left_out
 
 
 class FewProducts:

@@ -44,7 +44,8 @@ _MANY = 640  # candidates of a query: above, exact scores of the whole index are
 _LARGE_PART = 40  # and so they are for an index of less than 40 times the candidates
 _FEW_QUERIES = 3
 _BFLOAT16: bool | None = None  # tests and benchmarks say; otherwise the CPU, and what is searched:
-_BFLOAT16_QUERIES, _BFLOAT16_INDEX = 64, 2**14  # at least so many of them
+_BFLOAT16_QUERIES, _BFLOAT16_INDEX = 256, 2**14  # at least so many of them
+_BFLOAT16_DIMENSIONS = 1024  # above, cosines often lie closer together than the bound
 _UNDECIDED_PART = 4  # of the queries: where bfloat16 leaves more open, it does not pay
 
 
@@ -123,8 +124,9 @@ def _ways(exact: ExactScores, index: VectorRows, k: int, device: torch.device) -
         return [_Way(FewProducts(index), keep)]
     ways = [_Way(Float32Products(index, exact.uploaded, device), keep)]
     wide = min(keep + k // _BFLOAT16_SHARE, len(index))
-    large = len(exact.queries) >= _BFLOAT16_QUERIES and len(index) >= _BFLOAT16_INDEX and wide <= _MANY
-    pays = large and has_native_bfloat16() if _BFLOAT16 is None else _BFLOAT16
+    large = len(exact.queries) >= _BFLOAT16_QUERIES and len(index) >= _BFLOAT16_INDEX
+    fits = large and index.shape[1] <= _BFLOAT16_DIMENSIONS and wide <= _MANY
+    pays = fits and has_native_bfloat16() if _BFLOAT16 is None else _BFLOAT16
     return [_Way(BFloat16Products(index), wide), *ways] if device.type == "cpu" and pays else ways
 
 

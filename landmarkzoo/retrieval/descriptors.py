@@ -281,7 +281,8 @@ def _dimensions(x: Vectors, name: str) -> int:
 
 def _check_shape(shape: tuple[int, ...], name: str) -> None:
     if len(shape) != 2 or shape[1] == 0:
-        raise ValueError(f"{name} must have shape (N, D), got {tuple(shape)}; one vector is x[None]")
+        how = "one vector is x[None]" if any(shape) else "there is nothing in it"
+        raise ValueError(f"{name} must have shape (N, D), got {tuple(shape)}; {how}")
 
 
 def _refuse_ranking(x: object, name: str) -> None:

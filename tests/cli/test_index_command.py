@@ -109,6 +109,7 @@ class TestOfPhotos:
         assert "7 photos, 8 before, 0 skipped" in call("update", "index", "photos")
         (world / "gone.txt").write_text(f"\ufeff{IDS[1]}\r\n\r\n{IDS[2]}\n", encoding="utf-8")
         assert "4 photos, 7 before" in call("remove", "index", IDS[3], "--from", "gone.txt")
+        assert "4 photos, 4 before" in call("remove", "index", IDS[3], "--from", "gone.txt", "--missing-ok")
         assert "4 photos, 1 shards" in call("compact", "index")
         assert lz.Index.open("index").ids == IDS[4:]
 

@@ -147,3 +147,33 @@ def test_queries_are_compared_with_a_bfloat16_index(bfloat16, any_cosine, tiny_m
 def test_many_queries_are_as_exact_as_a_float32_index(bfloat16, any_cosine, tiny_model, photos):
     index = embed(tiny_model, photos[:8])
     assert embed(tiny_model, photos, like=index).provenance["precision"] == "float32"
+
+
+class Adding(nn.Conv2d):
+    """It also changes its output, with no weights of its own."""
+
+    def forward(self, images):
+        return super().forward(images).relu()
+
+
+def test_a_part_that_was_exchanged_is_tried_anew(photos):
+    model = lz.GlobalDescriptor("tf_efficientnet_lite0", neck="none").eval()
+    model.backbone.bn1.running_mean.uniform_(-1, 1)
+    options = {"transform": lz.create_transform(model, image_size=64), "precision": "float32"}
+    embed(model, photos, **options)
+    old = model.backbone.conv_stem
+    model.backbone.conv_stem = Adding(3, 32, 3, stride=2, padding=1, bias=False)
+    model.backbone.conv_stem.weight = old.weight
+    many, few = embed(model, photos, **options), embed(model, photos[:8], **options)
+    np.testing.assert_allclose(many.vectors[:8], few.vectors, atol=1e-5)
+
+
+def test_what_is_tried_does_not_depend_on_default_types():
+    expected = long_jobs._images((32, 48))
+    torch.set_default_dtype(torch.float64)
+    try:
+        images = long_jobs._images((32, 48))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert images.dtype == torch.float32
+    assert torch.equal(images, expected)

@@ -1,6 +1,7 @@
 """lz.Index with photos: what lz.embed gives, and only what is new or changed is embedded."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -244,3 +245,35 @@ def test_a_folder_that_has_moved_is_not_embedded_again(index, photo_folder, tmp_
     photo_folder.rename(tmp_path / "elsewhere")
     add(index, tmp_path / "elsewhere")
     assert counting.since() == 0
+
+
+def test_a_folder_that_was_moved_is_known_again(index, photo_folder, tmp_path, counting):
+    add(index, photo_folder, labels={"1.png": "one"})
+    vectors = {id_: index[id_].vectors[0] for id_ in index.ids}
+    counting.since()
+    moved = photo_folder.rename(tmp_path / "moved")
+    (moved / "0.png").unlink()
+    index.update(moved, progress=False, labels={"2.png": "two"})
+    assert counting.since() == 0
+    assert len(index) == 11  # that 0.png was taken out while the folder moved is not known
+    assert dict(zip(index.ids, index.labels))["1.png"] == "one"
+    assert dict(zip(index.ids, index.labels))["2.png"] == "two"
+    (moved / "3.png").unlink()
+    index.update(moved, progress=False)
+    assert "3.png" not in index
+    assert counting.since() == 0
+    for id_ in index.ids:
+        np.testing.assert_array_equal(index[id_].vectors[0], vectors[id_])
+    generation = index.info.generation
+    index.update(moved, progress=False)
+    assert index.info.generation == generation
+
+
+def test_a_copied_folder_is_the_same_photos(index, photo_folder, tmp_path, counting):
+    add(index, photo_folder)
+    counting.since()
+    shutil.copytree(photo_folder, tmp_path / "copy")
+    (tmp_path / "copy/3.png").unlink()
+    index.update(tmp_path / "copy", progress=False)
+    assert counting.since() == 0
+    assert len(index) == 11  # as their folder is there

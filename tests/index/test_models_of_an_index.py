@@ -1,6 +1,7 @@
 """The model of an index comes back by itself, and another one is refused."""
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -97,6 +98,23 @@ def test_descriptors_of_the_model_may_be_added(tiny_model, photo_folder, tmp_pat
     flipped = lz.embed(tiny_model, photo_folder, flip=True, progress=False)
     with pytest.raises(ValueError, match="was embedded as"):
         index.add(flipped)
+
+
+def test_an_index_made_anew_with_another_model_in_the_folder_of_an_open_one(
+    tiny_model, photo_folder, tmp_path
+):
+    small_index(tmp_path / "index", tiny_model, photo_folder)
+    given, by_itself = lz.Index.open(tmp_path / "index", model=tiny_model), lz.Index.open(tmp_path / "index")
+    by_itself.search(photo_folder / "1.png", 1)
+    shutil.rmtree(tmp_path / "index")
+    torch.manual_seed(5)
+    other = lz.create_model("efficientnet_lite0_gem", embedding_dim=8)
+    lz.Index.create(tmp_path / "index", other)
+    with pytest.raises(ValueError, match="model= needs the model of the index"):
+        given.add(photo_folder, progress=False)
+    by_itself.add(photo_folder, progress=False)
+    assert len(by_itself) == 11
+    assert lz.Index.open(tmp_path / "index", model=other).search(photo_folder / "1.png", 1).ids == "1.png"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

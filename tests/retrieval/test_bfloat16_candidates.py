@@ -11,6 +11,7 @@ import landmarkzoo as lz
 from landmarkzoo.retrieval import blockwise_top_k
 from landmarkzoo.retrieval.approximate_products import BFloat16Products, FewProducts, Float32Products
 from landmarkzoo.retrieval.blockwise_top_k import top_k
+from landmarkzoo.retrieval.exact_scores import ExactScores
 from landmarkzoo.retrieval.stored_vectors import StoredVectors
 from landmarkzoo.retrieval.vector_rows import VectorRows
 
@@ -221,3 +222,21 @@ def test_large_values_are_finite():
     small = index * np.float32(1e-37)
     ours, expected = lz.search(index[:3], index, 5), lz.search(small[:3], small, 5)
     assert np.array_equal(ours.indices, expected.indices)
+
+
+@pytest.mark.parametrize(
+    ("queries", "size", "dim", "pays"),
+    [
+        (256, 2**14, 512, True),
+        (255, 2**14, 512, False),
+        (256, 2**14 - 1, 512, False),
+        (256, 2**14, 2048, False),
+    ],
+)
+def test_bfloat16_is_taken_where_it_pays(queries, size, dim, pays, monkeypatch):
+    """For few queries the index is turned into bfloat16 in vain; in many dimensions much is left open."""
+    monkeypatch.setattr(blockwise_top_k, "has_native_bfloat16", lambda: True)
+    q, x = VectorRows(np.ones((queries, dim), np.float32)), VectorRows(np.ones((size, dim), np.float32))
+    ways = blockwise_top_k._ways(ExactScores(q, x, None, -1.0), x, 100, CPU)
+    assert isinstance(ways[0].products, BFloat16Products) == pays
+    assert isinstance(ways[-1].products, Float32Products)
