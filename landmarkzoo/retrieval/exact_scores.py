@@ -23,6 +23,7 @@ from landmarkzoo.retrieval.vector_rows import unit as _unit
 _INDEX_BLOCK = 4096  # index images of one product
 _VALUES = 2**22  # keys and float64 products of a block of queries: 32 MiB each
 _PAIR_VALUES = 2**18  # float64 values in flight while pairs are computed one by one: 2 MiB
+_FEW_VALUES = 2**15 - 1  # of few pairs: so few that torch takes one thread, without waiting for others
 _CACHED_VALUES = 2**17  # pairs that are turned into keys or back at once, so that they stay in the cache
 _LAST_ROW = 2**32 - 1  # of an index
 _NO_KEY = 2**63 - 1  # above every key
@@ -68,8 +69,9 @@ class ExactScores:
     def of(self, queries: Tensor, index: Tensor) -> Tensor:
         """Scores (q, m) of queries (q,) with their index images (q, m), float32."""
         scores = torch.empty(index.shape, dtype=torch.float64, device="cpu")
-        columns = max(1, min(index.shape[1], _PAIR_VALUES // self.index.shape[1]))
-        rows = max(1, _PAIR_VALUES // (columns * self.index.shape[1]))
+        values = _FEW_VALUES if index.numel() * self.index.shape[1] <= _PAIR_VALUES else _PAIR_VALUES
+        columns = max(1, min(index.shape[1], values // self.index.shape[1]))
+        rows = max(1, values // (columns * self.index.shape[1]))
         for start in range(0, len(index), rows):
             some = slice(start, start + rows)
             q = self.queries[queries[some]][:, None]  # (r, 1, D)
