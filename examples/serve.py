@@ -23,7 +23,8 @@ from typing import Any
 
 import torch
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, UploadFile
+from fastapi import FastAPI, HTTPException, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
 from PIL import Image
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -134,6 +135,11 @@ def create_app(index: lz.Index, arguments: argparse.Namespace) -> FastAPI:
         seconds=arguments.timeout,
     )
 
+    @app.exception_handler(RequestValidationError)
+    async def in_one_line(_: Request, error: RequestValidationError) -> JSONResponse:
+        wrong = error.errors()[0]
+        return JSONResponse({"detail": f"{wrong['loc'][-1]}: {wrong['msg']}"}, 422)
+
     @app.post("/search")
     async def search_photo(photo: UploadFile, k: int = Query(10, ge=1, le=1000)) -> dict[str, Any]:
         """The ``k`` most similar photos, best first, with label and cosine."""
@@ -175,7 +181,12 @@ def main() -> None:
 
     lz.photos.allow_pixels(int(arguments.max_megapixels * 1e6 / 2))  # Pillow refuses more than twice as many
     torch.set_num_threads(arguments.torch_threads)
-    index = lz.Index.open(arguments.index, device=arguments.device)
+    try:
+        index = lz.Index.open(arguments.index, device=arguments.device)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if "weights" not in index.provenance:
+        parser.error(f"{arguments.index} was made without a model, so it cannot take photos")
     uvicorn.run(
         create_app(index, arguments),
         host=arguments.host,

@@ -151,7 +151,7 @@ def _busy(lock: Path) -> str:
         who = f"since {holder['since']} (process {holder['process']} on {holder['host']})"
     except (OSError, ValueError, KeyError, TypeError):
         who = "right now"
-    return f"another job writes it {who}: wait for its end, or write to another file"
+    return f"another job writes it {who}: wait for its end"
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""``landmarkzoo index create | add | update | remove | compact``: what changes an index."""
+"""``landmarkzoo index create | add | update | relabel | remove | compact``: what changes an index."""
 
 from __future__ import annotations
 
@@ -113,6 +113,24 @@ def run_update(arguments: argparse.Namespace) -> None:
         add_by_ranks(index, arguments.photos, mirror=True, **options)
     if ranks.rank == 0:
         before.show_changes(index, arguments)
+
+
+def run_relabel(arguments: argparse.Namespace) -> None:
+    """Correct labels.
+
+    Raises:
+        OSError: If the file of labels is missing, or the index cannot be written.
+        ValueError: If there is no such id, or the file is wrong; nothing is changed.
+    """
+    index = open_index(arguments.index)
+    labels = labels_of_file(arguments.labels)
+    try:
+        index.relabel(labels)
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]} No label is changed.") from error
+    print(
+        f"{len(labels)} photos have the labels of {printable(arguments.labels)}: {printable(arguments.index)}"
+    )
 
 
 def run_remove(arguments: argparse.Namespace) -> None:

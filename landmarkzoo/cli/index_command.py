@@ -24,6 +24,7 @@ def add_parser(commands: Any) -> None:
     _add_create(actions)
     _add_add(actions)
     _add_update(actions)
+    _add_relabel(actions)
     _add_remove(actions)
     compact = _action(
         actions,
@@ -114,6 +115,19 @@ def _add_adding_options(parser: argparse.ArgumentParser) -> None:
     )
     add_shared_options(parser, "--workers", "--device", "--quiet")
     parser.set_defaults(when_stopped=_GOES_ON)
+
+
+def _add_relabel(actions: Any) -> None:
+    parser = _action(
+        actions, "relabel", index_changes.run_relabel, "correct labels of photos; nothing is embedded"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        required=True,
+        help="CSV file with columns id,label, empty for no landmark; others stay as they are",
+    )
+    add_shared_options(parser, "--quiet")
 
 
 def _add_remove(actions: Any) -> None:

@@ -71,6 +71,8 @@ def _check_made_like(files: IndexFolder, embedder: PhotoEmbedder | None, storage
     manifest = files.last().manifest
     found = {**manifest.provenance, "storage": manifest.storage}
     wanted = {**({} if embedder is None else embedder.provenance), "storage": storage}
+    for made in (found, wanted):
+        made.setdefault("views", "scales (1.0,), flip False")  # provenance leaves out one plain view
     keys = ["storage"] if embedder is None else ["storage", "weights", "transform", "views"]
     for key in keys:
         if wanted.get(key) != found.get(key):

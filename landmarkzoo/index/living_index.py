@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from landmarkzoo._utils.checks import FloatArray, check_count, check_number
+from landmarkzoo._utils.checks import FloatArray, check_count
 from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.embedding.inference import Precision, check_module
 from landmarkzoo.index.add_job import AddJob
@@ -304,7 +304,7 @@ class Index:
         All N (N - 1) / 2 pairs are compared, in blocks.
         """
         commit = self._files.last()
-        one, other, cosines = similar_pairs(commit.descriptors.stored, check_number(threshold, "threshold"))
+        one, other, cosines = similar_pairs(commit.descriptors.stored, threshold)
         ids = commit.descriptors.ids
         return [(ids[a], ids[b], c) for a, b, c in zip(one.tolist(), other.tolist(), cosines.tolist())]
 

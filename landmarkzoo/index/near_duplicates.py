@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarkzoo._utils.checks import FloatArray, IntArray, unit
+from landmarkzoo._utils.checks import FloatArray, IntArray, check_number, unit
 from landmarkzoo.retrieval.stored_vectors import StoredVectors
 
 _BLOCK = 2048  # rows: products of two blocks are 16 MB
@@ -26,6 +26,10 @@ def similar_pairs(stored: StoredVectors, threshold: float) -> tuple[IntArray, In
     Returns:
         The smaller row of each pair (P,), the larger one, and the cosine; ties by the rows.
 
+    Raises:
+        TypeError: If ``threshold`` is no number.
+        ValueError: If it is more than 1, which no cosine is.
+
     Examples:
         >>> from landmarkzoo.index.near_duplicates import similar_pairs
         >>> x = np.array([[1, 0], [0, 1], [2, 0]], np.float32)
@@ -33,6 +37,8 @@ def similar_pairs(stored: StoredVectors, threshold: float) -> tuple[IntArray, In
         >>> similar_pairs(StoredVectors([x], [None]), 0.9)
         (array([0]), array([2]), array([1.], dtype=float32))
     """
+    if check_number(threshold, "threshold") > 1:
+        raise ValueError(f"threshold must be a cosine, at most 1, got {threshold}")
     found = list(_pairs(stored, threshold))
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)

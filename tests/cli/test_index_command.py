@@ -179,6 +179,9 @@ class TestOfDescriptors:
         assert out.endswith("15 pairs\n")
         assert len(out.splitlines()) == 15 + 3
 
+    def test_percents_are_no_cosine(self, index, refused):
+        assert refused("duplicates", "index", "--threshold", 98).endswith("at most 1, got 98.0")
+
     def test_suspicious(self, world, call, index, refused):
         call("suspicious", "index", "--neighbors", 2, "--out", "s.csv")
         rows = [tuple(row.values()) for row in rows_of(world / "s.csv")]
@@ -187,6 +190,16 @@ class TestOfDescriptors:
         call("create", "bare")
         call("add", "bare", "d.st")
         assert "the photos of bare have no labels" in refused("suspicious", "bare")
+
+    def test_findings_that_were_corrected_are_new_labels(self, world, call, index, refused):
+        call("suspicious", "index", "--neighbors", 2, "--out", "s.csv")
+        text = (world / "s.csv").read_text()
+        (world / "s.csv").write_text(text.replace(f"{IDS[6]},bridge", f"{IDS[6]},tower"))
+        assert "have the labels of s.csv: index" in call("relabel", "index", "--labels", "s.csv")
+        assert index.labels.tolist() == ["bridge"] * 3 + ["tower"] * 3
+        (world / "typo.csv").write_text(f"id,label\n{IDS[1]},x\nbridge/9.png,x\n")
+        assert "No label is changed" in refused("relabel", "index", "--labels", "typo.csv")
+        assert "x" not in index.labels
 
     def test_info(self, world, call, index):
         assert json.loads(call("info", "index", "--json")) == asdict(index.info)

@@ -143,7 +143,22 @@ def test_an_upload_of_unknown_size_is_cut_off(client):
 
 @pytest.mark.parametrize("k", ["0", "1001", "x"])
 def test_an_impossible_k_is_refused(client, k):
-    assert post(client, a_photo(0), k).status_code == 422
+    answer = post(client, a_photo(0), k)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("k: Input should be")
+
+
+def test_what_cannot_be_served_is_said_at_the_start(tmp_path):
+    lz.Index.create(tmp_path / "bare")
+    for name, why in [("bare", "was made without a model"), ("none", "is no index")]:
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / "serve.py", tmp_path / name],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert why in done.stderr.splitlines()[-1]
 
 
 def test_a_new_commit_is_seen_without_a_restart(client, index):

@@ -35,7 +35,8 @@ def test_duplicates_are_those_of_a_plain_loop(tmp_path, monkeypatch, block):
     assert [pair[:2] for pair in found] == pairs_by_hand(index.vectors, [ids[row] for row in left], 0.95)
     assert found[0] == ("3.jpg", "40.jpg", 1.0)
     assert len(found) > 20
-    assert index.duplicates(1.1) == []
+    with pytest.raises(ValueError, match="threshold must be a cosine, at most 1, got 98"):
+        index.duplicates(98)
     with pytest.raises(TypeError, match="threshold must be a number"):
         index.duplicates("0.9")
 

@@ -71,7 +71,10 @@ def test_another_model_is_refused(tiny_model, photo_folder, tmp_path):
         lz.Index.open(tmp_path / "index", model=other)
     with pytest.raises(ValueError, match="is there, and its weights is"):
         lz.Index.create(tmp_path / "index", other, exist_ok=True)
-    with pytest.raises(ValueError, match=r"is there, and its views is None, not scales \(1\.0,\), flip True"):
+    with pytest.raises(
+        ValueError,
+        match=r"is there, and its views is scales \(1\.0,\), flip False, not scales \(1\.0,\), flip True",
+    ):
         lz.Index.create(tmp_path / "index", tiny_model, flip=True, exist_ok=True)
     same = lz.Index.create(tmp_path / "index", copy.deepcopy(tiny_model), exist_ok=True)
     assert same.ids == index.ids

@@ -43,6 +43,7 @@ def other_manifest():
 ACTIONS = {
     "add": "photos",
     "update": "photos",
+    "relabel": "--labels labels.csv",
     "remove": "a",
     "compact": "",
     "search": "query.st",
