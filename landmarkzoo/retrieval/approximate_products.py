@@ -151,7 +151,7 @@ class FewProducts:
         step = _FEW_TIMES * (size + 1) if self._index.norms_are_known else 2 * (size + 1)
         for columns in _blocks(len(self._index), _FEW_TIMES * (size + 1)):
             scores = np.empty((len(q), columns.stop - columns.start), np.float32)
-            for part in _blocks(columns.stop, step, columns.start):
+            for part in self._index.pieces(columns, step):
                 out = scores[:, part.start - columns.start : part.stop - columns.start]
                 block, norms = self._index[part].numpy(), self._index.norms(part)
                 with np.errstate(all="ignore"):  # lengths that are odd
@@ -213,8 +213,8 @@ def _onednn_linear() -> Any:
 _ONEDNN_LINEAR = _onednn_linear()
 
 
-def _blocks(stop: int, size: int, start: int = 0) -> Iterator[slice]:
-    for first in range(start, stop, size):
+def _blocks(stop: int, size: int) -> Iterator[slice]:
+    for first in range(0, stop, size):
         yield slice(first, min(first + size, stop))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from landmarkzoo.retrieval.descriptors import Vectors, as_matrix, descriptors_of
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
 _BLOCK = 4096
+_LARGE_PART = 1024  # rows of a part, on average: a product of fewer is slower than a copy
 _SHORT, _LONG = 1e-15, 1e15  # between these, squares of float32 are neither lost nor infinite
 
 
@@ -51,6 +53,18 @@ class VectorRows:
         else:
             taken = self._tensor.index_select(0, rows.flatten())  # several times faster than indexing
         return taken.view(*rows.shape, self.shape[1])
+
+    def pieces(self, rows: slice, size: int) -> Iterator[slice]:
+        """Blocks of at most ``size`` rows; each in one part, so without a copy, if the parts are large."""
+        ends = np.array([rows.stop])
+        if isinstance(self.vectors, StoredVectors) and len(self) >= _LARGE_PART * len(self.vectors.parts):
+            starts = self.vectors.starts
+            ends = np.append(starts[(starts > rows.start) & (starts < rows.stop)], rows.stop)
+        start = rows.start
+        for end in ends.tolist():
+            while start < end:
+                yield slice(start, min(start + size, end))
+                start = min(start + size, end)
 
     def take(self, rows: IntArray) -> FloatArray:
         """Rows by numbers (...), float32 (..., D)."""
