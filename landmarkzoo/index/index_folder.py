@@ -20,9 +20,8 @@ from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest, ShardEntry, read
 from landmarkzoo.index.shard_files import SUFFIX, NewRows, new_name, write_shard
 
 _TRIES = 100  # a reader that meets a removed file: so many commits would have to be made in its way
-_OURS = re.compile(
-    rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}|\.landmarkzoo-.*\.tmp"
-)  # a shard, edits, or half of one
+# A shard, edits, or half of one: under our temporary name, or under that of safetensors.
+_OURS = re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}|\.landmarkzoo-.*\.tmp|\.tmp[0-9A-Za-z]{{6}}")
 
 _opened: weakref.WeakSet[IndexFolder] = weakref.WeakSet()
 

@@ -131,6 +131,20 @@ def test_files_of_others_are_not_removed(tmp_path, name):
     assert len(list((tmp_path / "index" / "shards").glob("*.safetensors"))) == 1
 
 
+@pytest.mark.parametrize(
+    "half", [".tmpSDmWE6", ".landmarkzoo-0123456789abcdef.tmp", f"{'0' * 16}.safetensors"]
+)
+@pytest.mark.parametrize("name", ["shards", "edits"])
+def test_what_a_killed_writer_left_is_removed(tmp_path, name, half):
+    index = lz.Index.create(tmp_path / "index")
+    index.add(lz.Descriptors(["a", "b"], np.eye(2)))
+    left = tmp_path / "index" / name / half  # the first is the temporary name of safetensors
+    left.parent.mkdir(exist_ok=True)
+    left.touch()
+    index.remove("a")
+    assert not left.exists()
+
+
 def test_labels_whose_keys_are_no_ids(index):
     index.add(lz.Descriptors(["5"], np.ones((1, 3))))
     index.relabel({5: "five"})
