@@ -18,7 +18,7 @@ from landmarkzoo.cli.descriptor_inputs import (
 )
 from landmarkzoo.cli.outputs import DUPLICATES, PAGE, RANKING, SUSPICIONS, check_outputs
 from landmarkzoo.cli.printing import show_findings, show_ranking
-from landmarkzoo.cli.shared_options import refuse_without
+from landmarkzoo.cli.shared_options import refuse_without, shows_progress
 
 if TYPE_CHECKING:
     from landmarkzoo.retrieval import Ranking
@@ -54,7 +54,7 @@ def run_duplicates(arguments: argparse.Namespace) -> None:
     """
     _check_table(arguments, DUPLICATES)
     index = open_index(arguments.index)
-    pairs = index.duplicates(arguments.threshold)
+    pairs = index.duplicates(arguments.threshold, progress=shows_progress(arguments))
     show_findings(["id", "duplicate", "cosine"], pairs, arguments.out, "pairs")
 
 
@@ -72,7 +72,7 @@ def run_suspicious(arguments: argparse.Namespace) -> None:
             f"the photos of {arguments.index} have no labels: 'landmarkzoo index add' takes --labels FILE or "
             "--folder-labels, also for photos that are there"
         )
-    found = index.suspicious_labels(arguments.neighbors)
+    found = index.suspicious_labels(arguments.neighbors, progress=shows_progress(arguments))
     show_findings(["id", "label", "likelier", "score"], found, arguments.out, "photos")
 
 

@@ -12,7 +12,7 @@ from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVector
 
 
 def contradicted_labels(
-    descriptors: StoredDescriptors, labels: NDArray[np.object_], neighbors: int
+    descriptors: StoredDescriptors, labels: NDArray[np.object_], neighbors: int, progress: bool = False
 ) -> list[tuple[str, str, str, float]]:
     """Photos whose neighbours have another label, the most suspicious first.
 
@@ -24,6 +24,7 @@ def contradicted_labels(
         descriptors: Those of an index.
         labels: Labels (N,); photos with ``None`` neither vote nor are suspicious.
         neighbors: How many vote.
+        progress: Show a progress bar on stderr, if it takes more than two seconds.
 
     Returns:
         Id, label, likelier label and score of each photo with a score above 0; ties by the row.
@@ -39,7 +40,7 @@ def contradicted_labels(
     norms = None if stored.norms is None else stored.norms[rows]
     names = [descriptors.ids[row] for row in rows.tolist()]
     labelled = StoredDescriptors(names, StoredVectors(stored.parts, live, norms))
-    ranking = search_others(labelled, min(neighbors, len(rows) - 1))
+    ranking = search_others(labelled, min(neighbors, len(rows) - 1), progress=progress)
     found = []
     for place, (near, cosines) in enumerate(zip(ranking.indices.tolist(), ranking.scores.tolist())):
         votes: defaultdict[str, float] = defaultdict(float)

@@ -25,7 +25,7 @@ from landmarkzoo.index.index_folder import IndexFolder
 from landmarkzoo.index.index_info import IndexInfo, info_of
 from landmarkzoo.index.label_sources import GivenLabels, labels_by_id
 from landmarkzoo.index.label_suspicions import contradicted_labels
-from landmarkzoo.index.near_duplicates import similar_pairs
+from landmarkzoo.index.near_duplicates import similar_photos
 from landmarkzoo.index.photo_embedder import PhotoEmbedder, embedder_like, rebuilt_model
 from landmarkzoo.index.shard_files import Storage
 from landmarkzoo.photos import photo_source
@@ -298,24 +298,23 @@ class Index:
         """
         return search(self._queries(query), self.descriptors, check_count(k, "k"), device=self._device)
 
-    def duplicates(self, threshold: float = 0.95) -> list[tuple[str, str, float]]:
+    def duplicates(self, threshold: float = 0.95, *, progress: bool = False) -> list[tuple[str, str, float]]:
         """Pairs of photos whose cosine is at least ``threshold``: id, id, cosine; the most similar first.
 
-        All N (N - 1) / 2 pairs are compared, in blocks.
+        All N (N - 1) / 2 pairs are compared, in blocks. ``progress``: show a bar on stderr.
         """
-        commit = self._files.last()
-        one, other, cosines = similar_pairs(commit.descriptors.stored, threshold)
-        ids = commit.descriptors.ids
-        return [(ids[a], ids[b], c) for a, b, c in zip(one.tolist(), other.tolist(), cosines.tolist())]
+        return similar_photos(self.descriptors, threshold, progress)
 
-    def suspicious_labels(self, neighbors: int = 10) -> list[tuple[str, str, str, float]]:
+    def suspicious_labels(
+        self, neighbors: int = 10, *, progress: bool = False
+    ) -> list[tuple[str, str, str, float]]:
         """Photos whose neighbours have another label: id, label, likelier label, score; the worst first.
 
         The score is (votes for the likelier label - votes for its own) / neighbors, where each of the nearest
-        labelled photos votes with its cosine; those above 0 are listed.
+        labelled photos votes with its cosine; those above 0 are listed. ``progress``: show a bar on stderr.
         """
-        commit = self._files.last()
-        return contradicted_labels(commit.descriptors, commit.labels, check_count(neighbors, "neighbors"))
+        commit, neighbors = self._files.last(), check_count(neighbors, "neighbors")
+        return contradicted_labels(commit.descriptors, commit.labels, neighbors, progress)
 
     @property
     def descriptors(self) -> StoredDescriptors:

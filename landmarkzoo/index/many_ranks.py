@@ -303,11 +303,13 @@ def _follow(
         commit, folder = files.last(), _plan_of(files.path)
         adding = adding_with(AddJob(Writer(files)))
         if folder is not None and folder not in done:
-            labels = label_names(adding.labels, source.ids, photos)
-            with suppress(FileNotFoundError):  # rank 0 has just finished it
-                work = PlannedWork(folder, adding, source, labels)
-                work.embed(ranks, lambda: None)
             done.add(folder)
+            labels = label_names(adding.labels, source.ids, photos)
+            try:
+                work = PlannedWork(folder, adding, source, labels)
+            except FileNotFoundError:  # rank 0 has just finished it
+                continue
+            work.embed(ranks, lambda: None)
             since = time.monotonic()
         elif commit is not seen:
             if not adding.new_photos(source, {}):

@@ -87,7 +87,12 @@ def search(
 
 
 def search_others(
-    x: Vectors, k: int, *, rows: IntArray | None = None, device: str | torch.device | None = None
+    x: Vectors,
+    k: int,
+    *,
+    rows: IntArray | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Ranking:
     """Best ``k`` of the other rows for each row of a set: a row is never its own result.
 
@@ -98,6 +103,7 @@ def search_others(
         k: How many; ``min(k, N)`` come back, the last of N being padding: -1, score -inf.
         rows: The rows that search (Q,); all if ``None``.
         device: Where the products are computed; the CPU unless told otherwise.
+        progress: Show a progress bar on stderr, if it takes more than two seconds.
 
     Examples:
         >>> search_others(np.array([[1, 0], [1, 0], [0, 1]]), k=2, rows=np.array([0, 2])).indices
@@ -109,7 +115,8 @@ def search_others(
     k, where = check_count(k, "k"), as_device(device)
     own = np.arange(len(vectors)) if rows is None else rows
     queries = vectors if rows is None else VectorRows(vectors.take(rows), "x")
-    indices, scores = top_k(queries, vectors, min(k + 1, len(vectors)), device=where)
+    most = min(k + 1, len(vectors))
+    indices, scores = top_k(queries, vectors, most, device=where, progress=progress)
     indices, scores = _drop(indices, scores, indices == own[:, None], k)
     return Ranking(indices, scores, None if ids is None else [ids[row] for row in own], ids)
 
