@@ -59,7 +59,13 @@ def measured(scale: Any, _: Any) -> str:
     rows = []
     for size, found in scale["sizes"].items():
         cells = (found["open"] * 1e3, found["one"] * 1e3, found["hundred"] * 1e3, found["add"] * 1e3)
-        rows.append((f"{int(size):,}", *(f"{cell:,.0f}" for cell in cells), f"{found['search MiB']:,.0f}"))
+        rows.append(
+            (
+                f"{int(size):,}",
+                *(f"{cell:,.{int(cell < 10)}f}" for cell in cells),
+                f"{found['search MiB']:,.0f}",
+            )
+        )
     head = ("photos", "open, ms", "1 query, ms", "100 queries, ms", "add 1,000, ms", "memory to search, MiB")
     note = f"{scale['dim']} dimensions, {scale['storage']}; {scale['settings']}, load {scale['load']:.1f}."
     return f"{_table(head, rows)}\n{note}\n"
