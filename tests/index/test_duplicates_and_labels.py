@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 import landmarkzoo as lz
 from landmarkzoo.index import near_duplicates
@@ -39,6 +40,23 @@ def test_duplicates_are_those_of_a_plain_loop(tmp_path, monkeypatch, block):
         index.duplicates(98)
     with pytest.raises(TypeError, match="threshold must be a number"):
         index.duplicates("0.9")
+
+
+def test_the_bar_of_duplicates_ends_at_its_end(tmp_path, monkeypatch):
+    bars = []
+
+    class Bar(tqdm):
+        def close(self):
+            if not self.disable:
+                bars.append((self.n, self.total))
+            super().close()
+
+    monkeypatch.setattr(near_duplicates, "tqdm", Bar)
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 7)
+    index = lz.Index.create(tmp_path / "index")
+    index.add(lz.Descriptors(map(str, range(30)), np.random.default_rng(0).normal(size=(30, 8))))
+    assert index.duplicates(progress=True) == index.duplicates()
+    assert bars[0] == (435, 435)  # 30 * 29 / 2 pairs
 
 
 def test_the_score_of_a_label(tmp_path):

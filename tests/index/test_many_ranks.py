@@ -246,3 +246,16 @@ def test_a_photo_that_cannot_be_read_is_an_error_where_that_is_asked(model, phot
     index = new_index(tmp_path / "index", model)
     with pytest.raises(lz.PhotoError, match="broken"):
         add_by_ranks(index, photos, on_error="raise", progress=False, ranks=Ranks(0, 2))
+
+
+def test_a_rank_whose_disk_is_away_says_so(model, photos, tmp_path, small_units, monkeypatch):
+    """Only a plan that rank 0 has just removed is no error."""
+    index = new_index(tmp_path / "index", model)
+
+    def away(path, *_):
+        raise FileNotFoundError(f"cannot write {path}")
+
+    monkeypatch.setattr(many_ranks, "write_shard", away)
+    for rank in (0, 1):  # the first one leaves its plan behind
+        with pytest.raises(FileNotFoundError, match="cannot write"):
+            add_by_ranks(index, photos, labels="folder", progress=False, ranks=Ranks(rank, 2))
