@@ -48,8 +48,8 @@ def compile_model(name: str, size: int, images: int, rounds: int) -> None:
 
 def large_jpegs(folder: Path | None, count: int) -> list[bytes]:
     if folder is None:
-        rendered = lz.rendered.RenderedLandmarks(count, 1, 0, image_size=512)
-        photos = [rendered.photo(row) for row in range(count)]
+        rendered = lz.rendered.RenderedLandmarks(count, 4, 0, image_size=512)
+        photos = [rendered.photo(4 * row) for row in range(count)]
     else:
         names = lz.photos.photo_files(folder)
         photos = [lz.photos.open_photo(folder / name) for name in names[:: max(1, len(names) // count)]]
