@@ -21,6 +21,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -74,7 +75,8 @@ def joined(folder: Path) -> Arrays:
 
 
 def folder_of(job: Job, name: str) -> Path:
-    return job.out / f"{re.sub(r'[^A-Za-z0-9.]+', '_', name)[:60]}-{zlib.crc32(name.encode()):08x}"
+    readable = re.sub(r"[^A-Za-z0-9.]+", "_", name.partition(" ")[0])[-60:]
+    return job.out / f"{readable}-{zlib.crc32(name.encode()):08x}"
 
 
 def key_of(*sets: Any) -> str:
@@ -91,8 +93,8 @@ def landmarks_of(index: lz.Index) -> np.ndarray:
 def embedded(job: Job, model: str, name: str) -> lz.Index:
     """The index of a model and a part, with all photos that can be read."""
     part, folder = job.parts[name], folder_of(job, model) / name
-    how: dict[str, Any] = {"storage": job.storage, "device": job.device, "exist_ok": True}
-    index = lz.Index.create(folder, model, **how)  # refuses an index of other weights
+    how: dict[str, Any] = {"storage": job.storage, "precision": job.precision, "device": job.device}
+    index = lz.Index.create(folder, model, exist_ok=True, **how)  # refuses an index of other weights
     if len(index) + len(index.skipped) < part.count:
         for photos, labels in part.sources:
             index.add(photos, labels=labels, num_workers=job.workers)
@@ -252,8 +254,8 @@ def submit_recognition(job: Job, sets: dict[str, Sets]) -> Scores:
 def check_alike(job: Job, sets: dict[str, Sets]) -> None:
     """All models must have read the same photos, in one order."""
     for part in job.parts:
-        first, *others = (name for name in sets if part in sets[name])
-        for other in others:
+        having = [name for name in sets if part in sets[name]]
+        for first, other in pairwise(having):
             if sets[first][part].ids != sets[other][part].ids:
                 folders = " or ".join(str(folder_of(job, name) / part) for name in (first, other))
                 raise ValueError(
@@ -269,22 +271,24 @@ def run(job: Job) -> Scores:
         wanted = [part for part in job.parts if PARTS_OF.get(part, model.tracks[0]) in model.tracks]
         sets[model.name] = {part: embedded(job, model.name, part) for part in wanted}
     check_alike(job, sets)
+    retrieval, recognition = (
+        {model.name: sets[model.name] for model in job.models if track in model.tracks}
+        for track in ("retrieval", "recognition")
+    )
+    results = []
+    if retrieval and job.test.retrieval is not None:
+        results.append(validate_retrieval(job, retrieval))
+    if retrieval:
+        results.append(submit_retrieval(job, retrieval))
+    if recognition:
+        results.append(submit_recognition(job, recognition))
     scores: Scores = {name: {} for name in [*sets, ENSEMBLE]}
-    for track, stages in STAGES.items():
-        of_track = {model.name: sets[model.name] for model in job.models if track in model.tracks}
-        for stage in stages if of_track else ():
-            if stage is not validate_retrieval or job.test.retrieval is not None:
-                for name, values in stage(job, of_track).items():
-                    scores[name] |= values
+    for result in results:
+        for name, values in result.items():
+            scores[name] |= values
     text = json.dumps(scores, indent=1)
     paper_job.write_whole(job.out / "scores.json", lambda temporary: temporary.write_text(text))
     return scores
-
-
-STAGES: dict[str, tuple[Callable[[Job, dict[str, Sets]], Scores], ...]] = {
-    "retrieval": (validate_retrieval, submit_retrieval),
-    "recognition": (submit_recognition,),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> Scores:

@@ -52,6 +52,7 @@ class Job:
     test: lz.datasets.GLDv2
     index_votes: bool
     storage: str
+    precision: str
     device: str
     workers: int | None
 
@@ -67,7 +68,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def check_settings(job: Job) -> None:
     """Refuse a folder that has results of other photos."""
     settings = {name: part.text for name, part in job.parts.items()}
-    settings |= {"index_votes": str(job.index_votes), "storage": job.storage}
     path = job.out / "settings.json"
     if not path.exists():
         job.out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def check_settings(job: Job) -> None:
         if then.get(k) != settings.get(k)
     ]
     if other:
-        raise ValueError(f"{job.out} has results of other settings, take another --out: {'; '.join(other)}")
+        raise ValueError(f"{job.out} has results of other photos, take another --out: {'; '.join(other)}")
 
 
 def models_of(names: dict[str, tuple[str, ...]]) -> tuple[Model, ...]:
@@ -114,13 +114,13 @@ def job_of(argv: Sequence[str] | None, text: str) -> Job:
     add("root", help="folder of Google Landmarks v2")
     add(
         "--models",
-        nargs="+",
+        nargs="*",
         default=[],
         metavar="NAME",
         help="of both tracks: registered, local-dir:, hf-hub:",
     )
-    add("--only-retrieval", nargs="+", default=[], metavar="NAME", help="more models, of that track alone")
-    add("--only-recognition", nargs="+", default=[], metavar="NAME", help="the same")
+    add("--only-retrieval", nargs="*", default=[], metavar="NAME", help="more models, of that track alone")
+    add("--only-recognition", nargs="*", default=[], metavar="NAME", help="the same")
     add(
         "--labelled",
         nargs="+",
@@ -136,6 +136,12 @@ def job_of(argv: Sequence[str] | None, text: str) -> Job:
     add("--non-landmarks", metavar="FOLDER", help="photos of no landmark; without them nothing is rejected")
     add("--out", required=True, type=Path, help="folder for all that is written")
     add("--storage", choices=["float32", "float16"], default="float32", help="of descriptors")
+    add(
+        "--precision",
+        choices=["auto", "float32", "bfloat16", "float16"],
+        default="auto",
+        help="of the models",
+    )
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--workers", type=int, help="processes that read photos")
     options = parser.parse_args(argv)
@@ -150,5 +156,5 @@ def job_of(argv: Sequence[str] | None, text: str) -> Job:
     parts |= {"test": Part((test, None)), "index": Part((index, known))}
     if options.non_landmarks is not None:
         parts["non_landmark"] = Part((options.non_landmarks, None))
-    how = (options.index_votes, options.storage, options.device, options.workers)
+    how = (options.index_votes, options.storage, options.precision, options.device, options.workers)
     return Job(options.out, models_of(names), parts, test, *how)
