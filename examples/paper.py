@@ -79,9 +79,14 @@ def folder_of(job: Job, name: str) -> Path:
     return job.out / f"{readable}-{zlib.crc32(name.encode()):08x}"
 
 
+def ids_of(descriptors: Any) -> list[str]:
+    """Ids, which an index would keep in memory if it was asked itself."""
+    return list(getattr(descriptors, "descriptors", descriptors).ids)
+
+
 def key_of(*sets: Any) -> str:
     """What results of these descriptors are kept under: others have another key."""
-    text = repr([(one.provenance.get("weights"), one.ids) for one in sets])
+    text = repr([(one.provenance.get("weights"), ids_of(one)) for one in sets])
     return f"{zlib.crc32(text.encode()):08x}"
 
 
@@ -111,10 +116,11 @@ def with_index(job: Job, model: str, sets: Sets) -> lz.Index:
     """The labelled photos, and those of the index whose landmark is known: who votes if they all do."""
     folder = folder_of(job, model) / "train_and_index"
     voters = lz.Index.create(folder, storage=job.storage, exist_ok=True)
-    voters.add(sets["train"], labels=landmarks_of(sets["train"]))
     landmarks = landmarks_of(sets["index"])
     known = np.flatnonzero(landmarks >= 0)
-    for start in range(0, len(known), FUSED):
+    if len(voters) < len(sets["train"]):
+        voters.add(sets["train"], labels=landmarks_of(sets["train"]))
+    for start in range(len(voters) - len(sets["train"]), len(known), FUSED):
         rows = known[start : start + FUSED]
         voters.add(sets["index"][rows], labels=landmarks[rows])
     return voters
@@ -140,12 +146,12 @@ def ranked(job: Job, model: str, queries: Any, index: Any, voters: lz.Index) -> 
 
 def best_of(rankings: Sequence[Path], queries: Any, index: Any) -> dict[str, list[str]]:
     """Ids of the best 100 of each query by the sum of the models' scores."""
-    found, index_ids = list[list[str]](), list(index.ids)
+    found, index_ids = list[list[str]](), ids_of(index)
     for blocks in zip(*map(blocks_of, rankings)):
         models = [lz.Ranking(**block) for block in blocks]
         best = lz.ensemble.sum_scores(models, per_model=PER_MODEL, k=TOP).indices
         found += [[index_ids[row] for row in rows if row >= 0] for rows in best.tolist()]
-    return dict(zip(queries.ids, found))
+    return dict(zip(ids_of(queries), found))
 
 
 def mean_ap(found: dict[str, list[str]], solution: Any) -> float:
@@ -165,7 +171,7 @@ def validation(sets: Sets, solution: Any) -> tuple[lz.Descriptors, lz.Descriptor
     counts = [n for n, usage in enumerate(solution.usage) if usage != "Ignored"]
     asked, matches = {solution.ids[n] for n in counts}, {id_ for n in counts for id_ in solution.truth[n]}
     pairs = ((sets["test"], asked), (sets["index"], matches))
-    queries, index = ([row for row, id_ in enumerate(of.ids) if id_ in ids] for of, ids in pairs)
+    queries, index = ([row for row, id_ in enumerate(ids_of(of)) if id_ in ids] for of, ids in pairs)
     return sets["test"][queries], sets["index"][index]
 
 
@@ -221,7 +227,7 @@ def recognized(job: Job, name: str, sets: Sets) -> dict[str, tuple[int, float]]:
 
     found = joined(in_blocks(folder, len(test), ANSWERS, answer))
     say(f"{name.partition(' ')[0]}: {len(test)} photos recognized by {len(landmarks)}")
-    return dict(zip(test.ids, zip(found["labels"].tolist(), found["scores"].tolist())))
+    return dict(zip(ids_of(test), zip(found["labels"].tolist(), found["scores"].tolist())))
 
 
 def gap_of(answers: dict[str, tuple[int, float]], test: lz.datasets.GLDv2) -> dict[str, float]:
@@ -256,7 +262,7 @@ def check_alike(job: Job, sets: dict[str, Sets]) -> None:
     for part in job.parts:
         having = [name for name in sets if part in sets[name]]
         for first, other in pairwise(having):
-            if sets[first][part].ids != sets[other][part].ids:
+            if ids_of(sets[first][part]) != ids_of(sets[other][part]):
                 folders = " or ".join(str(folder_of(job, name) / part) for name in (first, other))
                 raise ValueError(
                     f"{first} and {other} have other photos of {part}: remove {folders}, run again"
