@@ -13,7 +13,7 @@ import landmarkzoo as lz
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "paper.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
 LESS = {
-    miniature_gldv2: ["--landmarks", "4", "--views", "8", "--distractors", "8", "--image-size", "48"],
+    miniature_gldv2: ["--landmarks", "4", "--views", "14", "--distractors", "8", "--image-size", "48"],
     train: ["--epochs", "1", "--image-size", "32", "--workers", "0", "--device", "cpu"],
     paper: ["--workers", "0", "--device", "cpu"],
 }

@@ -41,20 +41,25 @@ TOYS = {
     "hybrid_toy": (
         Step("GlobalDescriptor", "clean", 16, 8, ALONE, 56, lr=1e-3),
         Step("HybridSwin", "clean", 2, 8, TWO_BLOCKS, lr=1e-3, freeze=("transformer", "neck", "head")),
-        Step("HybridSwin", "x", 8, 8, TWO_BLOCKS, stop_after=7, lr=1e-3),
-        Step("HybridSwin", "x", 3, 8, THREE_BLOCKS, stop_after=2, warmup_epochs=0, lr=1e-3),
+        Step("HybridSwin", "x", 12, 8, TWO_BLOCKS, stop_after=11, lr=1e-3),
+        Step("HybridSwin", "x", 2, 8, THREE_BLOCKS, stop_after=1, warmup_epochs=0, lr=1e-3),
     ),
 }
+
+
+# A Swin of this size has no ImageNet weights, so it learns a few photos and is scored on these.
+VALIDATION = {"dolg_toy": "index_photos.csv", "hybrid_toy": "x_photos.csv"}
 
 
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
     root = tmp_path_factory.mktemp("gldv2") / "mini"
     miniature_gldv2.write_gldv2(root, lz.rendered.RenderedLandmarks(5, 35, 12, image_size=96))
-    index = lz.datasets.GLDv2(root, "index")
-    with (root / "validation.csv").open("w", encoding="utf-8", newline="") as file:
-        named = [(index.path(row), index.classes[n]) for row, n in enumerate(index.targets) if n >= 0]
-        csv.writer(file).writerows([("path", "label"), *named])
+    for split in ("index", "x"):
+        data = lz.datasets.GLDv2(root, split)
+        named = [(data.path(row), data.classes[n]) for row, n in enumerate(data.targets) if n >= 0]
+        with (root / f"{split}_photos.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("path", "label"), *named])
     return root
 
 
@@ -67,7 +72,7 @@ def trained(mini, tmp_path_factory):
         torch.set_num_threads(1)
         for name, steps in TOYS.items():
             out = tmp_path_factory.mktemp(name)
-            common = ["--gldv2", str(mini), "--val", str(mini / "validation.csv"), "--out", str(out)]
+            common = ["--gldv2", str(mini), "--val", str(mini / VALIDATION[name]), "--out", str(out)]
             common += ["--workers", "0", "--device", "cpu"]
             with redirect_stdout(io.StringIO()) as said:
                 runs = [
@@ -77,14 +82,23 @@ def trained(mini, tmp_path_factory):
     return results
 
 
-@pytest.mark.parametrize("name", TOYS)
-def test_scores_rise(trained, name):
-    history = trained[name][1]
+def test_scores_of_dolg_rise(trained):
+    history = trained["dolg_toy"][1]
     print(history)  # for whoever sees this fail
     first, last = history[0][0], history[-1][-1]
     assert last["mAP@100"] > first["mAP@100"] + 0.05
-    assert last["GAP"] > first["GAP"] + 0.1
+    assert last["GAP"] > first["GAP"] + 0.2
     assert last["loss"] < 0.8 * first["loss"]
+
+
+def test_scores_of_the_hybrid_rise(trained):
+    """In both steps that train all; what is new in the others starts at random here."""
+    history = trained["hybrid_toy"][1]
+    print(history)
+    for step, rise in ((0, 0.1), (2, 0.05)):
+        first, last = history[step][0], history[step][-1]
+        assert last["GAP"] > first["GAP"] + rise
+        assert last["loss"] < 0.95 * first["loss"]
 
 
 def weights(out, step):
@@ -109,5 +123,6 @@ def test_the_paper_with_the_models(trained, mini, tmp_path):
     labelled = ["--labelled", "x", str(mini / "wit" / "wit.csv"), "--workers", "0", "--device", "cpu"]
     scores = paper.main([str(mini), "--models", *models, *labelled, "--out", str(tmp_path)])
     print(scores)
-    assert scores[models[0]]["re-ranked"] > 0.5
-    assert scores["ensemble"]["re-ranked"] > 0.5
+    assert scores[models[0]]["re-ranked"] > 0.6
+    assert scores[models[0]]["GAP"] > 0.4
+    assert set(scores["ensemble"]) == {"re-ranked", "whole index", "GAP"}
