@@ -72,7 +72,7 @@ def chart_svg(
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"><title>{title}</title>']
     for value in y_ticks:
         parts.append(_line("grid", area.left, area.down(value), area.right, area.down(value)))
-        parts.append(_text(area.left - 6, area.down(value) + 4, f"{value:g}", "end"))
+        parts.append(_text(area.left - 6, area.down(value) + 4, _short(value), "end"))
     for number in _whole_ticks(area.first, area.last):
         parts.append(_text(area.across(number), _HEIGHT - _BOTTOM + 16, str(number), "middle"))
     parts.append(_text((area.left + area.right) / 2, _HEIGHT - 6, x_name, "middle"))
@@ -105,6 +105,15 @@ class _Area:
     def down(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
         return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * share
+
+
+def _short(value: float) -> str:
+    """A round number in the seven characters that there is room for: 0.00025 is 2.5e-4."""
+    text = f"{value:g}"
+    if "e" in text or len(text) > 6:
+        mantissa, _, exponent = f"{value:.4e}".partition("e")
+        text = f"{float(mantissa):g}e{int(exponent)}"
+    return text
 
 
 def _whole_ticks(first: int, last: int) -> list[int]:

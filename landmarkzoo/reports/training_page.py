@@ -21,6 +21,7 @@ _STYLE = (
     + """
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); gap: 1rem; }
 .charts h3 { margin: 0 0 .3rem; } .charts p { margin: 0; font-size: 13px; }
+details { margin-top: 1rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid #8884; }
 th:first-child, td:first-child { text-align: left; } td small { display: block; opacity: .75; }
