@@ -110,7 +110,7 @@ class _Area:
 def _short(value: float) -> str:
     """A round number in the seven characters that there is room for: 0.00025 is 2.5e-4."""
     text = f"{value:g}"
-    if "e" in text or len(text) > 6:
+    if len(text) > 6 or "e" in text or 0 < abs(value) < 1e-3:
         mantissa, _, exponent = f"{value:.4e}".partition("e")
         text = f"{float(mantissa):g}e{int(exponent)}"
     return text

@@ -11,7 +11,7 @@ from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.evaluation import Evaluation
 from landmarkzoo.reports.line_chart import CHART_STYLE, chart_svg
-from landmarkzoo.reports.photo_folder import PhotoFolder
+from landmarkzoo.reports.photo_folder import ListedPhotos, PhotoFolder
 from landmarkzoo.reports.photo_page import page_start, photo_figure
 
 Confusion = tuple[str, str, int, Sequence[str]]
@@ -40,15 +40,15 @@ def write_training_page(
     before: Evaluation | None = None,
     after: Evaluation | None = None,
     confusions: Sequence[Confusion] = (),
-    photos: str | Path | None = None,
+    photos: str | Path | Mapping[str, Path] | None = None,
     lines: Sequence[str] = (),
     max_confusions: int = 20,
     max_photos: int = 12,
 ) -> list[str]:
     """Write one HTML file, photos included, that opens in any browser without network.
 
-    Only photos in the folder get into the page: an id that leads out of it (an absolute path, ``..``) is a
-    gap with a reason, as is a photo that is missing or cannot be read.
+    A photo that is missing or cannot be read is a gap with a reason, and so is, where a folder is given, an
+    id that leads out of it (an absolute path, ``..``).
 
     Args:
         path: The file to write, whole or not at all.
@@ -59,13 +59,13 @@ def write_training_page(
         after: Scores after it.
         confusions: Which landmarks are taken for which: landmark, what it is taken for, how often, and ids of
             these photos; the most frequent first.
-        photos: Folder that the ids are relative to; ``None``: the page has no photos.
+        photos: Folder that the ids are relative to, or the file of each id; ``None``: no photos.
         lines: What the page says about the training below its heading.
         max_confusions: How many of the confusions the page shows.
         max_photos: How many photos of each.
 
     Returns:
-        Ids of the photos that were not found in their folder.
+        Ids of the photos that were not found.
 
     Raises:
         FileNotFoundError: If the folder of ``path`` does not exist.
@@ -73,7 +73,7 @@ def write_training_page(
     """
     check_count(max_confusions, "max_confusions")
     check_count(max_photos, "max_photos")
-    folder = None if photos is None else PhotoFolder(Path(photos))
+    folder = _folder(photos)
     with (
         atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
@@ -91,6 +91,12 @@ def write_training_page(
                 file.write(f"<section>{''.join(figures)}</section>\n")
         file.write("</main></body></html>\n")
     return [] if folder is None else folder.missing
+
+
+def _folder(photos: str | Path | Mapping[str, Path] | None) -> PhotoFolder | None:
+    if isinstance(photos, Mapping):
+        return ListedPhotos(photos)
+    return None if photos is None else PhotoFolder(Path(photos))
 
 
 def _what_is_shown(history: Sequence[Mapping[str, float | None]]) -> str:

@@ -135,6 +135,15 @@ def test_without_photos_and_without_validation(tmp_path):
     assert "0 epochs" in text
 
 
+def test_photos_whose_files_are_known(tmp_path, photos):
+    files = {"a": photos / "tower" / "1.png", "gone": photos / "tower" / "9.png"}
+    confusions = [("tower", "gate", 3, ["a", "gone", "in memory"])]
+    page, _, missing = written(tmp_path, after=evaluation(0.6), confusions=confusions, photos=files)
+    assert [attributes["href"] for attributes in page.all("a")] == ["photos/tower/1.png"]
+    assert page.texts["div"] == ["no such file", "no file is known"]
+    assert missing == ["gone", "in memory"]
+
+
 def test_the_first_of_many(tmp_path, photos):
     confusions = [(f"a{n}", "b", 9, ["tower/1.png"] * 9) for n in range(5)]
     page, text, _ = written(
