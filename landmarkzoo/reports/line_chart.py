@@ -10,7 +10,6 @@ CHART_STYLE = """
 .chart { max-width: 480px; } .chart svg { width: 100%; height: auto; display: block; }
 .chart text { font-size: 12px; fill: var(--ink); } .chart .grid { stroke: #8884; }
 .chart .curve { fill: none; stroke: var(--curve); stroke-width: 2; } .chart circle { fill: var(--curve); }
-.chart .level { stroke: var(--ink); stroke-dasharray: 5 4; opacity: .6; }
 :root { --curve: #3464be; } @media (prefers-color-scheme: dark) { :root { --curve: #82aaff; } }
 """
 _WIDTH, _HEIGHT = 360, 220
@@ -41,14 +40,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
-def chart_svg(
-    name: str,
-    x: Sequence[int],
-    y: Sequence[float | None],
-    *,
-    x_name: str = "epoch",
-    level: tuple[str, float] | None = None,
-) -> str:
+def chart_svg(name: str, x: Sequence[int], y: Sequence[float | None], x_name: str = "epoch") -> str:
     """A curve as an SVG element; all texts are escaped.
 
     Args:
@@ -56,7 +48,6 @@ def chart_svg(
         x: Whole numbers, ascending.
         y: Values; the curve has a gap where one is ``None`` or not finite.
         x_name: What the whole numbers are.
-        level: A dashed horizontal line, and what it is called.
 
     Examples:
         >>> svg = chart_svg("loss", [1, 2, 3], [2.5, 1.25, None])
@@ -64,22 +55,20 @@ def chart_svg(
         (2, True)
     """
     points = [(a, b) for a, b in zip(x, y) if b is not None and math.isfinite(b)]
-    values = [b for _, b in points] + ([level[1]] if level is not None else [])
+    values = [b for _, b in points]
     y_ticks = ticks(min(values, default=0), max(values, default=1))
     first, last = (min(x), max(x)) if x else (0, 1)
     area = _Area(first, max(last, first + 1), y_ticks[0], y_ticks[-1])
     title = html.escape(f"{name} by {x_name}")
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"><title>{title}</title>']
     for value in y_ticks:
-        parts.append(_line("grid", area.left, area.down(value), area.right, area.down(value)))
-        parts.append(_text(area.left - 6, area.down(value) + 4, _short(value), "end"))
+        height = area.down(value)
+        ends = f'x1="{area.left}" x2="{area.right}" y1="{height:.1f}" y2="{height:.1f}"'
+        parts.append(f'<line class="grid" {ends}/>')
+        parts.append(_text(area.left - 6, height + 4, _short(value), "end"))
     for number in _whole_ticks(area.first, area.last):
         parts.append(_text(area.across(number), _HEIGHT - _BOTTOM + 16, str(number), "middle"))
     parts.append(_text((area.left + area.right) / 2, _HEIGHT - 6, x_name, "middle"))
-    if level is not None:
-        height = area.down(level[1])
-        parts.append(_line("level", area.left, height, area.right, height))
-        parts.append(_text(area.right, height - 4 if height > 30 else height + 14, level[0], "end"))
     for run in _runs(x, y):
         corners = " ".join(f"{area.across(a):.1f},{area.down(b):.1f}" for a, b in run)
         parts.append(f'<polyline class="curve" points="{corners}"/>')
@@ -130,10 +119,6 @@ def _runs(x: Sequence[int], y: Sequence[float | None]) -> list[list[tuple[int, f
         else:
             runs.append([])
     return [run for run in runs if len(run) > 1]
-
-
-def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

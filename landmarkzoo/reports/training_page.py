@@ -16,6 +16,9 @@ from landmarkzoo.reports.photo_page import page_start, photo_figure
 
 Confusion = tuple[str, str, int, Sequence[str]]
 
+_NAMES = {"lr": "learning rate"}
+_BETTER = {"loss": -1, "lr": 0, "seconds": 0}  # 1, the higher the better, of all scores
+
 _STYLE = (
     CHART_STYLE
     + """
@@ -53,8 +56,8 @@ def write_training_page(
     Args:
         path: The file to write, whole or not at all.
         title: Heading of the page.
-        history: One row an epoch: its number, ``"epoch"``, and all else that is a curve, by name; ``None`` or
-            NaN where there is no value.
+        history: One row an epoch: its number, ``"epoch"``, and all else that is a curve, by name: ``"loss"``,
+            ``"lr"``, scores. ``None`` or NaN where there is no value.
         before: Scores of the validation photos before the training; ``None`` if there are none.
         after: Scores after it.
         confusions: Which landmarks are taken for which: landmark, what it is taken for, how often, and ids of
@@ -79,7 +82,7 @@ def write_training_page(
         temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
     ):
         file.write(page_start(title, lines, _what_is_shown(history), _STYLE) + "<main>\n")
-        file.write(_curves(history, before, after))
+        file.write(_curves(history))
         file.write(_scores(before, after))
         if after is not None:
             file.write(_heading(confusions, max_confusions))
@@ -104,25 +107,21 @@ def _what_is_shown(history: Sequence[Mapping[str, float | None]]) -> str:
     return f"{epochs}. A photo is a link to its file; a point of a curve says its value."
 
 
-def _curves(
-    history: Sequence[Mapping[str, float | None]], before: Evaluation | None, after: Evaluation | None
-) -> str:
+def _curves(history: Sequence[Mapping[str, float | None]]) -> str:
     """A chart of each value, and all of them as a table."""
     if not history:
         return ""
-    names = list(dict.fromkeys(name for row in history for name in row if name != "epoch"))
+    keys = list(dict.fromkeys(key for row in history for key in row if key != "epoch"))
     epochs = [int(row["epoch"] or 0) for row in history]
     charts = []
-    for name in names:
-        values = [row.get(name) for row in history]
-        level = ("before", before[name]) if before is not None and name in before.metrics else None
-        is_score = any(scores is not None and name in scores.metrics for scores in (before, after))
-        svg = chart_svg(name, epochs, values, level=level)
-        said = html.escape(_in_words(epochs, values, -1 if "loss" in name else 1 if is_score else 0))
+    for key in keys:
+        name, values = _NAMES.get(key, key), [row.get(key) for row in history]
+        said = html.escape(_in_words(epochs, values, _BETTER.get(key, 1)))
+        svg = chart_svg(name, epochs, values)
         charts.append(f'<div class="chart"><h3>{html.escape(name)}</h3>{svg}<p>{said}</p></div>')
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("epoch", *names))
+    head = "".join(f"<th>{html.escape(_NAMES.get(key, key))}</th>" for key in ("epoch", *keys))
     rows = [
-        f"<tr><td>{epoch}</td>{''.join(f'<td>{_number(row.get(name))}</td>' for name in names)}</tr>"
+        f"<tr><td>{epoch}</td>{''.join(f'<td>{_number(row.get(key))}</td>' for key in keys)}</tr>"
         for epoch, row in zip(epochs, history)
     ]
     table = f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'

@@ -16,9 +16,9 @@ from landmarkzoo.reports.line_chart import chart_svg, ticks
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HISTORY = [
-    {"epoch": 1, "loss": 3.0, "learning rate": 2.5e-4, "mAP@100": 0.55},
-    {"epoch": 2, "loss": 1.5, "learning rate": 1e-4, "mAP@100": 0.65},
-    {"epoch": 3, "loss": 1.0, "learning rate": 0.0, "mAP@100": 0.6},
+    {"epoch": 1, "loss": 3.0, "lr": 2.5e-4, "mAP@100": 0.55},
+    {"epoch": 2, "loss": 1.5, "lr": 1e-4, "mAP@100": 0.65},
+    {"epoch": 3, "loss": 1.0, "lr": 0.0, "mAP@100": 0.6},
 ]
 NASTY = '<script>alert("1")</script>'
 
@@ -86,7 +86,7 @@ def test_curves_scores_and_confusions(tmp_path, photos):
     assert len(page.all("svg")) == 3
     assert len(page.all("circle")) == 9
     assert {"epoch 2: 0.65", "epoch 1: 3", "epoch 1: 0.00025"} <= set(page.texts["title"])
-    assert "before" in page.texts["text"]  # the level of the score before
+    assert page.texts["h3"][:3] == ["loss", "learning rate", "mAP@100"]
     assert "0.6 in the end; highest 0.65, epoch 2" in page.texts["p"]
     assert "1 in the end; lowest 1, epoch 3" in page.texts["p"]
     assert "0 in the end" in page.texts["p"]  # no learning rate is the best
@@ -174,11 +174,10 @@ def test_ticks_are_few_and_enclose(low, high):
 
 
 def test_higher_is_higher_and_later_is_to_the_right():
-    svg = chart_svg("x", [1, 2, 3], [1.0, 3.0, 2.0], level=("start", 1.0))
+    svg = chart_svg("x", [1, 2, 3], [1.0, 3.0, 2.0])
     places = np.array(re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', svg), float)
     assert np.all(np.diff(places[:, 0]) > 0)
     assert places[1, 1] < places[2, 1] < places[0, 1]
-    assert f'y1="{places[0, 1]:.1f}"' in re.search(r'<line class="level"[^>]*>', svg)[0]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
