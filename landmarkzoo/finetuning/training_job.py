@@ -44,6 +44,7 @@ from landmarkzoo.finetuning.starting_models import (
 )
 from landmarkzoo.finetuning.stop_signals import StopSignals
 from landmarkzoo.finetuning.training_photos import TrainingPhotos, share_of
+from landmarkzoo.finetuning.training_report import write_report
 from landmarkzoo.finetuning.training_state import Training
 from landmarkzoo.finetuning.training_steps import train_epoch
 from landmarkzoo.finetuning.validation_scores import EpochMeasure, epoch_measure, evaluate_split
@@ -312,7 +313,9 @@ class Begun:
             self.save_model()
         if job.processes.rank == 0:
             write_card(job.out, training.model, len(train.classes))
-            write_training(job.out, self.summary(after))
+            summary = self.summary(after)
+            write_report(job.out, summary, job.split)
+            write_training(job.out, summary)
             for path in [*job.out.glob("best-epoch*.pt"), *job.out.glob("checkpoint*.pt")]:
                 path.unlink()
         job.processes.barrier()

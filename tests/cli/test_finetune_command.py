@@ -26,7 +26,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("landmarkzoo finetune")
 ]
-LESS = ["--epochs", "4", "--image-size", "64", "--test-size", "64", "--batch-size", "9"]
+LESS = ["--epochs", "3", "--image-size", "64", "--test-size", "64", "--batch-size", "9"]
 TINY = ["--epochs", "3", "--image-size", "32", "--test-size", "32", "--batch-size", "4"]
 
 
@@ -79,16 +79,16 @@ def test_every_setting_of_a_recipe_is_an_option_with_its_default():
         ), name
 
 
-@pytest.mark.parametrize("name", ["gem", "dolg"])
+@pytest.mark.parametrize("name", ["gem", pytest.param("dolg", marks=pytest.mark.slow)])
 def test_a_command_of_the_guide_gains_and_saves(name, drawn, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("photos-to-train-on").symlink_to(drawn)
     command = next(c for c in COMMANDS if ("dolg" in c) == (name == "dolg") and "--model" not in c)
-    code, out, err = run(capsys, *command, *LESS)
+    code, out, err = run(capsys, *command, *LESS, "--set", "embedding_dim=27")  # as many as 28 photos fill
     assert (code, err) == (0, "")
     row = next(line for line in out.splitlines() if line.startswith("mAP@100")).split()
     assert float(row[4]) > float(row[1])
-    assert row[7] == f"{float(row[4]) - float(row[1]):+.3f}"
+    assert float(row[7]) == pytest.approx(float(row[4]) - float(row[1]), abs=0.0011)
     folder = Path(command[command.index("--out") + 1])
     assert lz.create_model(f"local-dir:{folder}").cfg.architecture == (
         "DOLG" if name == "dolg" else "GlobalDescriptor"
@@ -96,7 +96,7 @@ def test_a_command_of_the_guide_gains_and_saves(name, drawn, tmp_path, monkeypat
     page = (folder / "training.html").read_text(encoding="utf-8")
     for title in ("loss", "mAP@100", "Before and after", "Confusions"):
         assert title in page
-    assert "\n4 landmarks, 4 epochs: my-" in out
+    assert "\n4 landmarks, 3 epochs: my-" in out
     for line in [line.strip() for line in out.splitlines() if line.startswith("  landmarkzoo ")]:
         for part in (
             line.replace("PHOTOS", f"'{drawn}/building 1'").replace("INDEX", "an-index").split(" && ")
@@ -156,7 +156,8 @@ def test_other_validation_photos_and_photos_that_are_left_out(noise, tiny, tmp_p
         ),
         (["--exclude", "nowhere.csv"], "nowhere.csv"),
         (["--model", "efficientnet_lite"], "efficientnet_lite0_gem"),
-        (["--set", "embedding_dims=8"], "--set: an argument"),
+        (["--set", "embedding_dims=8"], "no argument 'embedding_dims'. Did you mean embedding_dim?"),
+        (["--set", "embedding_dim=few"], "--set: an argument, or the type of its value, is wrong"),
         (["--set", "embedding_dim"], "--set takes NAME=VALUE"),
         (["--trainable", "some"], "trainable must be"),
     ],
@@ -206,9 +207,11 @@ def wait_for(process, there):
 @pytest.mark.parametrize(
     ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")], ids=["INT", "TERM"]
 )
-def test_a_signal_says_what_is_saved_and_the_same_command_goes_on(number, word, noise, tiny, tmp_path):
+def test_a_signal_says_what_is_saved_and_the_same_command_goes_on(
+    number, word, noise, tiny, tmp_path, capsys
+):
     out = tmp_path / "out"
-    command = ["finetune", noise, "--out", out, "--model", tiny, *TINY, "--epochs", 60]
+    command = ["finetune", noise, "--out", out, "--model", tiny, *TINY, "--epochs", 20]
     process = start(*command)
     wait_for(process, (out / "checkpoint.pt").is_file)
     process.send_signal(number)
@@ -218,10 +221,9 @@ def test_a_signal_says_what_is_saved_and_the_same_command_goes_on(number, word, 
     within = f" and {place['batch']} batches" if place["batch"] else ""
     where = f"after epoch {place['epoch']}{within}: saved in {out}, and the same command goes on"
     assert errors == f"landmarkzoo: {word} {where}\n"
-    process = start(*command)
-    printed, errors = process.communicate(timeout=300)
-    assert (process.returncode, errors) == (0, "")
-    assert f"2 landmarks, 60 epochs: {out}\n" in printed
+    code, printed, errors = run(capsys, *command)
+    assert (code, errors) == (0, "")
+    assert f"2 landmarks, 20 epochs: {out}\n" in printed
     assert not list(out.glob("checkpoint*"))
 
 
