@@ -157,7 +157,7 @@ def test_other_validation_photos_and_photos_that_are_left_out(noise, tiny, tmp_p
         (["--exclude", "nowhere.csv"], "nowhere.csv"),
         (["--model", "efficientnet_lite"], "efficientnet_lite0_gem"),
         (["--set", "embedding_dims=8"], "no argument 'embedding_dims'. Did you mean embedding_dim?"),
-        (["--set", "embedding_dim=few"], "--set: an argument, or the type of its value, is wrong"),
+        (["--set", "backbone_args=3"], "--set: an argument, or the type of its value, is wrong"),
         (["--set", "embedding_dim"], "--set takes NAME=VALUE"),
         (["--trainable", "some"], "trainable must be"),
     ],
