@@ -50,7 +50,7 @@ def _lines(training: Mapping[str, Any], split: Split) -> list[str]:
     measured = len(training["validation_ids"])
     held_out = f", {measured:,} other photos measure" if measured else ""
     lines = [
-        f"starts from {training['recipe']['model']}; the result are the weights of epoch {training['best_epoch']}",
+        f"starts from {training['recipe']['model']}; the result is epoch {training['best_epoch']}",
         f"{training['photos']:,} photos of {len(split.train.classes):,} landmarks are trained on{held_out}",
     ]
     if training["left_out"]:
