@@ -117,6 +117,7 @@ def run(arguments: argparse.Namespace) -> None:
         ValueError: If an option is wrong, or the folder is of another training.
     """
     from landmarkzoo.finetuning import finetune
+    from landmarkzoo.finetuning.out_folder import stopping_place
     from landmarkzoo.index.many_ranks import Ranks
 
     if not user_path(arguments.photos).exists():
@@ -142,7 +143,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise
         raise ValueError(f"--set: an argument, or the type of its value, is wrong: {error}") from error
     except KeyboardInterrupt:
-        arguments.when_stopped = _what_is_saved(out, arguments.out)
+        if not shows_progress(arguments):  # else lz.finetune has said it
+            arguments.when_stopped = printable(stopping_place(out).removeprefix("stopped"))
         raise
     if Ranks.of_environment().rank == 0:
         _print_result(arguments, result)
@@ -170,19 +172,9 @@ def _validation(text: str) -> float | str:
     return text
 
 
-def _what_is_saved(out: Path, name: str) -> str:
-    """The end of the line about a signal."""
-    from landmarkzoo.finetuning import checkpoints
-
-    path = out / checkpoints.CHECKPOINT
-    if not path.is_file():
-        return " before the first epoch: nothing is saved"
-    place = checkpoints.load(path)["place"]
-    within = f" and {place['batch']} batches" if place["batch"] else ""
-    return f" after epoch {place['epoch']}{within}: saved in {printable(name)}, and the same command goes on"
-
-
 def _print_result(arguments: argparse.Namespace, result: FinetuneResult) -> None:
+    from landmarkzoo.finetuning.training_report import PAGE_FILE
+
     before, after = result.before, result.after
     if before is not None and after is not None:
         rows = [
@@ -194,7 +186,7 @@ def _print_result(arguments: argparse.Namespace, result: FinetuneResult) -> None
     else:
         print("no validation photos: nothing was measured")
     print(f"{len(result.class_names)} landmarks, {len(result.history)} epochs: {printable(arguments.out)}")
-    print(f"curves, confusions: {printable(str(Path(arguments.out) / 'training.html'))}")
+    print(f"curves, confusions: {printable(str(Path(arguments.out) / PAGE_FILE))}")
     model = printable(shlex.quote(f"local-dir:{arguments.out}"))
     print("\nThe landmarks in other photos, and an index to search in:")
     print(f"  landmarkzoo classify PHOTOS --model {model}")

@@ -218,8 +218,8 @@ def test_a_signal_says_what_is_saved_and_the_same_command_goes_on(
     printed, errors = process.communicate(timeout=300)
     assert (process.returncode, printed) == (128 + number, "")
     place = torch.load(out / "checkpoint.pt", weights_only=True)["place"]
-    within = f" and {place['batch']} batches" if place["batch"] else ""
-    where = f"after epoch {place['epoch']}{within}: saved in {out}, and the same command goes on"
+    within = f", batch {place['batch']}" if place["batch"] else ""
+    where = f"after epoch {place['epoch']}{within}: saved in {out}; started again, it goes on there"
     assert errors == f"landmarkzoo: {word} {where}\n"
     code, printed, errors = run(capsys, *command)
     assert (code, errors) == (0, "")

@@ -68,7 +68,7 @@ def test_a_signal_saves_the_place_within_an_epoch(noise, tmp_path, number, long,
     errors = process.communicate(timeout=300)[1]
     place = place_of(out)
     within = f", batch {place['batch']}" if place["batch"] else ""
-    said = f"stopped after epoch {place['epoch']}{within}: saved in {out}, and the same call goes on"
+    said = f"stopped after epoch {place['epoch']}{within}: saved in {out}; started again, it goes on there"
     assert said in errors
     assert process.returncode == -number
     assert not list(out.glob("*.lock"))
