@@ -182,11 +182,11 @@ def _print_result(arguments: argparse.Namespace, result: FinetuneResult) -> None
             for m in after.metrics
         ]
         print_table(["", "before", "after", "change"], rows)
-        print(f"{after.scores[0].protocol}; in brackets: 95% of the bootstrap over queries\n")
+        print(f"\nProtocol: {after.scores[0].protocol}.\nIn brackets: 95% of the bootstrap over queries.\n")
     else:
         print("no validation photos: nothing was measured")
     print(f"{len(result.class_names)} landmarks, {len(result.history)} epochs: {printable(arguments.out)}")
-    print(f"curves, confusions: {printable(str(Path(arguments.out) / PAGE_FILE))}")
+    print(f"curves and confusions: {printable(str(Path(arguments.out) / PAGE_FILE))}")
     model = printable(shlex.quote(f"local-dir:{arguments.out}"))
     print("\nThe landmarks in other photos, and an index to search in:")
     print(f"  landmarkzoo classify PHOTOS --model {model}")
