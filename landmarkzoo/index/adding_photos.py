@@ -17,10 +17,10 @@ from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.index.add_job import AddJob
 from landmarkzoo.index.label_sources import GivenLabels, label_names
 from landmarkzoo.index.photo_embedder import PhotoEmbedder
-from landmarkzoo.index.shard_files import FileState, NewRows, SkippedPhoto, joined_rows
 from landmarkzoo.photos import PhotoSource
 from landmarkzoo.photos.batches import OnError, PhotoBatch
 from landmarkzoo.retrieval.row_selection import as_ids, first_repeated
+from landmarkzoo.retrieval.shard_files import FileState, NewRows, SkippedPhoto, joined_rows
 
 _MOVED = 4096  # photos in one shard, of a folder that was moved
 _STREAMED = 128  # photos of an iterator that are committed together: about a minute of a large model

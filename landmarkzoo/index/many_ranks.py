@@ -30,7 +30,10 @@ from landmarkzoo.index.adding_photos import PhotoAdding, file_state, is_stream, 
 from landmarkzoo.index.index_folder import IndexFolder, Writer
 from landmarkzoo.index.label_sources import GivenLabels, label_names
 from landmarkzoo.index.living_index import Index
-from landmarkzoo.index.shard_files import (
+from landmarkzoo.photos import PhotoSource, photo_source
+from landmarkzoo.photos.batches import OnError
+from landmarkzoo.photos.sources import Photos
+from landmarkzoo.retrieval.shard_files import (
     SUFFIX,
     NewRows,
     Shard,
@@ -39,9 +42,6 @@ from landmarkzoo.index.shard_files import (
     new_name,
     write_shard,
 )
-from landmarkzoo.photos import PhotoSource, photo_source
-from landmarkzoo.photos.batches import OnError
-from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval.stored_ids import StoredIds
 
 INCOMING = "incoming"  # folder of an index

@@ -10,7 +10,7 @@ import pytest
 import landmarkzoo as lz
 from landmarkzoo.index.add_job import AddJob
 from landmarkzoo.index.index_folder import IndexFolder, Writer
-from landmarkzoo.index.shard_files import NewRows
+from landmarkzoo.retrieval.shard_files import NewRows
 
 
 def some(start, stop):

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
-from landmarkzoo.index.stored_rows import Hashes, id_hashes
 from landmarkzoo.retrieval.stored_ids import texts_as_arrays
+from landmarkzoo.retrieval.stored_rows import Hashes, id_hashes
 from landmarkzoo.retrieval.tensor_files import save_tensors
 
 Storage = Literal["float32", "float16"]
