@@ -218,7 +218,7 @@ def test_a_job_that_becomes_a_long_one_starts_anew(tmp_path):
     for number in range(63):
         Image.new("RGB", (4, 4), (number, 1, 1)).save(tmp_path / f"{number:02d}.png")
     first_pixel_interrupted(tmp_path, tmp_path / "x", 60)
-    Image.new("RGB", (4, 4)).save(tmp_path / "63.png")
+    Image.new("RGB", (4, 4), (63, 1, 1)).save(tmp_path / "63.png")
     rest = FirstPixel()
     embed(tmp_path, tmp_path / "x", rest)
     assert rest.seen == 64
