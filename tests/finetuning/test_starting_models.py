@@ -15,11 +15,12 @@ from landmarkzoo.finetuning.starting_models import (
     starting_model,
 )
 
-SLOW = {*lz.list_models(["*_base*", "*_b[3567]*", "megaloc", "*resnet101*", "*resnet152*"])}
+QUICK_ONES = ["efficientnet_lite0_gem", "dolg_efficientnet_lite0", "dinov2_vit_small", "cosplace_resnet18"]
 
 
 def all_models():
-    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in lz.list_models()]
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=() if name in QUICK_ONES else slow) for name in lz.list_models()]
 
 
 @pytest.mark.parametrize("name", all_models())
@@ -120,7 +121,9 @@ def test_batch_norms_stay_and_all_else_of_a_cnn_moves(tiny):
 def test_the_last_blocks_of_a_transformer_move(trainable, blocks):
     model = lz.create_model("dinov2_vit_small")
     assert is_plain_transformer(model)
-    assert not is_plain_transformer(lz.create_model("efficientnet_lite0_gem"))
+    assert is_plain_transformer(lz.create_model("dinov3_vit_small"))
+    for name in ("efficientnet_lite0_gem", "hybrid_efficientnet_b0_swin_tiny_224"):
+        assert not is_plain_transformer(lz.create_model(name))
     if trainable == 0:
         model = lz.GlobalDescriptor("vit_small_patch14_dinov2", pool="cls", neck="fc")
     choose_trained_part(model, trainable)
@@ -143,12 +146,9 @@ def test_the_last_blocks_of_a_transformer_move(trainable, blocks):
         ("dinov3_vit_small", 100, (96, 96)),
         ("hybrid_efficientnet_b0_swin_tiny_224", 256, (441, 441)),
         ("hybrid_efficientnet_b0_swin_tiny_224", 900, (448, 448)),
-        ("siglip2_vit_base", 256, (256, 256)),
     ],
 )
 def test_sizes_are_those_that_a_model_takes(name, wanted, size):
-    if name in SLOW:
-        pytest.skip("built by the slow tests")
     model = lz.create_model(name)
     assert fitting_size(model, wanted) == size
     model.size_rule.check_size(*size)
