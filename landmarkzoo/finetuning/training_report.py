@@ -54,7 +54,7 @@ def _lines(training: Mapping[str, Any], split: Split) -> list[str]:
         f"{training['photos']:,} photos of {len(split.train.classes):,} landmarks are trained on{held_out}",
     ]
     if training["left_out"]:
-        lines.append(f"{len(training['left_out']):,} photos were left out")
+        lines.append(f"left out: {len(training['left_out']):,} photos")
     if measured and training["history"]:
         lines.append("the curves of scores are of one view of each validation photo, among the others")
     return lines
