@@ -3,5 +3,6 @@
 from landmarkzoo.index.index_info import IndexInfo
 from landmarkzoo.index.living_index import Index
 from landmarkzoo.index.many_ranks import Ranks, add_by_ranks
+from landmarkzoo.index.planned_units import PlannedUnits, add_in_units
 
-__all__ = ["Index", "IndexInfo", "Ranks", "add_by_ranks"]
+__all__ = ["Index", "IndexInfo", "PlannedUnits", "Ranks", "add_by_ranks", "add_in_units"]
