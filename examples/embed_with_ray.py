@@ -36,8 +36,8 @@ class Worker:
 
 
 def embed_with_ray(
-    units: PlannedUnits, workers: int, cpus_each: float, gpus_each: float, worker: type = Worker
-) -> Iterator[Any]:
+    units: PlannedUnits, workers: int, cpus_each: float, gpus_each: float
+) -> Iterator[dict[str, Any]]:
     """Embed all units that are left, and say after each one that it is done."""
     left = units.left()
     if not left:
@@ -46,13 +46,12 @@ def embed_with_ray(
     # A block is what Ray hands out and tries again: a unit each.
     data = ray.data.from_items([{"unit": unit} for unit in left], override_num_blocks=len(left))
     done = data.map_batches(
-        worker,
+        Worker,
         fn_constructor_args=(units, "cuda" if gpus_each else None),  # Ray shows each worker its own
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=cpus_each,
         num_gpus=gpus_each,
-        max_task_retries=3,  # a photo that kills its worker each time ends the job
     )
     yield from done.iter_rows()
 
