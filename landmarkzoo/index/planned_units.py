@@ -217,12 +217,13 @@ def add_in_units(
         >>> model = lz.GlobalDescriptor("test_efficientnet", embedding_dim=8)
         >>> transform = lz.create_transform(model, image_size=32)
         >>> index = lz.Index.create(Path(tempfile.mkdtemp()) / "index", model, transform=transform)
+        >>> photos = lz.rendered.RenderedLandmarks(2, 4, 0, image_size=32)
         >>> with ThreadPoolExecutor(2) as pool:
         ...     lz.index.add_in_units(
-        ...         index, "photos", lambda units: pool.map(units.embed, units.left()), progress=False
+        ...         index, photos, lambda units: pool.map(units.embed, units.left()), progress=False
         ...     )
-        >>> len(index) > 0
-        True
+        >>> len(index)
+        8
     """
     source = divisible_source(photos, on_error)
     embedder, incoming = index._ready(), index._files.path / INCOMING
