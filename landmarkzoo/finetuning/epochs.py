@@ -67,23 +67,26 @@ class BegunTraining:
         return self.keeps_best and place.epoch - place.best_epoch >= self.job.recipe.patience
 
     def train(self) -> None:
-        """All epochs that are not done."""
-        while self.training.place.epoch < self.job.recipe.epochs and not self.is_over:
-            self.train_epoch()
-            self.end_epoch()
+        """All epochs that are not done; a signal ends them after the place is saved."""
+        job = self.job
+        job.stop.waits = True  # also while photos are measured: an epoch may be hours of work
+        try:
+            while self.training.place.epoch < job.recipe.epochs and not self.is_over:
+                self.train_epoch()
+                self.end_epoch()
+                if job.processes.any(bool(job.stop.came))[0]:
+                    raise KeyboardInterrupt
+        finally:
+            job.stop.waits = False
 
     def train_epoch(self) -> None:
-        """The batches that are not done; a signal ends them after the place is saved."""
+        """The batches that are not done."""
         job, training = self.job, self.training
         photos = self.training_photos()
         readers = job.readers(self.store, job.recipe.image_size)
         pinned = job.processes.device.type == "cuda"
         batches = photos.loader(readers, pinned, first=training.place.batch)
-        job.stop.waits = True
-        try:
-            train_epoch(training, photos, batches, self.after_step, job.shown)
-        finally:
-            job.stop.waits = False
+        train_epoch(training, photos, batches, self.after_step, job.shown)
 
     def training_photos(self) -> TrainingPhotos:
         """The photos of this process in the order of the epoch."""
