@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landmarkzoo.retrieval.device_rows import DeviceRows, sent
 from landmarkzoo.retrieval.vector_rows import VectorRows, is_odd, scaled, unit
 
 PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
@@ -44,34 +45,22 @@ class Products(Protocol):
 
 
 class Float32Products:
-    """Products in float32, on any device.
+    """Products in float32 on the CPU."""
 
-    Args:
-        index: What is searched in.
-        uploaded: The index on the device, where it fits there.
-        device: Where the products are computed.
-    """
-
-    def __init__(self, index: VectorRows, uploaded: Tensor | None, device: torch.device) -> None:
-        self._index, self._uploaded, self._device = index, uploaded, device
+    def __init__(self, index: VectorRows) -> None:
+        self._index = index
         self._full_precision = True
 
     def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
         """See ``Products``."""
         self._full_precision = True
-        q = torch.zeros(len(queries) + 1, queries.shape[1], dtype=torch.float32, device="cpu")
-        scaled(queries, _norms(queries), out=q[:-1])
-        q[-1, 0] = PROBE
-        q = q.to(self._device)
-        x = out = torch.empty(0, 0, dtype=torch.float32, device=self._device)
+        q = _with_probe(queries)
+        x = out = torch.empty(0, 0, dtype=torch.float32, device="cpu")
         for columns in _blocks(len(self._index), size):
             count = columns.stop - columns.start
-            room = count + 8 - count % 8  # for the probe, and for whole groups
-            if len(x) != room:  # the first and the last
-                x = torch.zeros(room, q.shape[1], dtype=torch.float32, device=self._device)
-                x[-1, 0] = 1.0
-                out = torch.empty(len(q), room, dtype=torch.float32, device=self._device)
-            self._scale(columns, out=x[:count])
+            if len(x) != _room(count):  # the first and the last
+                x, out = _memory(q, count)
+            scaled(self._index[columns], self._index.norms(columns), out=x[:count])
             self._full_precision &= products(q, x, out)
             yield columns, out[:-1]
 
@@ -80,10 +69,49 @@ class Float32Products:
         margin = float32_margin(self._index.shape[1])
         return approximate.double() + (margin if self._full_precision else 2 * margin + 2.0**-14)
 
-    def _scale(self, columns: slice, out: Tensor) -> None:
-        block = self._index[columns] if self._uploaded is None else self._uploaded[columns]
-        norms = self._index.norms(columns)
-        scaled(block.to(self._device), norms.to(self._device), out)
+
+class DeviceProducts:
+    """Products in float32 on another device.
+
+    Between two blocks nothing waits for it, so the probes are read after the last one. Only the very first of
+    a search is read at once: it tells whether vectors have to be taken in two parts.
+    """
+
+    def __init__(self, index: DeviceRows) -> None:
+        self._index = index
+        self._in_two_parts: bool | None = None
+        self._all_as_the_first: Tensor | None = None
+
+    def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        """See ``Products``."""
+        q = sent(_with_probe(queries), self._index.device)
+        x = out = torch.empty(0, 0, dtype=torch.float32, device=q.device)
+        whole = torch.ones((), dtype=torch.bool, device=q.device)
+        for columns, block, norms in self._index.blocks(size):
+            count = columns.stop - columns.start
+            if len(x) != _room(count):  # the first and the last
+                x, out = _memory(q, count)
+            torch.div(block, norms[:, None], out=x[:count])
+            if not self._in_two_parts:
+                torch.mm(q, x.T, out=out)
+                full = out[-1, -1] == PROBE
+                whole &= full
+                if self._in_two_parts is None:
+                    self._in_two_parts = not bool(full)
+            if self._in_two_parts:
+                _multiply_in_two_parts(q, x, out)
+            yield columns, out[:-1]
+        self._all_as_the_first = whole
+
+    def highest(self, approximate: Tensor) -> Tensor:
+        """See ``Products``."""
+        margin = float32_margin(self._index.shape[1])
+        if self._in_two_parts:
+            return approximate.double() + 2 * margin + 2.0**-14
+        if self._all_as_the_first is not None and not bool(self._all_as_the_first):
+            self._in_two_parts = True  # from now on: somebody has changed the setting meanwhile
+            return approximate.double() + 2 * margin + 2.0**-6  # each value is off by 2^-8 of itself at most
+        return approximate.double() + margin
 
 
 class BFloat16Products:
@@ -182,12 +210,35 @@ def products(q: Tensor, x: Tensor, out: Tensor) -> bool:
     _multiply(q, x, out)
     if out[-1, -1].item() == PROBE:
         return True
+    _multiply_in_two_parts(q, x, out)
+    return False
+
+
+def _multiply_in_two_parts(q: Tensor, x: Tensor, out: Tensor) -> None:
     q_first, x_first = q.bfloat16().float(), x.bfloat16().float()
     torch.mm(q_first, x_first.T, out=out)
     part = torch.empty_like(out)
     out += torch.mm(q - q_first, x_first.T, out=part)
     out += torch.mm(q_first, (x - x_first).T, out=part)
-    return False
+
+
+def _with_probe(queries: Tensor) -> Tensor:
+    """Queries (q, D) of length 1, and the probe."""
+    q = torch.zeros(len(queries) + 1, queries.shape[1], dtype=torch.float32, device="cpu")
+    scaled(queries, _norms(queries), out=q[:-1])
+    q[-1, 0] = PROBE
+    return q
+
+
+def _room(count: int) -> int:
+    return count + 8 - count % 8  # for the probe, and for whole groups
+
+
+def _memory(q: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Where ``count`` index images and the probe go, and their products with queries (q, D)."""
+    x = torch.zeros(_room(count), q.shape[1], dtype=torch.float32, device=q.device)
+    x[-1, 0] = 1.0
+    return x, torch.empty(len(q), len(x), dtype=torch.float32, device=q.device)
 
 
 def _multiply(q: Tensor, x: Tensor, out: Tensor) -> None:

@@ -62,7 +62,7 @@ class _Best:
             found = self._above_least(scores)
         values, at = largest(scores, self._keep) if found is None else found
         self._scores = torch.cat([self._scores.to(values.device), values.float()], dim=1)
-        self.rows = torch.cat([self.rows.to(at.device), at + first], dim=1)
+        self.rows = torch.cat([self.rows.to(at.device), at + first], dim=1)  # .to moves only what is empty
         if self._scores.shape[1] > self._keep:
             top = self._scores.topk(self._keep, dim=1, sorted=False)
             self._scores, self.rows = top.values, self.rows.gather(1, top.indices)

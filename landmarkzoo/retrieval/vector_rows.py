@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo.retrieval.descriptors import Vectors, as_matrix, descriptors_of, not_finite
+from landmarkzoo.retrieval.device_rows import DeviceCopies
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
 _BLOCK = 4096
@@ -65,6 +67,41 @@ class VectorRows:
             while start < end:
                 yield slice(start, min(start + size, end))
                 start = min(start + size, end)
+
+    @property
+    def parts(self) -> list[tuple[NDArray[Any], IntArray | None]]:
+        """The arrays that they lie in, with the rows that count; ``None`` for all."""
+        if isinstance(self.vectors, StoredVectors):
+            return list(zip(self.vectors.parts, self.vectors.live))
+        return [(self.vectors, None)]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type that holds all values."""
+        half = all(array.dtype == np.float16 for array, _ in self.parts)
+        return torch.float16 if half else torch.float32
+
+    @property
+    def copies(self) -> DeviceCopies:
+        """What is kept of them on other devices: of an array nothing, as its values may change."""
+        return self.vectors.copies if isinstance(self.vectors, StoredVectors) else DeviceCopies()
+
+    def for_device(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """A block (n, D) and its lengths (n,), none of them odd: see ``device_rows.py``.
+
+        Raises:
+            ValueError: If a value is not finite.
+        """
+        block, norms = self[rows], self.norms(rows)
+        odd = is_odd(norms)
+        if odd.any():
+            values = block[odd].numpy()
+            largest = np.abs(values).max(axis=1, keepdims=True)
+            few = torch.from_numpy(np.ldexp(values, -np.frexp(largest)[1]))  # without rounding
+            block, norms = block.clone(), norms.clone()
+            block[odd], norms[odd] = few, torch.linalg.vector_norm(few, dim=1)
+            norms[norms == 0] = 1.0
+        return block, norms
 
     def take(self, rows: IntArray) -> FloatArray:
         """Rows by numbers (...), float32 (..., D)."""
