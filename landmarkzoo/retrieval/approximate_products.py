@@ -16,18 +16,24 @@ and one more index image, whose product shows how many bits were used.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from landmarkzoo._utils.checks import FloatArray
 from landmarkzoo.retrieval.device_rows import DeviceRows, sent
-from landmarkzoo.retrieval.vector_rows import VectorRows, is_odd, scaled, unit
+from landmarkzoo.retrieval.vector_rows import VectorRows, inner_products, is_odd, scaled, some_are_odd, unit
 
 PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
 _LARGE_PRODUCT = 2**26  # multiplications
 _CACHED_VALUES = 2**17  # of vectors that are turned into bfloat16 at once
+_MEASURED_VALUES = 2**18  # of vectors whose lengths and products are computed at once
+_MANY_VALUES = 2**22  # of an index: threads that read a smaller one take longer to start
+_READ_TIMES = 64  # blocks that threads share among them
 _FEW_TIMES = 7  # blocks of which the scores of a few queries are looked through at once, by one thread
 
 
@@ -164,7 +170,8 @@ class BFloat16Products:
 class FewProducts:
     """Products of a few queries: reading the index takes the time, so it is read once, and not copied.
 
-    NumPy computes them, which knows no other precision.
+    Each thread reads a part of it. Lengths that nobody knows yet are computed of vectors that are still in
+    its cache. NumPy does both, one vector after the other: it knows no other precision.
     """
 
     def __init__(self, index: VectorRows) -> None:
@@ -175,20 +182,37 @@ class FewProducts:
         unit_queries = torch.empty_like(queries)
         scaled(queries, _norms(queries), out=unit_queries)
         q = unit_queries.numpy()
-        # Lengths are computed of vectors that are in the cache still.
-        step = _FEW_TIMES * (size + 1) if self._index.norms_are_known else 2 * (size + 1)
-        for columns in _blocks(len(self._index), _FEW_TIMES * (size + 1)):
-            scores = np.empty((len(q), columns.stop - columns.start), np.float32)
-            for part in self._index.pieces(columns, step):
-                out = scores[:, part.start - columns.start : part.stop - columns.start]
-                block, norms = self._index[part].numpy(), self._index.norms(part)
-                with np.errstate(all="ignore"):  # lengths that are odd
-                    np.matmul(q, block.T, out=out)
-                    np.divide(out, norms.numpy(), out=out)
-                odd = is_odd(norms)
-                if odd.any():
-                    out[:, odd.numpy()] = q @ unit(self._index[part][odd]).float().numpy().T
-            yield columns, torch.from_numpy(scores)
+        threads = torch.get_num_threads() if len(self._index) * q.shape[1] >= _MANY_VALUES else 1
+        with ThreadPoolExecutor(threads) as pool:
+            run = pool.map if threads > 1 else map
+            for many in _blocks(len(self._index), _READ_TIMES * (size + 1)):
+                scores = np.empty((len(q), many.stop - many.start), np.float32)
+                parts = list(self._index.pieces(many, 2 * (size + 1)))
+                outs = [scores[:, part.start - many.start : part.stop - many.start] for part in parts]
+                for _ in run(self._multiply, repeat(q), parts, outs):
+                    pass
+                self._index.know_norms(many.stop)  # for all before it were measured
+                for some in _blocks(scores.shape[1], _FEW_TIMES * (size + 1)):
+                    columns = slice(many.start + some.start, many.start + some.stop)
+                    yield columns, torch.from_numpy(scores[:, some])
+
+    def _multiply(self, q: FloatArray, part: slice, out: FloatArray) -> None:
+        """Cosines (q, n) of queries (q, D) with a part of the index."""
+        vectors = self._index[part]
+        block, known = vectors.numpy(), self._index.norms_are_known
+        squares = np.empty(len(block), np.float32)
+        with np.errstate(all="ignore"):  # lengths that are odd
+            for some in _blocks(len(block), max(1, _MEASURED_VALUES // block.shape[1])):
+                x = block[some]
+                if not known:
+                    inner_products(x, x, out=squares[some])
+                for query, products in zip(q, out):
+                    inner_products(x, query, out=products[some])
+            norms = self._index.norms(part) if known else self._index.measured(part, block, squares)
+            np.divide(out, norms.numpy(), out=out)
+        if some_are_odd(norms):
+            odd = is_odd(norms)
+            out[:, odd.numpy()] = q @ unit(vectors[odd]).float().numpy().T
 
     def highest(self, approximate: Tensor) -> Tensor:
         """See ``Products``."""
