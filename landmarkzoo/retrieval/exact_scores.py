@@ -145,15 +145,15 @@ class ExactScores:
     ) -> None:
         """Keys of the best m of a block into ``out`` (q, m); larger ones where none reaches the floor."""
         rows, count = products.shape
-        on_cpu = products.device.type == "cpu"
-        step = max(1, _CACHED_VALUES // count) if on_cpu else rows
+        here = self._there is None
+        step = max(1, _CACHED_VALUES // count) if here else rows
         images = torch.arange(columns.start, columns.stop, device="cpu")[None]  # (1, n)
         for start in range(0, rows, step):
             some = slice(start, start + step)
             least = None if floor is None else floor[some, None]
             score = self._rounded(products[some], queries[some], images, least)
             reached: slice | Tensor = slice(None)
-            if least is not None and on_cpu:  # elsewhere asking takes longer than doing
+            if least is not None and here:  # to ask another device takes longer than to do it for all
                 reached = (score >= least).any(dim=1).nonzero().flatten()
                 out[some] = _NO_KEY
             out[some][reached] = _smallest(_to_keys(score[reached], columns.start), out.shape[1])

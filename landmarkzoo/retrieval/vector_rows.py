@@ -94,8 +94,8 @@ class VectorRows:
             ValueError: If a value is not finite.
         """
         block, norms = self[rows], self.norms(rows)
-        odd = is_odd(norms)
-        if odd.any():
+        if some_are_odd(norms):
+            odd = is_odd(norms)
             values = block[odd].numpy()
             largest = np.abs(values).max(axis=1, keepdims=True)
             few = torch.from_numpy(np.ldexp(values, -np.frexp(largest)[1]))  # without rounding
