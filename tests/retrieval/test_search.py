@@ -130,7 +130,8 @@ def test_threads_that_share_a_few_queries_change_nothing(queries, vecdot, monkey
     index = with_copies(3000, 16, 0, 300)
     index[5::500] *= np.float32(1e30)
     index[7::500] = 0
-    q = np.concatenate([index[:1], with_copies(queries - 1, 16, 1, 0)])
+    q = with_copies(queries, 16, 1, 0)
+    q[0] = index[0]
     expected = lz.search(np.repeat(q, 4, axis=0), index, 50)  # not few
     monkeypatch.setattr(approximate_products, "_MANY_VALUES", 0)
     monkeypatch.setattr(approximate_products, "_MEASURED_VALUES", 100)
