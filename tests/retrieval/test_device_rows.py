@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import landmarkzoo as lz
 from landmarkzoo.retrieval import blockwise_top_k, device_rows, exact_scores
+from landmarkzoo.retrieval.approximate_products import DeviceProducts, float32_margin
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.device_rows import DeviceCopies, DeviceRows
 from landmarkzoo.retrieval.stored_vectors import StoredVectors
@@ -136,6 +137,32 @@ def test_in_any_precision_of_products(rounds, elsewhere, monkeypatch):
     assert len(calls) > 12
     assert np.array_equal(ours.indices, expected.indices)
     assert np.array_equal(ours.scores, expected.scores)
+
+
+@pytest.mark.parametrize("rounded", [to_tf32, lambda x: x.bfloat16().float()])
+def test_the_bound_holds_where_the_precision_changes_after_the_first_block(rounded, elsewhere, monkeypatch):
+    elsewhere()
+    q, x = with_copies(30, 64, 0, 0), np.abs(with_copies(500, 64, 1, 0))
+    exact = torch.nn.functional.normalize(torch.from_numpy(q).double())
+    exact = exact @ torch.nn.functional.normalize(torch.from_numpy(x).double()).T
+    products, mm, calls, errors = DeviceProducts(DeviceRows(VectorRows(x), OTHER)), torch.mm, [], []
+
+    def changing(a, b, *, out):
+        calls.append(1)
+        return mm(a, b, out=out) if len(calls) == 1 else mm(rounded(a), rounded(b), out=out)
+
+    monkeypatch.setattr(torch, "mm", changing)
+    for bound in (2.0**-6 + 1e-4, 2.0**-14 + 1e-4):  # at first, and from then on
+        blocks = products.blocks(torch.from_numpy(q), 100)
+        found = torch.cat(
+            [scores[:, : columns.stop - columns.start].clone() for columns, scores in blocks], dim=1
+        )
+        highest = products.highest(found.flatten()).view_as(exact)
+        errors.append(float((found - exact).abs().max()))
+        assert errors[-1] < bound
+        assert (exact <= highest).all()
+    assert errors[0] > float32_margin(64)
+    assert len(calls) == 5 + 3 * 5
 
 
 class Waits(TorchDispatchMode):
