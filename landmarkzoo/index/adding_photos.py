@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -15,15 +15,58 @@ from tqdm import tqdm
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.index.add_job import AddJob
+from landmarkzoo.index.index_folder import IndexFolder
 from landmarkzoo.index.label_sources import GivenLabels, label_names
 from landmarkzoo.index.photo_embedder import PhotoEmbedder
 from landmarkzoo.index.shard_files import FileState, NewRows, SkippedPhoto, joined_rows
-from landmarkzoo.photos import PhotoSource
+from landmarkzoo.photos import PhotoSource, photo_source
 from landmarkzoo.photos.batches import OnError, PhotoBatch
 from landmarkzoo.retrieval.row_selection import as_ids, first_repeated
 
 _MOVED = 4096  # photos in one shard, of a folder that was moved
 _STREAMED = 128  # photos of an iterator that are committed together: about a minute of a large model
+
+
+def add_photos(
+    files: IndexFolder,
+    embedder: Callable[[], PhotoEmbedder],
+    photos: Any,
+    labels: GivenLabels,
+    ids: Sequence[object] | None,
+    on_error: OnError,
+    num_workers: int | None,
+    progress: bool,
+    mirror: bool = False,
+) -> None:
+    """Add photos to an index, as ``Index.add`` does, or make it what a folder is, as ``Index.update``.
+
+    Args:
+        files: The index.
+        embedder: Gives what makes the descriptors; called once the photos are listed.
+        photos: What ``Index.add`` takes, but descriptors; like all that follow.
+        labels: By id, one a photo, or ``"folder"``.
+        ids: One a photo.
+        on_error: ``"raise"`` or ``"skip"``.
+        num_workers: Processes that read photos.
+        progress: Whether to show a progress bar.
+        mirror: Drop what was added from the folder and is not in it any more.
+    """
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
+    stream = is_stream(photos) and ids is None
+    source = None if stream else named_source(photo_source(photos, on_error=on_error), ids)
+    ready = embedder()
+    ready.check_unchanged()
+    total = None if source is None else len(source)
+    bar = tqdm(total=total, desc="index", unit=" photos", disable=not progress)
+    with files.writing() as writer, bar, AddJob(writer) as job:
+        adding = PhotoAdding(job, ready, labels, on_error, num_workers, bar)
+        if source is None:
+            adding.add_stream(photos)
+            return
+        if mirror:
+            adding.mirror(source)
+        adding.add(source, photos)
 
 
 @dataclass(eq=False)
