@@ -16,6 +16,7 @@ from landmarkzoo.retrieval.descriptors import Descriptors
 from landmarkzoo.retrieval.device_rows import DeviceCopies
 
 _SMALL = 1024  # rows of a part
+_FEW = 2  # small parts that are no burden: such as a few queries and what they are joined with
 _ROOM = 2**27  # bytes for the copy of small parts
 
 
@@ -84,7 +85,7 @@ class StoredVectors:
             numbers = list(run)
             start, stop = int(self.starts[numbers[0]]), int(self.starts[numbers[-1] + 1])
             size = 4 * (stop - start) * self.shape[1]
-            if is_small and len(numbers) > 1 and size <= room:
+            if is_small and len(numbers) > _FEW and size <= room:
                 parts.append(self.block(start, stop))
                 live.append(None)
                 room -= size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,6 @@ class VectorRows:
 
     def __init__(self, vectors: FloatArray | StoredVectors, name: str = "index") -> None:
         self._given = vectors
-        self.vectors = vectors = vectors.joined if isinstance(vectors, StoredVectors) else vectors
         self.shape: tuple[int, int] = (vectors.shape[0], vectors.shape[1])
         self._name = name
         known = None
@@ -42,6 +42,11 @@ class VectorRows:
         empty = torch.empty(len(self), dtype=torch.float32, device="cpu")
         self._norms = empty if known is None else _as_tensor(known)
         self._known = len(self) if known is not None else 0  # rows, from the first on, whose norms are known
+
+    @cached_property
+    def vectors(self) -> FloatArray | StoredVectors:
+        """They, with small parts joined: made when they are first read."""
+        return self._given.joined if isinstance(self._given, StoredVectors) else self._given
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -72,7 +77,7 @@ class VectorRows:
 
     @property
     def parts(self) -> list[tuple[NDArray[Any], IntArray | None]]:
-        """The arrays as they were given, whichever are joined, with the rows that count; ``None`` for all."""
+        """The arrays that they lie in, with the rows that count; ``None`` for all."""
         if isinstance(self._given, StoredVectors):
             return list(zip(self._given.parts, self._given.live))
         return [(self._given, None)]
@@ -86,7 +91,7 @@ class VectorRows:
     @property
     def copies(self) -> DeviceCopies:
         """What is kept of them on other devices: of an array nothing, as its values may change."""
-        return self.vectors.copies if isinstance(self.vectors, StoredVectors) else DeviceCopies()
+        return self._given.copies if isinstance(self._given, StoredVectors) else DeviceCopies()
 
     def for_device(self, rows: slice) -> tuple[Tensor, Tensor]:
         """A block (n, D) and its lengths (n,), none of them odd: see ``device_rows.py``.
