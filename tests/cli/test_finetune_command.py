@@ -205,7 +205,9 @@ def wait_for(process, there):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(
-    ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")], ids=["INT", "TERM"]
+    ("number", "word"),
+    [(signal.SIGINT, "interrupted"), pytest.param(signal.SIGTERM, "terminated", marks=pytest.mark.slow)],
+    ids=["INT", "TERM"],
 )
 def test_a_signal_says_what_is_saved_and_the_same_command_goes_on(
     number, word, noise, tiny, tmp_path, capsys
