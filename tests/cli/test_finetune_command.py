@@ -229,6 +229,7 @@ def test_a_signal_says_what_is_saved_and_the_same_command_goes_on(
     assert not list(out.glob("checkpoint*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_stopped_before_the_first_epoch_leaves_nothing(noise, tmp_path):
     out = tmp_path / "new" / "out"
