@@ -2,7 +2,7 @@
 
     python benchmarks/wit_list.py [--rows 200000]
 
-The table of categories has its real size, 203,094 landmarks; the rows are made up, 360 bytes when compressed,
+The table of categories has its real size, 203,094 landmarks; the rows are made up, 300 bytes when compressed,
 many with quotes and line breaks, and one in twenty is of a landmark.
 """
 

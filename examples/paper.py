@@ -12,7 +12,7 @@ model. What is done there is not done again: after a kill the same call goes on,
 bit. docs/guide/paper.md explains it.
 
 All of Google Landmarks v2 (1,580,470 labelled photos, 761,757 of the index, 117,577 queries) and nine models
-take, by measured rates, 7,600 core hours to embed if all are like DOLG-B5 (days on a GPU), 39 core hours for
+take, by measured rates, 7,600 core hours to embed if all are like DOLG-B5 (days on a GPU), 29 core hours for
 all that follows, and on disk 47 GB for descriptors, 11 GB for those of the ensemble (half of both with
 --storage float16) and 6 GB for rankings. Vectors are mapped from files and products computed in blocks, so
 memory stays below 2 GB.
