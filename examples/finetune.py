@@ -23,7 +23,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import checkpoints
 import numpy as np
 import torch
 from torch import nn
@@ -33,6 +32,7 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 import landmarkzoo as lz
+from landmarkzoo.finetuning import checkpoints
 
 
 @dataclass(frozen=True)
@@ -326,7 +326,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(128 + number)
 
     try:
-        with checkpoints.signals(stop), checkpoints.folder_for(options.out):
+        with checkpoints.handled_signals(stop), checkpoints.folder_for(options.out):
             run(options, recipe, data, train, test)
     except SystemExit:
         print(f"\n{said_when_stopped(options.out)}", file=sys.stderr)
