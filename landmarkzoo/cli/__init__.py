@@ -36,6 +36,7 @@ COMMANDS = (
     "rerank",
     "recognize",
     "evaluate",
+    "clean",
     "gldv2",
     "convert",
     "demo",

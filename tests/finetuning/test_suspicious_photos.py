@@ -1,0 +1,218 @@
+"""Wrong labels, copies and photos of nothing among rendered landmarks are found, from any input."""
+
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import landmarkzoo as lz
+from landmarkzoo.finetuning.landmark_labels import labelled_photos, without
+
+LANDMARKS, VIEWS = 6, 9
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Rendered landmarks of 64 px, a folder for each, and beside them photos of none."""
+    folder = tmp_path_factory.mktemp("rendered")
+    rendered = lz.rendered.RenderedLandmarks(LANDMARKS, VIEWS, distractors=10, image_size=64)
+    for row, target in enumerate(rendered.targets):
+        name = "nothing" if target < 0 else f"photos/place{target}"
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        rendered.photo(row).save(folder / name / f"{row}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def descriptors(photos):
+    """Those of the frozen default model at 64 px, pooled: the same for all tests."""
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, neck="none")
+    how = {"transform": lz.create_transform(model, image_size=64), "progress": False}
+    return lz.embed(model, photos / "photos", **how), lz.embed(model, photos / "nothing", **how)
+
+
+def folders(ids):
+    return [id_.split("/")[0] for id_ in ids]
+
+
+def switched(labels, count, seed):
+    """Labels of which some are those of other landmarks."""
+    random, names = np.random.default_rng(seed), sorted(set(labels))
+    rows = random.choice(len(labels), count, replace=False)
+    labels = list(labels)
+    for row in rows:
+        labels[row] = random.choice([name for name in names if name != labels[row]])
+    return labels, rows.tolist()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_switched_labels_are_found(descriptors, seed):
+    d, _ = descriptors
+    labels, rows = switched(folders(d.ids), 5, seed)
+    found = lz.finetuning.suspicious_photos((d, labels), progress=False)
+    right = {d.ids[row]: folders(d.ids)[row] for row in rows}
+    named = {one.id: one.likelier for one in found if one.reason == "wrong label"}
+    hits = named.keys() & right.keys()
+    assert len(hits) >= 4
+    assert sum(named[id_] == right[id_] for id_ in hits) >= len(hits) - 1
+    unswitched = lz.finetuning.suspicious_photos((d, folders(d.ids)), progress=False)
+    assert not {one.id for one in unswitched if one.reason == "wrong label"} & right.keys()
+
+
+def test_copies_are_found_and_the_better_one_is_kept(descriptors):
+    d, _ = descriptors
+    x = np.concatenate([d.vectors, d.vectors[[0, 30]] * 2])
+    ids = [*d.ids, "place0/copy.png", "place1/copy.png"]
+    found = lz.finetuning.suspicious_photos((lz.Descriptors(ids, x), folders(ids)), progress=False)
+    of_copies = {one.id: one for one in found if one.reason.startswith("duplicate")}
+    elsewhere = of_copies["place1/copy.png"]
+    assert elsewhere[1:4] == ("duplicate elsewhere", "place1", d.ids[30].split("/")[0])
+    assert (elsewhere.other, elsewhere.score) == (d.ids[30], pytest.approx(1))
+    pair = {d.ids[0], "place0/copy.png"}
+    listed = pair & of_copies.keys()
+    assert len(listed) == 1
+    assert of_copies[listed.pop()].other in pair
+    assert found.ids == [one.id for one in found]
+    assert len(set(found.ids)) == len(found)
+
+
+def test_photos_of_nothing_are_found(descriptors):
+    d, nothing = descriptors
+    known, unknown = nothing[:5], nothing[5:]
+    ids = [*d.ids, *(f"place{row}/nothing.png" for row in range(5))]
+    photos = lz.Descriptors(ids, np.concatenate([d.vectors, unknown.vectors]))
+    found = lz.finetuning.suspicious_photos(
+        (photos, folders(ids)), non_landmark=lz.Descriptors(known.ids, known.vectors), progress=False
+    )
+    named = {one.id for one in found if one.reason == "no landmark"}
+    assert len(named & set(ids[-5:])) >= 3
+    assert len(named - set(ids[-5:])) <= len(d) // 6
+    blind = lz.finetuning.suspicious_photos((photos, folders(ids)), progress=False)
+    assert {one.reason for one in blind} <= {"no landmark", "wrong label", "duplicate", "duplicate elsewhere"}
+    assert all(one.likelier == one.other == "" for one in blind if one.reason == "no landmark")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 6), st.booleans())
+def test_what_holds_for_all_photos(seed, count, classes, with_strangers):
+    random = np.random.default_rng(seed)
+    x = np.eye(8)[random.integers(0, 8, count)] + random.choice([0.02, 0.3]) * random.normal(size=(count, 8))
+    labels = [f"{label}" for label in random.integers(0, classes, count)]
+    ids = [f"{row}.jpg" for row in range(count)]
+    strangers = lz.Descriptors(["n"], random.normal(size=(1, 8))) if with_strangers else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("landmarkzoo.finetuning.suspicions.warn_user", lambda message: None)
+        found = lz.finetuning.suspicious_photos(
+            (lz.Descriptors(ids, x), labels), non_landmark=strangers, progress=False
+        )
+    assert (found.photos, found.landmarks) == (count, len(set(labels)))
+    assert len(set(found.ids)) == len(found.ids)
+    assert sum(found.counts.values()) == len(found)
+    label_of = dict(zip(ids, labels))
+    alone = {id_ for id_ in ids if labels.count(label_of[id_]) == 1}
+    assert set(found.unjudged) == alone
+    for one in found:
+        assert one.label == label_of[one.id]
+        assert one.label != one.likelier
+        assert (one.other != "") == one.reason.startswith("duplicate")
+        assert one.score > (0.5 if one.reason == "wrong label" else 0)
+        if one.other:
+            assert one.other != one.id
+            assert (label_of[one.other] == one.label) == (one.reason == "duplicate")
+        if one.reason in ("wrong label", "no landmark"):
+            assert one.id not in alone
+    for name, examples in found.examples.items():
+        assert {label_of[id_] for id_ in examples} <= {name}
+        assert not set(examples) & set(found.ids)
+    order = [one.reason for one in found]
+    assert order == sorted(order, key=list(found.counts).index)
+
+
+def test_the_order_of_the_photos_does_not_matter(descriptors):
+    d, _ = descriptors
+    labels, _ = switched(folders(d.ids), 6, 5)
+    order = np.random.default_rng(0).permutation(len(d))
+    ours = lz.finetuning.suspicious_photos((d, labels), progress=False)
+    shuffled = (d[order], [labels[row] for row in order])
+    theirs = lz.finetuning.suspicious_photos(shuffled, progress=False)
+    assert {one[:4] for one in ours} == {one[:4] for one in theirs}
+
+
+def test_an_index_is_looked_at_as_its_descriptors_are(descriptors, tmp_path):
+    d, nothing = descriptors
+    labels, _ = switched(folders(d.ids), 4, 1)
+    index = lz.Index.create(tmp_path / "index")
+    index.add(d, labels=labels)
+    found = lz.finetuning.suspicious_photos(index, non_landmark=nothing, progress=False)
+    assert (
+        found.rows == lz.finetuning.suspicious_photos((d, labels), non_landmark=nothing, progress=False).rows
+    )
+    index.relabel({d.ids[0]: None})
+    assert lz.finetuning.suspicious_photos(index, progress=False).photos == len(d) - 1
+
+
+def test_photos_in_folders(photos, tmp_path):
+    shutil.copytree(photos / "photos", tmp_path / "photos")
+    moved = sorted((tmp_path / "photos/place1").iterdir())[0]
+    shutil.copy(moved, tmp_path / "photos/place2/twin.png")
+    (tmp_path / "photos/place3/broken.png").write_bytes(b"no photo")
+    found = lz.finetuning.suspicious_photos(tmp_path / "photos", progress=False)
+    assert found.skipped[0][0] == "place3/broken.png"
+    assert found.photos == LANDMARKS * VIEWS + 1
+    twin = next(one for one in found if one.reason == "duplicate elsewhere")
+    assert {twin.id, twin.other} == {"place2/twin.png", f"place1/{moved.name}"}
+    assert twin.id == "place2/twin.png"
+    found.to_csv(tmp_path / "check.csv")
+    left, excluded = without(labelled_photos(tmp_path / "photos"), tmp_path / "check.csv")
+    assert set(excluded) == set(found.ids)
+    assert len(left) == LANDMARKS * VIEWS + 2 - len(found)  # the broken one is the user's to remove
+    with pytest.raises(lz.PhotoError, match="broken"):
+        lz.finetuning.suspicious_photos(tmp_path / "photos", on_error="raise", progress=False)
+
+
+def test_a_model_that_cannot_tell_landmarks_apart_judges_nothing(recwarn):
+    x = np.eye(20)
+    labels = [f"{row % 4}" for row in range(20)]
+    found = lz.finetuning.suspicious_photos(
+        (lz.Descriptors([*map(str, range(20))], x), labels), progress=False
+    )
+    assert found.rows == []
+    assert "no label can be judged: take a model" in str(recwarn.pop().message)
+
+
+def test_one_landmark_has_duplicates_only():
+    x = np.array([[1, 0], [1, 0], [0, 1], [-1, 0.5]])
+    found = lz.finetuning.suspicious_photos((lz.Descriptors([*"abcd"], x), ["x"] * 4), progress=False)
+    assert [one.reason for one in found] == ["duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"threshold": -1}, ValueError, "threshold must be 0 or more, got -1"),
+        ({"threshold": float("nan")}, ValueError, "threshold must be finite"),
+        ({"duplicates": 0}, ValueError, "duplicates must be a cosine above 0 and at most 1, got 0"),
+        ({"duplicates": 95}, ValueError, "duplicates must be a cosine"),
+        ({"duplicates": "high"}, TypeError, "duplicates must be a number"),
+        ({"on_error": "ignore"}, ValueError, "on_error must be one of"),
+        ({"model": "efficientnet_lite0_gem"}, ValueError, "model= would be ignored"),
+        ({"non_landmark": "photos"}, TypeError, "non_landmark must be descriptors too"),
+        ({"non_landmark": lz.Descriptors(["n"], np.ones((1, 3)))}, ValueError, "non_landmark"),
+    ],
+)
+def test_what_is_wrong_is_said(change, error, message):
+    d = lz.Descriptors(["a", "b"], np.eye(2))
+    with pytest.raises(error, match=message):
+        lz.finetuning.suspicious_photos((d, ["x", "y"]), progress=False, **change)
+
+
+def test_photos_without_labels_are_refused(tmp_path):
+    d = lz.Descriptors(["a", "b"], np.eye(2))
+    with pytest.raises(ValueError, match="none of the 2 photos has a label"):
+        lz.finetuning.suspicious_photos((d, [None, None]))
+    Image.new("RGB", (8, 8)).save(tmp_path / "loose.png")
+    with pytest.raises((TypeError, ValueError)):
+        lz.finetuning.suspicious_photos(tmp_path)
