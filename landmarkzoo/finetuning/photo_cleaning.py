@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
 from landmarkzoo._utils.checks import check_number
 from landmarkzoo.embedding import embed, whiten_neck
@@ -24,7 +25,7 @@ from landmarkzoo.finetuning.suspicions import Suspicions, suspicions_of
 from landmarkzoo.index import Index
 from landmarkzoo.index.label_sources import label_names
 from landmarkzoo.models import DescriptorModel
-from landmarkzoo.photos import PhotoSource
+from landmarkzoo.photos import PhotoSource, photo_source
 from landmarkzoo.photos.batches import OnError
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors
@@ -53,7 +54,7 @@ def suspicious_photos(
     """Find photos that should not be trained on as they are, before ``finetune`` does.
 
     How near a photo is to a landmark is the cosine to its mean descriptor, plus the votes of the ten nearest
-    photos, all without the photo itself and its duplicates.
+    photos, all without the photo itself and its duplicates. Photos of no landmark count like a landmark.
 
     - ``"duplicate elsewhere"``: nearly the same photo has another label, ``likelier``.
     - ``"no landmark"``: it is far from all. Without ``non_landmark``: it is farther from each landmark than
@@ -100,14 +101,9 @@ def suspicious_photos(
     _check(threshold, duplicates, on_error)
     given = _descriptors_with_labels(photos)
     if given is None:
-        labelled = labelled_photos(photos)
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device is None else device
-        how: dict[str, Any] = {"device": device, "num_workers": num_workers, "progress": progress}
-        ready = _ready_model(model, labelled.source, on_error, how)
-        descriptors = embed(ready, labelled.source, on_error=on_error, **how)
-        names_of = dict(zip(labelled.source.ids, labelled.names))
-        names = [names_of[id_] for id_ in descriptors.ids]
-        strangers = None if non_landmark is None else embed(ready, non_landmark, on_error=on_error, **how)
+        how = {"device": device, "num_workers": num_workers, "progress": progress, "on_error": on_error}
+        descriptors, names, strangers = _embedded(photos, non_landmark, model, how)
     else:
         if model is not None:
             raise ValueError("model= would be ignored: the photos are embedded already")
@@ -166,8 +162,21 @@ def _descriptors_of_strangers(non_landmark: Any, like: Descriptors) -> Descripto
     return held
 
 
+def _embedded(
+    photos: LabelledInput, non_landmark: Photos | None, model: StartingModel | None, how: Mapping[str, Any]
+) -> tuple[Descriptors, list[str], Descriptors | None]:
+    """Descriptors of the photos, the names of their labels, and descriptors of photos of no landmark."""
+    labelled = labelled_photos(photos)
+    strangers = None if non_landmark is None else photo_source(non_landmark, on_error=how["on_error"])
+    ready = _ready_model(model, labelled.source, strangers, how)
+    descriptors = embed(ready, labelled.source, **how)
+    name_of = dict(zip(labelled.source.ids, labelled.names))
+    names = [name_of[id_] for id_ in descriptors.ids]
+    return descriptors, names, None if strangers is None else embed(ready, strangers, **how)
+
+
 def _ready_model(
-    model: StartingModel | None, source: PhotoSource, on_error: OnError, how: Mapping[str, Any]
+    model: StartingModel | None, photos: PhotoSource, strangers: PhotoSource | None, how: Mapping[str, Any]
 ) -> DescriptorModel:
     """What a fine-tuning starts from, at the size that it would test with."""
     recipe = RECIPES["gem"]
@@ -176,7 +185,24 @@ def _ready_model(
         return start.model
     ready = start.model
     if can_be_whitened(ready):
-        some = np.linspace(0, len(source) - 1, min(len(source), _WHITENED)).round().astype(int)
-        whiten_neck(ready, source.take(some.tolist()), shrinkage=_SHRINKAGE, on_error=on_error, **how)
+        # Photos that a whitening has not seen would be nearer to each other than those that it has.
+        both = photos if strangers is None else photo_source(_Both(photos, strangers))
+        some = np.linspace(0, len(both) - 1, min(len(both), _WHITENED)).round().astype(int)
+        whiten_neck(ready, both.take(some.tolist()), shrinkage=_SHRINKAGE, **how)
     ready.cfg = with_test_size(ready.cfg, fitting_size(ready, recipe.test_size))
     return ready
+
+
+@dataclass(frozen=True, eq=False)
+class _Both(Dataset[Any]):
+    """Photos of two sources."""
+
+    one: PhotoSource
+    another: PhotoSource
+
+    def __len__(self) -> int:
+        return len(self.one) + len(self.another)
+
+    def __getitem__(self, row: int) -> Any:
+        inside = row - len(self.one)
+        return self.one.load(row) if inside < 0 else self.another.load(inside)
