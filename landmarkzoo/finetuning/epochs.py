@@ -17,6 +17,7 @@ from landmarkzoo import __version__
 from landmarkzoo.evaluation import Evaluation
 from landmarkzoo.finetuning import checkpoints
 from landmarkzoo.finetuning.augmentation import training_augmentation
+from landmarkzoo.finetuning.out_folder import remove_checkpoints
 from landmarkzoo.finetuning.photo_store import PhotoStore
 from landmarkzoo.finetuning.results import write_card, write_training
 from landmarkzoo.finetuning.starting_models import fitting_size
@@ -188,8 +189,7 @@ class BegunTraining:
             summary = self.summary(measured)
             write_card(job.out, training.model, summary)
             write_training(job.out, summary)
-            for path in [*job.out.glob("best-epoch*.pt"), *job.out.glob("checkpoint*.pt")]:
-                path.unlink()
+            remove_checkpoints(job.out)
         job.processes.barrier()
 
     def summary(self, measured: Measured | None) -> dict[str, Any]:

@@ -13,7 +13,13 @@ import torch
 from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.finetuning.job_start import new_training, resumed_training
 from landmarkzoo.finetuning.landmark_labels import LabelledInput, labelled_photos, without
-from landmarkzoo.finetuning.out_folder import Resume, state_of, stopping_place, written_folder
+from landmarkzoo.finetuning.out_folder import (
+    Resume,
+    remove_checkpoints,
+    state_of,
+    stopping_place,
+    written_folder,
+)
 from landmarkzoo.finetuning.processes import joined_processes
 from landmarkzoo.finetuning.recipes import Recipe, recipe_with
 from landmarkzoo.finetuning.results import FinetuneResult, finished_result
@@ -117,6 +123,8 @@ def _run(job: TrainingJob) -> FinetuneResult:
     job.processes.barrier()  # nothing is written before all have looked
     if state == "finished":
         job.say(f"{job.out} is finished already: this is its result")
+        if job.processes.rank == 0:
+            remove_checkpoints(job.out)
         return finished_result(job.out)
     with written_folder(job.out) if job.processes.rank == 0 else nullcontext():
         try:

@@ -62,6 +62,18 @@ def written_folder(out: Path) -> Iterator[None]:
         yield
 
 
+def remove_checkpoints(out: Path) -> None:
+    """Remove what a training that is finished does not need, and one that was killed at its end has left."""
+    for pattern in (
+        "best-epoch*-rank*.pt",
+        "checkpoint-*-rank*.pt",
+        checkpoints.CHECKPOINT,
+        ".landmarkzoo-*.tmp",
+    ):
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
 def stopping_place(out: Path) -> str:
     """What there is of a training that was stopped, and how to go on."""
     path = out / checkpoints.CHECKPOINT

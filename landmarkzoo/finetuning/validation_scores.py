@@ -128,8 +128,8 @@ def measured_views(job: TrainingJob, model: DescriptorModel, head: Head | None =
 
 def first_choices(head: Head, descriptors: Descriptors, processes: Processes) -> IntArray:
     """The class (N,) that a head takes each photo for, on all processes."""
-    # Where the classes are split, all must ask, and one asks for all photos.
-    vectors = descriptors.vectors if processes.rank == 0 else descriptors.vectors[:0]
+    # Where the classes are split, all processes must ask for something; one asks for all photos.
+    vectors = descriptors.vectors if processes.rank == 0 else descriptors.vectors[:1]
     best = head.predict(torch.from_numpy(vectors).to(head.weight.device), k=1)
     found: IntArray = processes.of_first(best.classes[:, 0].cpu().numpy())
     return found

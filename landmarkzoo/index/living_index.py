@@ -28,12 +28,12 @@ from landmarkzoo.index.label_sources import GivenLabels, labels_by_id
 from landmarkzoo.index.label_suspicions import suspicious_labels
 from landmarkzoo.index.near_duplicates import similar_photos
 from landmarkzoo.index.photo_embedder import PhotoEmbedder, embedder_like, rebuilt_model
-from landmarkzoo.index.shard_files import Storage
 from landmarkzoo.losses import Head
 from landmarkzoo.photos.batches import OnError, Transform
 from landmarkzoo.photos.sources import Photos
 from landmarkzoo.retrieval import Descriptors, Ranking
 from landmarkzoo.retrieval.row_selection import Rows, as_ids
+from landmarkzoo.retrieval.shard_files import Storage
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors
 
 
