@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias, cast, get_args
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from landmarkzoo._utils.checks import check_number
-from landmarkzoo.embedding import embed, whiten_neck
+from landmarkzoo.embedding import embed
 from landmarkzoo.finetuning.landmark_labels import LabelledInput, labelled_photos
 from landmarkzoo.finetuning.recipes import RECIPES
 from landmarkzoo.finetuning.starting_models import (
     StartingModel,
-    can_be_whitened,
     fitting_size,
     starting_model,
     with_test_size,
@@ -24,16 +22,15 @@ from landmarkzoo.finetuning.starting_models import (
 from landmarkzoo.finetuning.suspicions import Suspicions, suspicions_of
 from landmarkzoo.index import Index
 from landmarkzoo.index.label_sources import label_names
-from landmarkzoo.models import DescriptorModel
-from landmarkzoo.photos import PhotoSource, photo_source
+from landmarkzoo.models import DescriptorModel, GlobalDescriptor, create_model
 from landmarkzoo.photos.batches import OnError
 from landmarkzoo.photos.sources import Photos
-from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval import Descriptors, Whitening
 from landmarkzoo.retrieval.comparability import refuse_unlike
 from landmarkzoo.retrieval.descriptors import check_comparable, descriptors_of
 
 WRONG_LABEL = 0.5
-_WHITENED = 5000  # photos at most
+_DIMENSIONS = 512
 _SHRINKAGE = 0.1  # more than for a training: photos that are fewer than dimensions stay comparable
 
 PhotosOrDescriptors: TypeAlias = "Photos | Descriptors"
@@ -71,8 +68,9 @@ def suspicious_photos(
     Args:
         photos: What ``finetune`` takes: a folder with a folder for each landmark, a CSV file, a data set, a
             pair (photos, labels); or a pair (descriptors, labels), or an ``Index`` with labels.
-        model: As in ``finetune``: of a registered name with ImageNet weights the neck is whitened on these
-            photos, all else is taken as it is. ``None``: ``"efficientnet_lite0_gem"``. Not for descriptors.
+        model: As in ``finetune``. Of a registered name without landmark weights the pooled features, by
+            ImageNet weights, are whitened on these photos, at the size that a fine-tuning tests with; all
+            else is taken as it is. ``None``: ``"efficientnet_lite0_gem"``. Not for descriptors.
         non_landmark: Photos, as ``lz.embed`` takes them, that show no landmark: they make that judgement
             surer. Descriptors, where ``photos`` are.
         threshold: Score from which a label is wrong; larger ones list fewer photos.
@@ -103,7 +101,8 @@ def suspicious_photos(
     if given is None:
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device is None else device
         how = {"device": device, "num_workers": num_workers, "progress": progress, "on_error": on_error}
-        descriptors, names, strangers = _embedded(photos, non_landmark, model, how)
+        start = RECIPES["gem"].model if model is None else model
+        descriptors, names, strangers = _embedded(photos, non_landmark, start, how)
     else:
         if model is not None:
             raise ValueError("model= would be ignored: the photos are embedded already")
@@ -163,46 +162,37 @@ def _descriptors_of_strangers(non_landmark: Any, like: Descriptors) -> Descripto
 
 
 def _embedded(
-    photos: LabelledInput, non_landmark: Photos | None, model: StartingModel | None, how: Mapping[str, Any]
+    photos: LabelledInput, non_landmark: Photos | None, model: StartingModel, how: Mapping[str, Any]
 ) -> tuple[Descriptors, list[str], Descriptors | None]:
     """Descriptors of the photos, the names of their labels, and descriptors of photos of no landmark."""
     labelled = labelled_photos(photos)
-    strangers = None if non_landmark is None else photo_source(non_landmark, on_error=how["on_error"])
-    ready = _ready_model(model, labelled.source, strangers, how)
-    descriptors = embed(ready, labelled.source, **how)
+    start = starting_model(model, RECIPES["gem"])
+    ready = start.model if start.is_trained else _pooled_features(model, start.model)
+    sources = [labelled.source] if non_landmark is None else [labelled.source, non_landmark]
+    parts = [embed(ready, source, **how) for source in sources]
+    if not start.is_trained:
+        parts = _whitened(parts)
     name_of = dict(zip(labelled.source.ids, labelled.names))
-    names = [name_of[id_] for id_ in descriptors.ids]
-    return descriptors, names, None if strangers is None else embed(ready, strangers, **how)
+    names = [name_of[id_] for id_ in parts[0].ids]
+    return parts[0], names, parts[1] if len(parts) > 1 else None
 
 
-def _ready_model(
-    model: StartingModel | None, photos: PhotoSource, strangers: PhotoSource | None, how: Mapping[str, Any]
-) -> DescriptorModel:
-    """What a fine-tuning starts from, at the size that it would test with."""
-    recipe = RECIPES["gem"]
-    start = starting_model(recipe.model if model is None else model, recipe)
-    if start.is_trained:
-        return start.model
-    ready = start.model
-    if can_be_whitened(ready):
-        # Photos that a whitening has not seen would be nearer to each other than those that it has.
-        both = photos if strangers is None else photo_source(_Both(photos, strangers))
-        some = np.linspace(0, len(both) - 1, min(len(both), _WHITENED)).round().astype(int)
-        whiten_neck(ready, both.take(some.tolist()), shrinkage=_SHRINKAGE, **how)
-    ready.cfg = with_test_size(ready.cfg, fitting_size(ready, recipe.test_size))
-    return ready
+def _pooled_features(name: Any, start: DescriptorModel) -> DescriptorModel:
+    """The model without its neck, which was not trained, at the size that a fine-tuning would test with."""
+    if not isinstance(start, GlobalDescriptor):
+        raise ValueError(
+            f"{name} has no landmark weights, and with those of ImageNet parts of a {type(start).__name__} "
+            "stay random: give a trained one, or one like 'efficientnet_lite0_gem'"
+        )
+    model = create_model(name, pretrained_backbone=True, neck="none")
+    model.cfg = with_test_size(model.cfg, fitting_size(model, RECIPES["gem"].test_size))
+    return model
 
 
-@dataclass(frozen=True, eq=False)
-class _Both(Dataset[Any]):
-    """Photos of two sources."""
-
-    one: PhotoSource
-    another: PhotoSource
-
-    def __len__(self) -> int:
-        return len(self.one) + len(self.another)
-
-    def __getitem__(self, row: int) -> Any:
-        inside = row - len(self.one)
-        return self.one.load(row) if inside < 0 else self.another.load(inside)
+def _whitened(parts: Sequence[Descriptors]) -> list[Descriptors]:
+    """All of them whitened together: photos that a whitening has not seen seem nearer than others."""
+    x = np.concatenate([part.vectors for part in parts])
+    if len(x) < 2:
+        return list(parts)
+    whitening = Whitening.fit(x, min(_DIMENSIONS, x.shape[1], len(x) - 1), shrinkage=_SHRINKAGE)
+    return [cast("Descriptors", whitening.apply(part)) for part in parts]

@@ -30,17 +30,23 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(photos):
-    """The default model with a neck that is whitened as by default, for smaller photos and fewer of them."""
-    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, embedding_dim=79)
+def model():
+    """The default model without its neck, for smaller photos."""
+    model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, neck="none")
     model.cfg = replace(model.cfg, input_size=(3, 128, 128))
-    return lz.whiten_neck(model, photos, shrinkage=0.1, progress=False)
+    return model
 
 
 @pytest.fixture(scope="module")
 def descriptors(photos, model):
-    """Those of the landmarks, and of the photos of none."""
-    return tuple(lz.embed(model, photos / part, progress=False) for part in ("photos", "nothing"))
+    """Those of the landmarks, and of the photos of none, whitened as by default."""
+    d = lz.embed(model, photos, progress=False)
+    d = lz.Whitening.fit(d, len(d) - 1, shrinkage=0.1).apply(d)
+    parts = []
+    for part in ("photos/", "nothing/"):
+        of_part = d[[id_ for id_ in d.ids if id_.startswith(part)]]
+        parts.append(lz.Descriptors([id_.removeprefix(part) for id_ in of_part.ids], of_part.vectors))
+    return parts
 
 
 def folders(ids):
@@ -90,13 +96,14 @@ def test_copies_are_found_and_the_better_one_is_kept(descriptors):
 
 @pytest.mark.parametrize("known", [False, True])
 def test_photos_of_nothing_are_found(known):
-    """Landmarks are six clusters; photos of nothing lie elsewhere, near what they have in common."""
+    """Landmarks are six clusters; photos of nothing lie on their far side, or near each other."""
     random = np.random.default_rng(0)
-    landmarks = np.eye(6, 32).repeat(12, axis=0) + 0.2 * random.normal(size=(72, 32))
-    nothing = np.eye(32)[20] + 0.4 * random.normal(size=(16, 32))
+    landmarks = np.eye(6, 32).repeat(12, axis=0) + 0.1 * random.normal(size=(72, 32))
+    nothing = np.eye(32)[20] if known else -np.eye(6, 32).sum(axis=0)
+    nothing = nothing + (0.1 if known else 0.3) * random.normal(size=(16, 32))
     names = [f"place{row // 12}" for row in range(72)] + ["place0", "place3", "place3", "place5"]
     ids = [f"{row}" for row in range(76)]
-    photos = lz.Descriptors(ids, np.concatenate([landmarks, nothing[:4] if known else -nothing[:4]]))
+    photos = lz.Descriptors(ids, np.concatenate([landmarks, nothing[:4]]))
     others = lz.Descriptors([f"n{row}" for row in range(12)], nothing[4:])
     found = lz.finetuning.suspicious_photos(
         (photos, names), non_landmark=others if known else None, progress=False
@@ -104,17 +111,6 @@ def test_photos_of_nothing_are_found(known):
     named = [one for one in found if one.reason == "no landmark"]
     assert {one.id for one in named} == {"72", "73", "74", "75"}
     assert all(one.likelier == one.other == "" for one in named)
-
-
-def test_photos_of_other_buildings_are_told_from_landmarks_now_and_then(descriptors):
-    d, nothing = descriptors
-    ids = [*d.ids, *(f"place{row % LANDMARKS}/nothing{row}.png" for row in range(10))]
-    photos = lz.Descriptors(ids, np.concatenate([d.vectors, nothing.vectors[:10]]))
-    found = lz.finetuning.suspicious_photos((photos, folders(ids)), non_landmark=nothing[10:], progress=False)
-    named = [one.id for one in found if one.reason == "no landmark"]
-    assert any("nothing" in id_ for id_ in named)
-    assert len(named) <= 8
-    assert sum("nothing" in id_ for id_ in found.ids) >= 6  # for some reason
 
 
 @settings(max_examples=25, deadline=None)
@@ -197,23 +193,26 @@ def test_photos_in_folders(photos, model, tmp_path):
         look(on_error="raise")
 
 
-def test_by_default_the_neck_is_whitened_on_the_photos(photos, tmp_path, monkeypatch):
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no photo")
-    folder = photos / "photos"
-    paths = [str(path) for place in (0, 1) for path in sorted((folder / f"place{place}").iterdir())[:3]]
-    whitened = []
+def test_by_default_pooled_features_are_whitened_together(photos, model, descriptors, tmp_path, monkeypatch):
+    """The same as by hand, but for the size, which is set to that of the other tests."""
+    monkeypatch.setattr("landmarkzoo.finetuning.photo_cleaning.fitting_size", lambda model, size: (128, 128))
+    d, nothing = descriptors
+    (tmp_path / "nothing").mkdir()
+    for path in (photos / "nothing").iterdir():
+        shutil.copy(path, tmp_path / "nothing")
+    (tmp_path / "nothing/broken.png").write_bytes(b"no photo")
+    look = partial(lz.finetuning.suspicious_photos, photos / "photos", progress=False)
+    found = look(non_landmark=tmp_path / "nothing")
+    wanted = lz.finetuning.suspicious_photos((d, folders(d.ids)), non_landmark=nothing, progress=False)
+    assert found.ids == wanted.ids
+    np.testing.assert_allclose([one.score for one in found], [one.score for one in wanted], atol=1e-3)
+    assert [id_ for id_, _ in found.skipped] == ["broken.png"]
+    assert look().ids != found.ids
 
-    def whiten_neck(model, images, **how):
-        whitened.append((len(images), how["shrinkage"]))
-        return lz.whiten_neck(model, images, **how)
 
-    monkeypatch.setattr("landmarkzoo.finetuning.photo_cleaning.whiten_neck", whiten_neck)
-    look = partial(lz.finetuning.suspicious_photos, (paths, [*"aaabbb"]), duplicates=0.999, progress=False)
-    with pytest.warns(UserWarning, match="whitening from 8 photos fills 7 of the 512"):
-        found = look(non_landmark=[*sorted((photos / "nothing").iterdir())[:2], broken])
-    assert whitened == [(9, 0.1)]  # those of no landmark are whitened too
-    assert (found.photos, found.landmarks, [id_ for id_, _ in found.skipped]) == (6, 2, [str(broken)])
+def test_models_with_random_parts_are_refused(photos):
+    with pytest.raises(ValueError, match="parts of a DOLG stay random: give a trained one"):
+        lz.finetuning.suspicious_photos(photos / "photos", model="dolg_efficientnet_lite0", progress=False)
 
 
 def test_a_model_that_cannot_tell_landmarks_apart_judges_nothing(recwarn):
