@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from finetune_photos import measure
 from landmark_photos import read_splits
 from measuring import machine
 
@@ -85,7 +84,7 @@ def by_index(
     """``Index.suspicious_labels``."""
     with tempfile.TemporaryDirectory() as folder:
         index = lz.Index.create(Path(folder) / "index")
-        index.add(d, labels=labels)
+        index.add(lz.Descriptors(d.ids, d.vectors), labels=labels)  # which says nothing of the whitening
         found = index.suspicious_labels(**head)
     return scores([(id_, likelier) for id_, _, likelier, _ in found], wrong, len(found))
 
@@ -165,6 +164,8 @@ def trained(
     photos: Photos, share: float, seeds: Sequence[int], out: Path
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Name and scores of models that are trained on right, switched and cleaned labels."""
+    from finetune_photos import measure
+
     paths, names = photos.of("train")
     (d,) = photos.whitened(paths)
     rows: dict[str, list[dict[str, float]]] = {}

@@ -13,7 +13,7 @@ from landmarkzoo.cli.model_options import DEFAULT_MODEL
 from landmarkzoo.cli.outputs import CHECKLIST, PAGE, check_outputs
 from landmarkzoo.cli.photo_labels import labels_of_file
 from landmarkzoo.cli.printing import print_table
-from landmarkzoo.cli.shared_options import add_shared_options, refuse_without, shows_progress
+from landmarkzoo.cli.shared_options import add_shared_options, shows_progress
 from landmarkzoo.cli.stderr_lines import printable, say
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def _check(arguments: argparse.Namespace) -> Path:
     photos = user_path(arguments.photos)
     if not photos.exists():
         raise FileNotFoundError(f"no such folder or file: {arguments.photos}")
-    refuse_without("--report", arguments, "--folder")
+    if arguments.folder is not None and arguments.report is None:
+        raise ValueError("--photos is for --report, which is not given")
     embedded = holds_descriptors(arguments.photos)
     if embedded and arguments.model is not None:
         raise ValueError(f"--model would be ignored: {arguments.photos} holds descriptors")
