@@ -50,7 +50,7 @@ class Nearness:
         return float(np.median(self.other[self.judged])) if self.judged.any() else float("nan")
 
 
-def landmark_nearness(
+def nearness_to_landmarks(
     vectors: FloatArray,
     labels: IntArray,
     classes: int,
@@ -75,9 +75,9 @@ def landmark_nearness(
         progress: Show a bar on stderr where the search for neighbours takes long.
 
     Examples:
-        >>> from landmarkzoo.finetuning.landmark_nearness import landmark_nearness
+        >>> from landmarkzoo.finetuning.landmark_nearness import nearness_to_landmarks
         >>> x = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 1]], np.float32)
-        >>> found = landmark_nearness(x, np.array([0, 0, 1, 1, 0]), classes=2)
+        >>> found = nearness_to_landmarks(x, np.array([0, 0, 1, 1, 0]), classes=2)
         >>> found.own.round(1), found.other.round(1), found.likelier
         (array([0.8, 0.8, 1.1, 1.1, 0. ]), array([0. , 0. , 0.5, 0.5, 1.2]), array([1, 1, 0, 0, 1]))
     """

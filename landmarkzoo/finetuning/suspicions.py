@@ -13,7 +13,7 @@ import numpy as np
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo._utils.csv_and_pandas import write_csv
 from landmarkzoo._utils.user_warnings import warn_user
-from landmarkzoo.finetuning.landmark_nearness import Floats, Nearness, landmark_nearness
+from landmarkzoo.finetuning.landmark_nearness import Floats, Nearness, nearness_to_landmarks
 from landmarkzoo.index.near_duplicates import similar_pairs
 from landmarkzoo.retrieval.exact_search import search_others
 from landmarkzoo.retrieval.stored_vectors import StoredVectors
@@ -128,7 +128,7 @@ def suspicions_of(
         duplicates = _half_way_to_the_same(vectors)
     one, another, cosines = similar_pairs(StoredVectors([vectors], [None]), duplicates, progress)
     pairs = list(zip(one.tolist(), another.tolist()))
-    found = landmark_nearness(
+    found = nearness_to_landmarks(
         vectors, labels, len(classes), alike=pairs, strangers=non_landmark, progress=progress
     )
     stranger, scores = _scores(found)

@@ -106,7 +106,7 @@ def test_descriptors_by_their_folders(world, call):
 def test_an_index_by_its_labels(world, call):
     index = lz.Index.create("index")
     d = lz.Descriptors.load("d.st")
-    index.add(d, labels="folder")
+    index.add(lz.Descriptors(d.ids, d.vectors), labels="folder")
     index.relabel({"castle/moved.png": "arch", "arch/5.png": "bridge"})
     call("index", "--out", "check.csv")
     assert "arch/5.png,wrong label,bridge,arch" in (world / "check.csv").read_text()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmarkzoo.finetuning import landmark_nearness as module
-from landmarkzoo.finetuning.landmark_nearness import landmark_nearness
+from landmarkzoo.finetuning.landmark_nearness import nearness_to_landmarks
 
 
 def plain(x, labels, classes, alike, strangers):
@@ -32,7 +32,7 @@ def plain(x, labels, classes, alike, strangers):
 
 def check(x, labels, classes, alike=(), strangers=None):
     near = plain(x, labels, classes, alike, strangers)
-    found = landmark_nearness(
+    found = nearness_to_landmarks(
         np.asarray(x, np.float32), np.array(labels), classes, alike=alike, strangers=strangers
     )
     place = np.arange(len(labels))
@@ -76,17 +76,17 @@ def test_copies_do_not_hide_a_wrong_label():
     x = np.eye(2, 8).repeat(5, axis=0) + 0.05 * random.normal(size=(10, 8))
     x[9] = x[8] = x[0] + 0.01  # two copies, of the landmark 0, that have the label 1
     labels = np.array([0] * 5 + [1] * 5)
-    hidden = landmark_nearness(x.astype(np.float32), labels, 2)
-    seen = landmark_nearness(x.astype(np.float32), labels, 2, alike=[(8, 9)])
+    hidden = nearness_to_landmarks(x.astype(np.float32), labels, 2)
+    seen = nearness_to_landmarks(x.astype(np.float32), labels, 2, alike=[(8, 9)])
     assert (seen.other - seen.own)[8] > (hidden.other - hidden.own)[8] + 0.1
     assert seen.likelier[8] == seen.likelier[9] == 0
 
 
 def test_the_only_photo_of_a_landmark_is_not_judged():
-    found = landmark_nearness(np.eye(3, dtype=np.float32), np.array([0, 0, 1]), 2)
+    found = nearness_to_landmarks(np.eye(3, dtype=np.float32), np.array([0, 0, 1]), 2)
     assert found.judged.tolist() == [True, True, False]
-    alone = landmark_nearness(np.eye(3, dtype=np.float32), np.array([0, 1, 2]), 3)
+    alone = nearness_to_landmarks(np.eye(3, dtype=np.float32), np.array([0, 1, 2]), 3)
     assert not alone.judged.any()
     assert np.isnan([alone.typical, alone.usual_other]).all()
-    one = landmark_nearness(np.eye(3, dtype=np.float32), np.array([0, 0, 0]), 1)
+    one = nearness_to_landmarks(np.eye(3, dtype=np.float32), np.array([0, 0, 0]), 1)
     assert np.isnan(one.other).all()
