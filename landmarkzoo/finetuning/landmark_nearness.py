@@ -93,7 +93,7 @@ def nearness_to_landmarks(
     own, other, stranger = np.full((3, count), np.nan)
     found = Nearness(own, other, labels[:count].copy(), stranger)
     means = _means(sums)
-    step = max(1, _COSINES // total)
+    step = max(1, _COSINES // max(x.shape[1], total))
     for start in range(0, count, step):
         rows = np.arange(start, min(start + step, count))
         cosines = x[rows] @ means.T  # (n, C)
@@ -104,11 +104,13 @@ def nearness_to_landmarks(
         _judge(found, rows, cosines + votes.of(rows, total), there, labels, classes)
     for row, others in copies.items():
         gone = np.array([row, *sorted(others)])
-        left, number = sums.copy(), counts.copy()
-        np.subtract.at(left, labels[gone], x[gone])
+        of_these, place = np.unique(labels[gone], return_inverse=True)
+        left, number = sums[of_these], counts.copy()
+        np.subtract.at(left, place, x[gone])
         np.subtract.at(number, labels[gone], 1)
         rows = np.array([row])
-        cosines = x[rows] @ _means(left).T
+        cosines = x[rows] @ means.T
+        cosines[0, of_these] = _means(left) @ x[row]
         _judge(found, rows, cosines + votes.of(rows, total), (number > 0)[None], labels, classes)
     return found
 

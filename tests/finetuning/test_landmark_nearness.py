@@ -66,7 +66,7 @@ def test_it_is_the_plain_loop(seed, classes, count, with_strangers):
 
 
 def test_blocks_change_nothing(monkeypatch):
-    monkeypatch.setattr(module, "_COSINES", 10)
+    monkeypatch.setattr(module, "_COSINES", 20)
     random = np.random.default_rng(0)
     check(random.normal(size=(25, 6)), [row % 3 for row in range(25)], 3)
 
