@@ -148,6 +148,7 @@ def test_killed_before_any_change_of_a_file_it_ends_as_if_undisturbed(
     assert_same_end(out, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_stopped_at_once_leaves_nothing(noise, tmp_path, long):
     out = tmp_path / "new" / "out"
     process = start(noise, out, progress=True, **{**long, "model": "efficientnet_lite0_gem"})
