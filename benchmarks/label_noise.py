@@ -161,7 +161,7 @@ def strangers(photos: Photos, share: float, seeds: Sequence[int]) -> Iterator[tu
 
 
 def trained(
-    photos: Photos, share: float, seeds: Sequence[int], out: Path
+    photos: Photos, share: float, seeds: Sequence[int], out: Path, settings: Mapping[str, Any]
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Name and scores of models that are trained on right, switched and cleaned labels."""
     from finetune_photos import measure
@@ -179,7 +179,9 @@ def trained(
             ("switched, cleaned", labels, left_out),
         ):
             folder = out / f"{name.replace(', ', '_').replace(' ', '_')}_{share}_{seed}"
-            result = lz.finetune((paths, given), folder, validation=None, exclude=exclude, seed=seed)
+            result = lz.finetune(
+                (paths, given), folder, validation=None, exclude=exclude, seed=seed, **settings
+            )
             embedded = lz.embed(result.model, photos.paths, flip=True)
             scores_of = measure(embedded, photos.labels, photos.split)
             rows.setdefault(name, []).append(
@@ -218,6 +220,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="of the labels that is switched")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--epochs", type=int, help="of the training")
     parser.add_argument("--out", type=Path, help="folder for the models")
     arguments = parser.parse_args()
     photos = Photos(arguments.photos)
@@ -229,7 +232,8 @@ def main() -> None:
     if arguments.train:
         with tempfile.TemporaryDirectory() as temporary:
             out = arguments.out or Path(temporary)
-            table("trained on", trained(*settings, out))
+            recipe = {} if arguments.epochs is None else {"epochs": arguments.epochs}
+            table("trained on", trained(*settings, out, recipe))
 
 
 if __name__ == "__main__":
