@@ -59,9 +59,9 @@ def scores(ranked: Iterable[tuple[str, str]], wrong: Mapping[str, str], listed: 
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return {
         "named": listed,
-        "precision": hits[:listed].mean() if listed else np.nan,
-        "recall": hits[:listed].sum() / len(wrong),
-        "likelier is right": np.mean(right) if right else np.nan,
+        "precision": float(hits[:listed].mean()) if listed else np.nan,
+        "recall": float(hits[:listed].sum()) / len(wrong),
+        "likelier is right": float(np.mean(right)) if right else np.nan,
         "AP": float((precision * hits).sum() / len(wrong)),
     }
 

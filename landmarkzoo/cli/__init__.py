@@ -31,6 +31,7 @@ COMMANDS = (
     "models",
     "embed",
     "index",
+    "finetune",
     "classify",
     "search",
     "rerank",

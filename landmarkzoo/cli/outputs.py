@@ -161,6 +161,26 @@ def check_model_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[s
     _check_folder(folder, names[0])
 
 
+def check_training_folder(folder: Path, *, inputs: Sequence[str | Path]) -> None:
+    """Check the folder of a training, before the photos are read; what lies in it is checked later.
+
+    Args:
+        folder: The folder, there or not.
+        inputs: Files and folders of photos that the command reads.
+
+    Raises:
+        OSError: If it cannot be written.
+        ValueError: If it is an input, or within an index.
+    """
+    _check_outside_of_indexes(folder, MODEL)
+    for source in inputs:
+        if _is_same(folder, Path(source)):
+            raise ValueError(f"cannot write to {folder}: it is {source}, which is read; give another name")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise FileExistsError(f"cannot write the folder {folder}: it is a file, or a link to nothing")
+    _check_folder(folder, "training.json")
+
+
 def _check_folder(folder: Path, name: str) -> None:
     """Check that a folder can be written, or made, by a file of this name."""
     there = folder
