@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from finetune_photos import measure
 from landmark_photos import read_splits
 from measuring import machine
 
@@ -164,8 +165,6 @@ def trained(
     photos: Photos, share: float, seeds: Sequence[int], out: Path, settings: Mapping[str, Any]
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Name and scores of models that are trained on right, switched and cleaned labels."""
-    from finetune_photos import measure
-
     paths, names = photos.of("train")
     (d,) = photos.whitened(paths)
     rows: dict[str, list[dict[str, float]]] = {}
