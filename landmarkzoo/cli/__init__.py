@@ -37,6 +37,7 @@ COMMANDS = (
     "rerank",
     "recognize",
     "evaluate",
+    "clean",
     "gldv2",
     "convert",
     "demo",

@@ -52,11 +52,12 @@ PICTURE = Kind("a picture of rankings", start=b"\x89PNG", mark=b"Software\x00lan
 SCORES = Kind("scores", start=rb'\{\n "scores": \[', mark=b'"protocol":', suffix=".json")
 DUPLICATES = Kind("a table of duplicates", start=rb"id,duplicate,cosine\r?\n")
 SUSPICIONS = Kind("a table of suspicious labels", start=rb"id,label,likelier,score\r?\n")
+CHECKLIST = Kind("a table of photos to check", start=rb"id,reason,label,likelier,score,other\r?\n")
 INDEX = Kind("an index", start=rb'\{\s*"format": "landmarkzoo\.index\.', suffix="")
 MODEL = Kind("a saved model", mark=b'"format": "landmarkzoo.model.', suffix=".json")
 GLDV2_LIST = Kind("a list of GLDv2", start=rb"id,landmark_id,class_id\r?\n")
 GLDV2_CLASSES = Kind("the classes of GLDv2", start=rb"class_id,landmark_id,clean_images,x_images\r?\n")
-_TABLES = (RANKING, ANSWERS, PREDICTIONS, DUPLICATES, SUSPICIONS, GLDV2_LIST, GLDV2_CLASSES)
+_TABLES = (RANKING, ANSWERS, PREDICTIONS, DUPLICATES, SUSPICIONS, CHECKLIST, GLDV2_LIST, GLDV2_CLASSES)
 _KINDS = (DESCRIPTORS, PAGE, PICTURE, SCORES, MODEL, *_TABLES)
 
 
