@@ -97,14 +97,14 @@ class PlannedUnits:
         return [unit for unit in range(len(self)) if self.file(unit).name not in done]
 
     def embed(self, unit: int) -> None:
-        """Embed a unit, if it is not done.
+        """Embed a unit, if it is not done; nothing is to be done once all is committed, and the plan is gone.
 
         Raises:
             OSError: If it cannot be written.
             PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
             ValueError: If the model cannot be made, or gives NaN.
         """
-        if self.file(unit).exists():
+        if self.is_over() or self.file(unit).exists():
             return
         # A photo that is not there any more drops out, as if it had never been listed.
         positions = [self._place[id_] for id_ in self.ids(unit) if id_ in self._place]
