@@ -1,43 +1,55 @@
-"""Files of a training that may end at any moment: each is whole or not there, and so is a set of them."""
+"""Files of a training that may end at any moment: each is whole or not there, and so is a set of them.
+
+``landmarkzoo.finetune`` and ``examples/train.py`` write their checkpoints by these functions.
+"""
 
 from __future__ import annotations
 
-import os
 import pickle
-import secrets
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 import torch
 
+from landmarkzoo._utils.atomic_writing import atomic_write
+
+CHECKPOINT = "checkpoint.pt"
+
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file under another name, sync it and rename it: what was there before stays until then."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            try:
-                write(file)
-            except RuntimeError as error:  # torch.save on a full disk
-                raise OSError(f"cannot write {path}: {error}") from error
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file by a function, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written; what was there before stays.
+    """
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        try:
+            write(file)
+        except RuntimeError as error:  # torch.save on a full disk
+            raise OSError(f"cannot write {path}: {error}") from error
 
 
 def save(path: Path, state: Any) -> None:
-    """``torch.save``, whole or not at all."""
+    """``torch.save``, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written; what was there before stays.
+    """
     write_whole(path, lambda file: torch.save(state, file))
 
 
 def load(path: Path) -> Any:
-    """What ``save`` wrote: tensors, on the CPU, and plain Python; no code runs."""
+    """What ``save`` wrote: tensors, on the CPU, and plain Python; no code runs.
+
+    Raises:
+        ValueError: If it is damaged, or something else.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -58,7 +70,7 @@ def save_parts(
         save(_part(folder, name, rank), own)
         barrier()
     if rank == 0:
-        save(folder / "checkpoint.pt", {**state, "own": own if barrier is None else name})
+        save(folder / CHECKPOINT, {**state, "own": own if barrier is None else name})
     if barrier is not None:
         barrier()
         for path in folder.glob(f"checkpoint-*-rank{rank}.pt"):
@@ -77,7 +89,11 @@ def _part(folder: Path, name: str, rank: int) -> Path:
 
 @contextmanager
 def folder_for(out: Path) -> Iterator[None]:
-    """Make a folder and write to it, before the work starts; without files in the end it vanishes again."""
+    """Make a folder and write to it, before the work starts; without files in the end it vanishes again.
+
+    Raises:
+        OSError: If it cannot be made or written.
+    """
     out = out.absolute()
     new = [place for place in (out, *out.parents) if not place.exists()]
     try:
@@ -93,11 +109,20 @@ def folder_for(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def signals(handler: Callable[[int, Any], object]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM, as schedulers send it, call ``handler(number, frame)``."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+def handled_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[dict[int, Any]]:
+    """Let Ctrl-C and SIGTERM, as schedulers send it, call ``handler(number, frame)`` until the block ends.
+
+    Nothing changes outside of the main thread, where Python has no signals, and for a signal that is ignored.
+    Gives the handlers of before.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: old for number, old in known.items() if old not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, handler)
     try:
-        yield
+        yield before
     finally:
-        for number, handler_before in before.items():
-            signal.signal(number, handler_before)
+        for number, old in before.items():
+            signal.signal(number, old)
