@@ -128,6 +128,7 @@ class _Held:
             return False
         if len(parts) > known:
             self._upload(rows, [slice(part.start, part.stop) for part in parts[known:]])
+        if len(parts) >= len(self._parts):  # also with nothing new: the next search knows them at once
             self._parts = parts
         return True
 

@@ -254,6 +254,21 @@ class TestIndex:
         self.check(index)
         assert sum(sent_rows) == 10 + 460
 
+    def test_rows_that_count_are_compared_once_a_commit(self, index, monkeypatch):
+        """They may be millions, and a search waits for it."""
+        index.remove("7")
+        self.check(index)
+        index.relabel({"3": "tower"})
+        compared = []
+        array_equal = np.array_equal
+        monkeypatch.setattr(
+            device_rows.np, "array_equal", lambda *both: compared.append(1) or array_equal(*both)
+        )
+        rows = VectorRows(index.descriptors.stored)
+        for _ in range(3):
+            assert rows.copies.of(rows, CPU) is not None
+        assert len(compared) == 1
+
     def test_an_older_commit_is_searched_as_it_was(self, index):
         q = with_copies(9, 24, 5, 0)
         older = [index.descriptors]
