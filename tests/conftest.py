@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ settings.register_profile(
     derandomize="CI" in os.environ,
 )
 settings.load_profile("landmarkzoo")
+
+# A script that starts pytest in the background lets it, and all that it starts, ignore Ctrl-C: tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Real photos for tests lie beside the checkout where there are any; they are never part of it.
 REAL_PHOTOS = Path(os.environ.get("LANDMARKZOO_PHOTOS", Path(__file__).parents[2] / "shared" / "data"))
