@@ -8,8 +8,8 @@ Henkel 2021 (arXiv 2110.03786), sections 2.1 and 2.4. Retrieval: every model re-
 of labelled photos, its best 750 a query are summed up, 100 remain. Recognition: the means of the families
 beside each other name the landmark, and photos like those of no landmark come last. A family is an
 architecture; FAMILY=NAME says another. OUT gets retrieval.csv, recognition.csv, scores.json, and a folder a
-model. What is done there is not done again: after a kill the same call goes on, with the same result, bit by
-bit. docs/guide/paper.md explains it.
+model. What is done there is not done again: after a kill the same call goes on, with the same result (bit by
+bit on one thread). docs/guide/paper.md explains it.
 
 All of Google Landmarks v2 (1,580,470 labelled photos, 761,757 of the index, 117,577 queries) and nine models
 take, by measured rates, 7,600 core hours to embed if all are like DOLG-B5 (days on a GPU), 29 core hours for
