@@ -170,8 +170,8 @@ class BFloat16Products:
 class FewProducts:
     """Products of a few queries: reading the index takes the time, so it is read once, and not copied.
 
-    Each thread reads a part of it. Lengths that nobody knows yet are computed of vectors that are still in
-    its cache. NumPy does both, one vector after the other: it knows no other precision.
+    Where lengths are known, it is one product of NumPy, which knows no other precision. Else each of several
+    threads reads a part, and computes lengths and products of vectors that are still in its cache.
     """
 
     def __init__(self, index: VectorRows) -> None:
@@ -182,12 +182,15 @@ class FewProducts:
         unit_queries = torch.empty_like(queries)
         scaled(queries, _norms(queries), out=unit_queries)
         q = unit_queries.numpy()
-        threads = torch.get_num_threads() if len(self._index) * q.shape[1] >= _MANY_VALUES else 1
+        known = self._index.norms_are_known
+        alone = known or len(self._index) * q.shape[1] < _MANY_VALUES
+        threads = 1 if alone else torch.get_num_threads()
+        step = (_FEW_TIMES if known else 2) * (size + 1)
         with ThreadPoolExecutor(threads) as pool:
             run = pool.map if threads > 1 else map
             for many in _blocks(len(self._index), _READ_TIMES * (size + 1)):
                 scores = np.empty((len(q), many.stop - many.start), np.float32)
-                parts = list(self._index.pieces(many, 2 * (size + 1)))
+                parts = list(self._index.pieces(many, step))
                 outs = [scores[:, part.start - many.start : part.stop - many.start] for part in parts]
                 for _ in run(self._multiply, repeat(q), parts, outs):
                     pass
@@ -199,20 +202,26 @@ class FewProducts:
     def _multiply(self, q: FloatArray, part: slice, out: FloatArray) -> None:
         """Cosines (q, n) of queries (q, D) with a part of the index."""
         vectors = self._index[part]
-        block, known = vectors.numpy(), self._index.norms_are_known
-        squares = np.empty(len(block), np.float32)
+        block = vectors.numpy()
         with np.errstate(all="ignore"):  # lengths that are odd
-            for some in _blocks(len(block), max(1, _MEASURED_VALUES // block.shape[1])):
-                x = block[some]
-                if not known:
-                    inner_products(x, x, out=squares[some])
-                for query, products in zip(q, out):
-                    inner_products(x, query, out=products[some])
-            norms = self._index.norms(part) if known else self._index.measured(part, block, squares)
+            if self._index.norms_are_known:
+                norms = self._index.norms(part)
+                np.matmul(q, block.T, out=out)
+            else:
+                norms = self._measure_and_multiply(q, part, block, out)
             np.divide(out, norms.numpy(), out=out)
         if some_are_odd(norms):
             odd = is_odd(norms)
             out[:, odd.numpy()] = q @ unit(vectors[odd]).float().numpy().T
+
+    def _measure_and_multiply(self, q: FloatArray, part: slice, block: FloatArray, out: FloatArray) -> Tensor:
+        squares = np.empty(len(block), np.float32)
+        for some in _blocks(len(block), max(1, _MEASURED_VALUES // block.shape[1])):
+            x = block[some]
+            inner_products(x, x, out=squares[some])
+            for query, products in zip(q, out):
+                inner_products(x, query, out=products[some])
+        return self._index.measured(part, block, squares)
 
     def highest(self, approximate: Tensor) -> Tensor:
         """See ``Products``."""
