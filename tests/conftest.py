@@ -85,3 +85,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     yield folder
     subprocess.run(["mount", "-o", "remount,rw", folder], check=False, capture_output=True)
     subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums in one order, whatever the number of cores: other processes give the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen photos of two places."""
+    root = tmp_path_factory.mktemp("noise")
+    for row in range(16):
+        path = root / f"place{row % 2}" / f"{row:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.effect_noise((48, 48), 30 + 60 * (row % 2)).convert("RGB").save(path)
+    return root

@@ -29,8 +29,8 @@ def add_parser(commands: Any) -> None:
         help="find wrong labels, photos of no landmark, and duplicates, before training",
         description="Find photos that should not be trained on as they are: those nearer to another landmark "
         "than to their own, those far from all landmarks, and near duplicates within a landmark and across. "
-        "No photo is changed or removed: look at the report, delete the lines of the table that are right, "
-        "and give it to landmarkzoo finetune --exclude.",
+        "No photo is changed or removed: look at the report, delete from the table the lines of photos that "
+        "are fine, and give it to landmarkzoo finetune --exclude.",
     )
     parser.add_argument(
         "photos",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from PIL import ImageOps
 
 from landmarkzoo import __version__
+from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.user_warnings import warn_user
 from landmarkzoo.photos import PhotoError, open_photo
 from landmarkzoo.reports.photo_folder import PhotoFolder, link
@@ -31,15 +34,30 @@ ul.summary { padding-left: 1.2rem; }
 """
 
 
-def page_start(title: str, lines: Sequence[str], shown: str, style: str) -> str:
-    """The page up to its first photo; all texts are escaped.
+@contextmanager
+def new_page(
+    path: str | Path, title: str, lines: Sequence[str], shown: str, style: str, main_id: str = "all"
+) -> Iterator[TextIO]:
+    """A page to write photos to, between its start and its end; a file that is whole or not there.
 
     Args:
-        title: Heading.
+        path: The file.
+        title: Heading, escaped here, as are all texts.
         lines: The summary.
         shown: One sentence about what the page shows.
         style: CSS of this kind of page, beside that of all.
+        main_id: Id of the part with the photos, which the style may name.
     """
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        file.write(f'{_start(title, lines, shown, style)}<main id="{main_id}">\n')
+        yield file
+        file.write("</main></body></html>\n")
+
+
+def _start(title: str, lines: Sequence[str], shown: str, style: str) -> str:
     heading = html.escape(title)
     entries = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     return (

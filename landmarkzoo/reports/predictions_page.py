@@ -5,11 +5,10 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.classification import Predictions
 from landmarkzoo.reports.photo_folder import PhotoFolder
-from landmarkzoo.reports.photo_page import missing_photos, page_start, photo_figure
+from landmarkzoo.reports.photo_page import missing_photos, new_page, photo_figure
 
 _STYLE = """
 table { align-self: center; border-spacing: .6rem .1rem; }
@@ -53,15 +52,10 @@ def write_predictions_page(
         lines.append(f"{len(predictions.skipped):,} photos were skipped")
     which = f"The first {max_photos:,} of {count:,} photos" if count > max_photos else "All photos"
     shown = f"{which}, with the cosine to each class. A photo is a link to its file."
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        file.write(page_start(title or f"Landmarks in {count:,} photos", lines, shown, _STYLE) + "<main>\n")
+    with new_page(path, title or f"Landmarks in {count:,} photos", lines, shown, _STYLE) as file:
         for one in predictions[:max_photos]:
             figure = photo_figure(folder, one.ids[0], "", page=Path(path))
             file.write(f"<section>{figure}{_classes(one)}</section>\n")
-        file.write("</main></body></html>\n")
         return missing_photos([folder])
 
 

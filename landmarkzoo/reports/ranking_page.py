@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.reports.photo_folder import PhotoFolder
-from landmarkzoo.reports.photo_page import missing_photos, page_start, photo_figure
+from landmarkzoo.reports.photo_page import missing_photos, new_page, photo_figure
 from landmarkzoo.reports.ranking_summary import Labels, summary
 from landmarkzoo.retrieval import Ranking
 
@@ -69,15 +68,10 @@ def write_ranking_page(
     index = queries if queries.folder == index.folder else index
     page = _Page(Path(path), ranking, queries, index, labels, max_results)
     title = title or f"{len(ranking):,} queries in {len(ranking.index_ids):,} photos"
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        file.write(page_start(title, lines, page.what_is_shown(max_queries), _STYLE))
-        file.write(f'<main id="wrong">\n{"" if labels is None else _FILTER}')
+    with new_page(path, title, lines, page.what_is_shown(max_queries), _STYLE, main_id="wrong") as file:
+        file.write("" if labels is None else _FILTER)
         for row in range(min(len(ranking), max_queries)):
             file.write(page.section(row) + "\n")
-        file.write("</main></body></html>\n")
         return missing_photos([queries] if queries is index else [queries, index])
 
 

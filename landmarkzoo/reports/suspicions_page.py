@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.reports.photo_folder import PhotoFolder
-from landmarkzoo.reports.photo_page import missing_photos, page_start, photo_figure
+from landmarkzoo.reports.photo_page import missing_photos, new_page, photo_figure
 
 _STYLE = """
 figure.wrong img { border-color: var(--wrong); }
@@ -68,11 +67,7 @@ def write_suspicions_page(
         "The suspicious photo is red, beside photos of its landmark; green is the likelier landmark, or the "
         "photo that it is a duplicate of. A photo is a link to its file."
     )
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        file.write(page_start(title or f"{len(rows):,} photos to check", lines, shown, _STYLE) + "<main>\n")
+    with new_page(path, title or f"{len(rows):,} photos to check", lines, shown, _STYLE) as file:
         for reason, group in groupby(rows, key=lambda row: row[1]):
             of_reason = list(group)
             more = f", the first {max_photos:,}" if len(of_reason) > max_photos else ""
@@ -80,7 +75,6 @@ def write_suspicions_page(
             file.write(f"<p>{_MEANING.get(reason, '')}</p>\n")
             for row in of_reason[:max_photos]:
                 file.write(f"<section>{''.join(_figures(folder, page, row, examples))}</section>\n")
-        file.write("</main></body></html>\n")
         return missing_photos([folder])
 
 

@@ -7,12 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo._utils.checks import check_count
 from landmarkzoo.evaluation import Evaluation
 from landmarkzoo.reports.line_chart import CHART_STYLE, chart_svg
 from landmarkzoo.reports.photo_folder import ListedPhotos, PhotoFolder
-from landmarkzoo.reports.photo_page import page_start, photo_figure
+from landmarkzoo.reports.photo_page import new_page, photo_figure
 
 Confusion = tuple[str, str, int, Sequence[str]]
 
@@ -77,11 +76,7 @@ def write_training_page(
     check_count(max_confusions, "max_confusions")
     check_count(max_photos, "max_photos")
     folder = _folder(photos)
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        file.write(page_start(title, lines, _what_is_shown(history), _STYLE) + "<main>\n")
+    with new_page(path, title, lines, _what_is_shown(history), _STYLE) as file:
         file.write(_curves(history))
         file.write(_scores(before, after))
         if after is not None:
@@ -92,7 +87,6 @@ def write_training_page(
             if folder is not None:
                 figures = [photo_figure(folder, id_, "", page=Path(path)) for id_ in ids[:max_photos]]
                 file.write(f"<section>{''.join(figures)}</section>\n")
-        file.write("</main></body></html>\n")
     return [] if folder is None else folder.missing
 
 

@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -52,29 +53,15 @@ def world(template, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call(capsys):
-    """Run ``landmarkzoo clean`` with arguments; what it prints, after it has answered with 0."""
-
-    def call(*arguments, err=""):
-        code = main(["clean", *map(str, arguments)])
-        out, said = capsys.readouterr()
-        assert (code, said) == (0, err)
-        return out
-
-    return call
+def call(answer_of):
+    """What ``landmarkzoo clean`` prints."""
+    return partial(answer_of, "clean")
 
 
 @pytest.fixture
-def refused(capsys):
+def refused(refusal_of):
     """The line of an error."""
-
-    def refused(*arguments):
-        code = main(["clean", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        return err.removeprefix("landmarkzoo: error: ").strip()
-
-    return refused
+    return partial(refusal_of, "clean")
 
 
 def rows_of(path):

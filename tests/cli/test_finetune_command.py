@@ -48,17 +48,6 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def noise(tmp_path_factory):
-    """Sixteen small pictures of two kinds."""
-    root = tmp_path_factory.mktemp("noise")
-    for row in range(16):
-        path = root / f"place{row % 2}" / f"{row}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.effect_noise((48, 48), 30 + 60 * (row % 2)).convert("RGB").save(path)
-    return root
-
-
-@pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """The name of a saved model whose training takes a second."""
     torch.manual_seed(0)
@@ -128,13 +117,13 @@ def test_other_validation_photos_and_photos_that_are_left_out(noise, tiny, tmp_p
     (tmp_path / "more" / "place0").mkdir(parents=True)
     for name in ("a.png", "b.png"):
         Image.effect_noise((48, 48), 30).convert("RGB").save(tmp_path / "more" / "place0" / name)
-    (tmp_path / "out.csv").write_text("id,reason\nplace0/2.png,duplicate\nplace1/5.png,other\n")
+    (tmp_path / "out.csv").write_text("id,reason\nplace0/02.png,duplicate\nplace1/05.png,other\n")
     command = ["finetune", noise, "--out", tmp_path / "out", "--model", tiny, *TINY]
     options = ["--validation", tmp_path / "more", "--exclude", tmp_path / "out.csv", "--patience", 1]
     code, out, err = run(capsys, *command, *options, "--set", "embedding_dim=8")
     assert (code, err) == (0, "")
     training = json.loads((tmp_path / "out" / "training.json").read_text(encoding="utf-8"))
-    assert training["left_out"] == ["place0/2.png", "place1/5.png"]
+    assert training["left_out"] == ["place0/02.png", "place1/05.png"]
     assert training["photos"] == 14
     assert sorted(training["validation_ids"]) == ["place0/a.png", "place0/b.png"]
     assert training["recipe"]["patience"] == 1

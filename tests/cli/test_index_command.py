@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,29 +41,15 @@ def world(template, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call(capsys):
-    """Run ``landmarkzoo index`` with arguments; what it prints, after it has answered with 0."""
-
-    def call(*arguments):
-        code = main(["index", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        assert (code, err) == (0, "")
-        return out
-
-    return call
+def call(answer_of):
+    """What ``landmarkzoo index`` prints."""
+    return partial(answer_of, "index")
 
 
 @pytest.fixture
-def refused(capsys):
+def refused(refusal_of):
     """The line of an error."""
-
-    def refused(*arguments):
-        code = main(["index", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        return err.removeprefix("landmarkzoo: error: ").strip()
-
-    return refused
+    return partial(refusal_of, "index")
 
 
 def rows_of(path):

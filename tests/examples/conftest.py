@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 import landmarkzoo as lz
 
@@ -34,10 +33,6 @@ def small(photos):
     ]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums in one order, so that runs in this process and in others can be compared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread(one_thread):
+    """Runs in this process and in others can be compared."""

@@ -7,14 +7,15 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 import landmarkzoo as lz
-from conftest import EXAMPLES
 
 pytest.importorskip("ray.data", reason="the extra ray is not installed")
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SECONDS = 240
 
 # The example, but that a worker dies once, when it is to embed a unit. What is begun stands in a file.

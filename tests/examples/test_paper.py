@@ -42,15 +42,6 @@ def saved(folder, name):
     return f"local-dir:{folder / name}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Sums are in one order, in this process and in others."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")

@@ -10,17 +10,19 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import landmarkzoo as lz
-from conftest import EXAMPLES
 
 httpx = pytest.importorskip("httpx")
 for name in ("fastapi", "uvicorn", "python_multipart"):
     pytest.importorskip(name)
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @contextmanager

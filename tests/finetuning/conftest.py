@@ -4,29 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 import landmarkzoo as lz
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums in one order, so that trainings in this process and in others can be compared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def noise(tmp_path_factory) -> Path:
-    """Sixteen photos of two places."""
-    root = tmp_path_factory.mktemp("noise")
-    for row in range(16):
-        path = root / f"place{row % 2}" / f"{row:02d}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.effect_noise((48, 48), 30 + 60 * (row % 2)).convert("RGB").save(path)
-    return root
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread(one_thread):
+    """Trainings in this process and in others can be compared."""
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,9 @@ LARGE_ONES = ["hybrid_efficientnet_b3_swin_base_224", "dolg_efficientnet_b5"]
 
 def all_models():
     """Each kind is trained in CI, its other sizes by hand: they take minutes and say the same."""
-    for name in lz.list_models():
-        by_hand = pytest.mark.slow if name in LARGE_ONES else pytest.mark.zoo
-        yield pytest.param(name, marks=() if name in QUICK_ONES else by_hand)
+    marks = dict.fromkeys(lz.list_models(), pytest.mark.zoo)
+    marks |= dict.fromkeys(LARGE_ONES, pytest.mark.slow) | dict.fromkeys(QUICK_ONES, ())
+    return [pytest.param(name, marks=mark) for name, mark in marks.items()]
 
 
 @pytest.mark.parametrize("name", all_models())

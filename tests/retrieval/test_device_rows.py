@@ -40,19 +40,6 @@ def elsewhere(monkeypatch):
     return of
 
 
-@pytest.fixture
-def sent_rows(monkeypatch):
-    """How many rows went to a device."""
-    counts = []
-    send = device_rows._Sender.send
-    monkeypatch.setattr(
-        device_rows._Sender,
-        "send",
-        lambda self, block, *rest: counts.append(len(block)) or send(self, block, *rest),
-    )
-    return counts
-
-
 def tiny_and_huge(rows, dim, seed):
     x = with_copies(rows, dim, seed, rows // 4)
     x *= 10.0 ** np.random.default_rng(seed).integers(-30, 30, (rows, 1)).astype(np.float32)

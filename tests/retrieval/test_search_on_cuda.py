@@ -110,29 +110,22 @@ def test_nothing_waits_between_two_blocks(queries, monkeypatch):
     assert 0 < counts[0] == counts[1]
 
 
-def test_an_open_index_stays_on_the_gpu(tmp_path, monkeypatch):
+def test_an_open_index_stays_on_the_gpu(tmp_path, sent_rows):
     x = with_copies(20_000, 64, 0, 0)
     index = lz.Index.create(tmp_path / "index", device="cuda")
     ids = [str(row) for row in range(len(x))]
     index.add(lz.Descriptors(ids[:15_000], x[:15_000]))
-    counts = []
-    send = device_rows._Sender.send
-    monkeypatch.setattr(
-        device_rows._Sender,
-        "send",
-        lambda self, block, *rest: counts.append(len(block)) or send(self, block, *rest),
-    )
     for expected in (15_000, 0):
-        counts.clear()
+        sent_rows.clear()
         ours = index.search(x[:40] + x[40:80], 10)
-        assert sum(counts) == expected
+        assert sum(sent_rows) == expected
     assert np.array_equal(ours.indices, lz.search(x[:40] + x[40:80], x[:15_000], 10).indices)
     held = torch.cuda.memory_allocated()
     assert held >= x[:15_000].nbytes
     index.add(lz.Descriptors(ids[15_000:], x[15_000:]))
-    counts.clear()
+    sent_rows.clear()
     ours = index.search(x[:40] + x[40:80], 10)
-    assert sum(counts) == 5_000
+    assert sum(sent_rows) == 5_000
     assert np.array_equal(ours.indices, lz.search(x[:40] + x[40:80], x, 10).indices)
     before = torch.cuda.memory_allocated()
     del index, ours
