@@ -51,11 +51,17 @@ def starting_model(model: StartingModel, recipe: Recipe) -> Start:
 
     Raises:
         TypeError: If it is neither a name nor a model of landmarkzoo.
-        ValueError: If the name is unknown or damaged, or the model could not be saved.
+        ValueError: If the name is unknown or damaged, the model could not be saved, or ``model_args`` are
+            given for a model that is made already.
         WeightsNotFoundError: If ImageNet weights cannot be found.
     """
     torch.manual_seed(recipe.seed)  # new layers are drawn
     if isinstance(model, nn.Module):
+        if recipe.model_args:
+            raise ValueError(
+                f"model_args={dict(recipe.model_args)} are for a model that is made by its name: this one is "
+                "made already"
+            )
         return Start(_copy_of(model), is_trained=True)
     if not isinstance(model, (str, Path)):
         raise TypeError(

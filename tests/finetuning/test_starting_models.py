@@ -80,6 +80,12 @@ def test_a_saved_model_and_one_in_memory_keep_their_neck(tiny, noise, tmp_path):
     assert not starting_model(saved, Recipe()).model.neck.normalize_input
 
 
+def test_arguments_for_a_model_that_is_made_already_are_refused(tiny):
+    recipe = Recipe(model_args={"embedding_dim": 8})
+    with pytest.raises(ValueError, match="made already"):
+        starting_model(lz.create_model(tiny), recipe)
+
+
 def test_a_tag_asks_for_landmark_weights(noise, tmp_path):
     with pytest.raises(ValueError, match="its authors published them as two ONNX files"):
         lz.finetune(noise, tmp_path / "out", model="dolg_efficientnet_b5.gldv2x", **QUICK)
