@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,14 +127,17 @@ def _run(job: TrainingJob) -> FinetuneResult:
         if job.processes.rank == 0:
             remove_checkpoints(job.out)
         return finished_result(job.out)
-    with written_folder(job.out) if job.processes.rank == 0 else nullcontext():
-        try:
+    try:
+        with ExitStack() as stack:
+            if job.processes.rank == 0:
+                with job.stop.delayed():  # nobody would remove a folder that is half taken
+                    stack.enter_context(written_folder(job.out))
             begun = resumed_training(job) if state == "begun" else new_training(job)
             begun.train()
             begun.finish()
-        except KeyboardInterrupt:
-            job.say(stopping_place(job.out))
-            raise
+    except KeyboardInterrupt:
+        job.say(stopping_place(job.out))
+        raise
     return finished_result(job.out)
 
 

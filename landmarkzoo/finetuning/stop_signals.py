@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -48,6 +49,17 @@ class StopSignals:
                 with suppress(OSError, ValueError, AttributeError):  # closed, or none
                     stream.flush()
             signal.raise_signal(self.came)
+
+    @contextmanager
+    def delayed(self) -> Iterator[None]:
+        """A block that a signal does not break off: it is a ``KeyboardInterrupt`` after it."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+        if self.came:
+            raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:  # a process that reads photos, which this one ends

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from whole_trainings import QUICK
 
 import landmarkzoo as lz
+from landmarkzoo._utils import file_locks
 from landmarkzoo.finetuning import checkpoints, photo_store, training_state
 from landmarkzoo.finetuning.augmentation import sufficient_side, training_augmentation
 from landmarkzoo.finetuning.landmark_labels import labelled_photos
@@ -279,6 +280,21 @@ print("not reached")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert (done.stdout, done.returncode) == ("saved", -signal.SIGTERM)
+
+
+def test_a_signal_while_the_folder_is_taken_leaves_nothing(tmp_path, noise, tiny, monkeypatch, capfd):
+    real = file_locks._acquire
+
+    def interrupted(*arguments):
+        descriptor = real(*arguments)
+        signal.raise_signal(signal.SIGINT)  # nobody would remove the lock if it broke off here
+        return descriptor
+
+    monkeypatch.setattr(file_locks, "_acquire", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lz.finetune(noise, tmp_path / "new" / "out", model=tiny, **{**QUICK, "progress": True})
+    assert "stopped before the first epoch: nothing is saved" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- the folder ------------------------------------------------------------------------------------
