@@ -12,9 +12,8 @@ from PIL import Image
 from landmarkzoo.datasets.photo_dataset import PhotoDataset, PhotoTransform, TargetTransform
 from landmarkzoo.photos.resizing import LARGEST_SIDE
 from landmarkzoo.rendered.buildings import FAMILIES, draw_names, make_building
-from landmarkzoo.rendered.photographs import Subject, photograph, photograph_anywhere
-from landmarkzoo.rendered.rendering import make_mesh
-from landmarkzoo.rendered.scenery import GROUNDS, PLAZAS, WATER
+from landmarkzoo.rendered.photographs import photograph, photograph_anywhere
+from landmarkzoo.rendered.surroundings import Subject, make_subject
 
 _MOST = 10_000_000  # photos
 
@@ -27,9 +26,7 @@ def _subject(seed: int, label: int, family: str) -> Subject:
     """Build a landmark once per process: its many views share it."""
     solids = make_building(family, [seed, _BUILDINGS, label])
     rng = np.random.default_rng([seed, _BUILDINGS, label, 1])
-    ground = GROUNDS[rng.integers(len(GROUNDS))]
-    plaza = WATER if family == "tower_bridge" else PLAZAS[rng.integers(len(PLAZAS))]
-    return Subject(make_mesh(solids), ground, plaza)
+    return make_subject(solids, rng, wet=family == "tower_bridge")
 
 
 @dataclass(frozen=True, eq=False)
