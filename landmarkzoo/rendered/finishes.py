@@ -25,6 +25,11 @@ WALLS: Choice = {
     "mosaic": (0.04, (2.0, 8.0)),
     "slabs": (0.05, (4.0, 10.0)),
 }
+BARE: Choice = {"rock": (0.8, (8.0, 30.0)), "rubble": (0.1, (5.0, 10.0)), "carving": (0.1, (4.0, 12.0))}
+OLD: Choice = {"rubble": (0.4, (2.0, 5.0)), "ashlar": (0.35, (2.0, 5.0)), "carving": (0.25, (2.0, 6.0))}
+PLAIN: Choice = {"plaster": (0.5, (4.0, 10.0)), "rock": (0.25, (6.0, 20.0)), "carving": (0.25, (2.0, 6.0))}
+IRON: Choice = {"seams": (0.6, (2.0, 6.0)), "fluting": (0.4, (2.0, 6.0))}
+PAINTED: Choice = {"mural": (0.9, (6.0, 16.0)), "mosaic": (0.1, (4.0, 8.0))}
 ROOFS: Choice = {
     "tiles": (0.45, (3.0, 6.0)),
     "seams": (0.25, (4.0, 9.0)),
@@ -58,7 +63,10 @@ def draw_finish(rng: np.random.Generator, choice: Choice) -> Finish:
 
 
 def draw_finishes(
-    rng: np.random.Generator, colors: npt.NDArray[np.float64], normals: npt.NDArray[np.float64]
+    rng: np.random.Generator,
+    colors: npt.NDArray[np.float64],
+    normals: npt.NDArray[np.float64],
+    choice: Choice = WALLS,
 ) -> tuple[list[Finish], npt.NDArray[np.int32]]:
     """Give each color of a building a texture: walls, roofs and terraces are told apart by how they lean.
 
@@ -66,6 +74,7 @@ def draw_finishes(
         rng: where chance comes from.
         colors: (f, 3) reflectances of the faces.
         normals: (f, 3) unit vectors.
+        choice: textures of walls.
 
     Returns:
         The finishes, and for each face (f,) which of them it has.
@@ -74,8 +83,9 @@ def draw_finishes(
     number = number.reshape(-1)
     finishes = [draw_finish(rng, FLOORS)]
     walls = len(kinds)
-    finishes += [draw_finish(rng, WALLS) for _ in range(walls)]
-    finishes += [draw_finish(rng, ROOFS) for _ in range(walls)]
+    finishes += [draw_finish(rng, choice) for _ in range(walls)]
+    roofs = ROOFS if choice is WALLS else choice
+    finishes += [draw_finish(rng, roofs) for _ in range(walls)]
     up = normals[:, 2]
     of_face = np.where(up > 0.95, 0, np.where(up > 0.3, 1 + walls + number, 1 + number))
     used, of_face = np.unique(of_face, return_inverse=True)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from landmarkzoo.rendered.facades import Color
 from landmarkzoo.rendered.finishes import Choice, draw_finish
 from landmarkzoo.rendered.light import Light
-from landmarkzoo.rendered.facades import Color
 from landmarkzoo.rendered.surfaces import SunView, illuminate
 from landmarkzoo.rendered.textures import SIDE, look_up, stack
 
@@ -97,7 +97,7 @@ def draw_ground_plan(
         upper: (3,) metres, greatest corner.
         wet: whether it stands in water.
     """
-    names = [str(rng.choice(["grass", "paving", "asphalt", "sand", "grass"]))]
+    names = [str(rng.choice(["grass", "grass", "asphalt", "sand", "sand"]))]
     names += [str(rng.choice(["paving", "sand", "paving", "grass"])) for _ in range(3)]
     names[3] = "grass" if rng.random() < 0.5 else names[3]
     names.append("water")

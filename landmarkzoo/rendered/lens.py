@@ -20,6 +20,9 @@ def _expose(rng: np.random.Generator, picture: Float32s) -> Float32s:
     balance = (rng.normal(1, 0.03, 3) * np.exp(rng.normal(0.0, 0.1))).astype(np.float32)
     warmth = np.float32(rng.normal(0, 0.04))
     balance *= np.array([1 + warmth, 1, 1 - warmth], dtype=np.float32)
+    # Cameras expose for what lies in the middle, and not all the way.
+    middle = picture[height // 4 :, width // 5 : -width // 5 or None]
+    balance *= np.float32(np.clip((0.46 / max(float((middle @ _GREY).mean()), 0.01)) ** 0.65, 0.75, 1.6))
     exposed = np.clip(picture * balance * vignette[..., None], 0, 1.3)
     exposed = exposed ** np.float32(np.exp(rng.normal(0, 0.12)))
     steep = np.float32(np.exp(rng.normal(0.1, 0.14)))
@@ -82,8 +85,12 @@ def develop(picture: Image.Image, shrink: int, rng: np.random.Generator) -> Imag
     if how < 0.12:
         photo = photo.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 1.3))))
     elif how < 0.45:
-        photo = photo.filter(ImageFilter.UnsharpMask(float(rng.uniform(0.8, 3)), int(rng.integers(40, 160)), 2))
+        photo = photo.filter(
+            ImageFilter.UnsharpMask(float(rng.uniform(0.8, 3)), int(rng.integers(40, 160)), 2)
+        )
     elif how < 0.55:  # local contrast, as of phones and "HDR"
-        photo = photo.filter(ImageFilter.UnsharpMask(float(rng.uniform(10, 30)), int(rng.integers(30, 90)), 0))
+        photo = photo.filter(
+            ImageFilter.UnsharpMask(float(rng.uniform(10, 30)), int(rng.integers(30, 90)), 0)
+        )
     _decorate(rng, photo)
     return _store(rng, photo)

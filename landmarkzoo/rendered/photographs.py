@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from landmarkzoo.rendered.camera import NEAR, Camera, look_at
 from landmarkzoo.rendered.lens import develop
 from landmarkzoo.rendered.light import Light, draw_light
-from landmarkzoo.rendered.plants import draw_plant, stand_at
+from landmarkzoo.rendered.plants import LEAVES, VARIANTS, draw_plant, stand_at
 from landmarkzoo.rendered.props import Prop, draw_prop
 from landmarkzoo.rendered.rendering import draw_faces
 from landmarkzoo.rendered.scenery import draw_distance, draw_sky, smooth_noise
@@ -26,13 +26,14 @@ Floats = npt.NDArray[np.float64]
 
 #: Pictures are drawn at this multiple of their size and then averaged, which smooths edges.
 SUPERSAMPLING = 2
-#: What stands about in different places.
+#: What comes and goes in different places.
 CROWDS: tuple[tuple[str, ...], ...] = (
-    ("person", "person", "person", "lamp_post", "bush"),
-    ("tree", "tree", "person", "person", "bush"),
-    ("car", "bus", "person", "lamp_post", "tree"),
-    ("conifer", "conifer", "bush", "person"),
-    ("person", "person", "tree", "lamp_post", "car"),
+    ("person", "person", "person", "person", "lamp_post", "flag"),
+    ("broadleaf", "person", "person", "person", "bush"),
+    ("car", "bus", "person", "car", "lamp_post", "broadleaf"),
+    ("conifer", "bush", "person", "fence"),
+    ("person", "person", "person", "stall", "lamp_post", "palm"),
+    ("person",) * 9 + ("fence", "flag"),
 )
 
 
@@ -136,7 +137,9 @@ def _water(
     slope = np.clip(-view.lines[rows, columns, 2], 0.02, 1)[:, None]
     mirrored = 0.35 + 0.6 * (1 - slope) ** 3
     own = np.array(light.ambient, dtype=np.float32) * subject.ground.colors[subject.ground.water][0]
-    return np.asarray(colors * mirrored * (1 + 0.05 * ripple[:, None]) + own * (1 - mirrored), dtype=np.float32)
+    return np.asarray(
+        colors * mirrored * (1 + 0.05 * ripple[:, None]) + own * (1 - mirrored), dtype=np.float32
+    )
 
 
 @dataclass(frozen=True)
@@ -163,13 +166,17 @@ def _ground(subject: Subject, view: View, light: Light, sun: SunView, canvas: Fl
     canvas[rows, columns] = haze(light, colors, depth)
 
 
-def _draw_plants(subject: Subject, camera: Camera, light: Light, picture: Image.Image, *, behind: bool) -> None:
+def _draw_plants(
+    subject: Subject, camera: Camera, light: Light, picture: Image.Image, *, behind: bool
+) -> None:
     """Draw the trees farther than the middle of the landmark, or those that are nearer."""
     middle = (subject.lower + subject.upper) / 2
     _, _, limit = stand_at(camera, float(middle[0]), float(middle[1]))
     seen = [(*stand_at(camera, plant.x, plant.y), plant) for plant in subject.plants]
     for foot, scale, depth, plant in sorted(seen, key=lambda one: -one[2]):
-        if scale and (depth > limit) == behind and (behind or depth > 5):
+        # What stands right before the camera would hide everything.
+        far = depth > limit if behind else 0.4 * limit < depth <= limit
+        if scale and far:
             draw_plant(
                 picture, light, plant.kind, plant.variant, foot, plant.height * scale, depth, plant.color
             )
@@ -192,9 +199,8 @@ def _compose(
     middle = (subject.lower + subject.upper) / 2
     reach = float(np.hypot(*(subject.upper - subject.lower)[:2])) / 2
     depth = float(np.hypot(*(middle - np.array(camera.position))[:2]))
-    draw = ImageDraw.Draw(picture)
     for prop in _props(rng, (depth + reach, 2.2 * depth + reach), 9, crowd):
-        draw_prop(draw, camera, light, prop)
+        draw_prop(picture, camera, light, prop)
     _draw_plants(subject, camera, light, picture, behind=True)
     canvas = np.asarray(picture, dtype=np.float32) / 255
     shown = faces > 0
@@ -203,12 +209,19 @@ def _compose(
     colors = shade(mesh, hits, on_landmark, sun, camera.focal, lines)
     canvas[shown] = haze(light, colors, hits.depth)
     picture = _picture(canvas)
-    draw = ImageDraw.Draw(picture)
     _draw_plants(subject, camera, light, picture, behind=False)
-    # Nothing in front of a landmark may be so near that it fills the picture.
+    # Nothing in front of a landmark may be so near that it fills the picture; people may be a little nearer.
     nearest = max(9.0, 0.35 * (depth - reach), 8.0 * camera.focal / max(camera.width, camera.height))
     for prop in _props(rng, (nearest, depth - reach), int(rng.integers(0, 9)), crowd):
-        draw_prop(draw, camera, light, prop)
+        draw_prop(picture, camera, light, prop)
+    people = int(rng.integers(4, 45)) if rng.random() < 0.3 else int(rng.integers(0, 4))
+    near = max(4.0, 1.7 * camera.focal / camera.height)
+    for prop in _props(rng, (near, max(depth - 0.8 * reach, near + 2)), people, ("person",)):
+        draw_prop(picture, camera, light, prop)
+    if rng.random() < 0.08:  # a branch that hangs into the picture
+        side, size = int(rng.integers(2)), camera.height * rng.uniform(0.7, 1.4)
+        foot = (side * camera.width, size * rng.uniform(0.75, 0.95))
+        draw_plant(picture, light, "broadleaf", int(rng.integers(2 * VARIANTS)), foot, size, 6.0, LEAVES[2])
     return develop(picture, SUPERSAMPLING, rng)
 
 

@@ -37,7 +37,9 @@ HEIGHTS: dict[str, tuple[float, float]] = {
 VARIANTS = 6
 
 
-def _blobs(rng: np.random.Generator, count: int, spread: tuple[float, float], middle: float, size: float) -> Float32s:
+def _blobs(
+    rng: np.random.Generator, count: int, spread: tuple[float, float], middle: float, size: float
+) -> Float32s:
     """Return how far inside a heap of blobs each pixel lies (SIDE, SIDE)."""
     y, x = np.mgrid[:SIDE:2, :SIDE:2].astype(np.float32) / SIDE
     field = np.full(x.shape, -1.0, dtype=np.float32)
@@ -49,7 +51,9 @@ def _blobs(rng: np.random.Generator, count: int, spread: tuple[float, float], mi
     return field.repeat(2, 0).repeat(2, 1)
 
 
-def _branches(draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: float, angle: float, length: float) -> None:
+def _branches(
+    draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: float, angle: float, length: float
+) -> None:
     """Draw a branch and what grows from it."""
     end = (x + length * np.sin(angle), y - length * np.cos(angle))
     draw.line((x, y, *end), fill=255, width=max(int(length / 9), 1))
@@ -94,7 +98,11 @@ def plant(kind: str, variant: int) -> npt.NDArray[np.uint8]:
         leaf = np.asarray(crown, dtype=np.float32) / 255 - 0.5 + 0.35 * np.minimum(fine, 0)
     elif kind in ("conifer", "cypress"):
         wide = rng.uniform(0.16, 0.3) if kind == "conifer" else rng.uniform(0.07, 0.12)
-        shape = (y - 0.02) if kind == "conifer" else np.sqrt(np.clip(np.sin(np.pi * np.clip(y, 0, 1) ** 0.6), 0, 1))
+        shape = (
+            (y - 0.02)
+            if kind == "conifer"
+            else np.sqrt(np.clip(np.sin(np.pi * np.clip(y, 0, 1) ** 0.6), 0, 1))
+        )
         jag = 0.75 + 0.25 * np.abs(np.sin(y * rng.uniform(20, 34))) if kind == "conifer" else 1.0
         leaf = wide * shape * jag - np.abs(x - 0.5) + 0.012 * grain + 0.008 * fine
         leaf[y > 0.94] = -1

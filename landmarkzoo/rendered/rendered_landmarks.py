@@ -26,7 +26,8 @@ def _subject(seed: int, label: int, family: str) -> Subject:
     """Build a landmark once per process: its many views share it."""
     solids = make_building(family, [seed, _BUILDINGS, label])
     rng = np.random.default_rng([seed, _BUILDINGS, label, 1])
-    return make_subject(solids, rng, wet=family == "tower_bridge")
+    kind = FAMILIES[family]
+    return make_subject(solids, rng, kind.finishes, wet=kind.wet or (family == "rock" and label % 3 == 0))
 
 
 @dataclass(frozen=True, eq=False)

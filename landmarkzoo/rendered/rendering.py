@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from landmarkzoo.rendered.finishes import draw_finishes
+from landmarkzoo.rendered.finishes import WALLS, Choice, draw_finishes
 from landmarkzoo.rendered.solids import Solid
 from landmarkzoo.rendered.textures import SIDE, stack
 
@@ -65,12 +65,13 @@ def _normal(points: Floats) -> Floats:
     return normal / length if length > 1e-9 else np.zeros(3)
 
 
-def make_mesh(solids: Sequence[Solid], seed: int | Sequence[int] = 0) -> Mesh:
+def make_mesh(solids: Sequence[Solid], seed: int = 0, choice: Choice = WALLS) -> Mesh:
     """Gather the faces of solids whose bounding boxes overlap as little as possible.
 
     Args:
         solids: what to build.
         seed: decides the textures.
+        choice: textures of walls.
 
     Raises:
         ValueError: If ``solids`` is empty.
@@ -87,7 +88,7 @@ def make_mesh(solids: Sequence[Solid], seed: int | Sequence[int] = 0) -> Mesh:
     flat = np.linalg.norm(level, axis=1, keepdims=True)
     along = np.where(flat > 1e-3, level / np.maximum(flat, 1e-3), (1.0, 0.0, 0.0))
     colors = np.array([face.color for face in faces])
-    finishes, finish = draw_finishes(np.random.default_rng(seed), colors, normals)
+    finishes, finish = draw_finishes(np.random.default_rng(seed), colors, normals, choice)
     metres = np.array([one.metres for one in finishes])
     return Mesh(
         points=points,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from landmarkzoo.rendered.facades import Color, Facade
+from landmarkzoo.rendered.finishes import WALLS, Choice
 from landmarkzoo.rendered.grounds import Ground, draw_ground_plan
 from landmarkzoo.rendered.palettes import PLASTERS, STONES, draw_palette
 from landmarkzoo.rendered.plants import HEIGHTS, LEAVES, VARIANTS
@@ -92,8 +93,8 @@ def _plants(rng: np.random.Generator, lower: Floats, upper: Floats) -> tuple[Pla
     leaves = [LEAVES[rng.integers(len(LEAVES))] for _ in kinds]
     plants: list[Plant] = []
 
-    def plant(x: float, y: float, which: int) -> None:
-        height = float(rng.uniform(*HEIGHTS[kinds[which]]))
+    def plant(x: float, y: float, which: int, tallest: float = 99.0) -> None:
+        height = min(float(rng.uniform(*HEIGHTS[kinds[which]])), tallest)
         color = np.clip(np.array(leaves[which]) * rng.uniform(0.85, 1.15, 3), 0, 1).tolist()
         variant = int(rng.integers(2 * VARIANTS))
         plants.append(Plant(kinds[which], variant, x, y, height, (color[0], color[1], color[2])))
@@ -110,16 +111,20 @@ def _plants(rng: np.random.Generator, lower: Floats, upper: Floats) -> tuple[Pla
         way, step = rng.uniform(0.2, 0.6) * extent[0] + 3, rng.uniform(4, 9)
         for number in range(int(rng.integers(2, 7))):
             for side in (-1, 1):
-                plant(float(middle[0] + side * way), float(lower[1] - 6 - step * number), 1)
+                x = float(middle[0] + side * way)
+                plant(x, float(lower[1] - 6 - step * number), 1, 0.4 * float(extent[2]))
     return tuple(plants)
 
 
-def make_subject(solids: list[Solid], rng: np.random.Generator, *, wet: bool = False) -> Subject:
+def make_subject(
+    solids: list[Solid], rng: np.random.Generator, choice: Choice = WALLS, *, wet: bool = False
+) -> Subject:
     """Put a landmark into its surroundings.
 
     Args:
         solids: the landmark.
         rng: where its textures, its neighbours, the ground and the trees come from.
+        choice: textures of walls.
         wet: whether it stands in water, as a bridge does.
     """
     points = np.concatenate([face.points for solid in solids for face in solid.faces])
@@ -129,4 +134,4 @@ def make_subject(solids: list[Solid], rng: np.random.Generator, *, wet: bool = F
     neighbours = _neighbours(rng, lower, upper) if town else []
     ground = draw_ground_plan(rng, lower, upper, wet=wet)
     plants = () if wet else _plants(rng, lower, upper)
-    return Subject(make_mesh([*solids, *neighbours], seed), lower, upper, ground, plants)
+    return Subject(make_mesh([*solids, *neighbours], seed, choice), lower, upper, ground, plants)

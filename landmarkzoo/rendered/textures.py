@@ -123,7 +123,9 @@ def tiles(rng: np.random.Generator) -> Relief:
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     down, across = y * rows / SIDE, x * columns / SIDE
     row, column = down.astype(int), (across + 0.5 * (down.astype(int) % 2)).astype(int) % columns
-    shades = 1 + 0.11 * rng.standard_normal((rows, columns, 1)) + 0.05 * rng.standard_normal((rows, columns, 3))
+    shades = (
+        1 + 0.11 * rng.standard_normal((rows, columns, 1)) + 0.05 * rng.standard_normal((rows, columns, 3))
+    )
     dome = np.abs(np.sin(np.pi * across))
     share = down % 1
     factors = shades[row, column] * (0.72 + 0.28 * np.clip(share * 4, 0, 1) * (0.6 + 0.4 * dome))[..., None]
@@ -195,7 +197,8 @@ def niches(rng: np.random.Generator) -> Relief:
                 elif shape == 2:
                     middle = y - height * 0.5
                     draw.polygon(
-                        [box[0], y, box[2], y, box[2], middle, x, box[1] - 0.1 * tall, box[0], middle], fill=fill
+                        [box[0], y, box[2], y, box[2], middle, x, box[1] - 0.1 * tall, box[0], middle],
+                        fill=fill,
                     )
                 else:
                     middle = y - height / 2
