@@ -13,7 +13,7 @@ from landmarkzoo.rendered.facades import Color
 from landmarkzoo.rendered.finishes import Choice, draw_finish
 from landmarkzoo.rendered.light import Light
 from landmarkzoo.rendered.surfaces import SunView, illuminate
-from landmarkzoo.rendered.textures import SIDE, look_up, stack
+from landmarkzoo.rendered.textures import SIDE, look_up, number_of
 
 Float32s = npt.NDArray[np.float32]
 
@@ -52,7 +52,7 @@ class Ground:
         center: (2,) metres, the middle of the plan.
         colors: (k, 3) reflectances of the soils.
         density: (k,) texels a metre.
-        textures: the soils' textures as `textures.stack` returns them.
+        textures: (k,) the soils' textures, as `textures.number_of` counts.
         water: (k,) which soils are water.
     """
 
@@ -61,15 +61,15 @@ class Ground:
     center: Float32s
     colors: Float32s
     density: Float32s
-    textures: npt.NDArray[np.uint8]
+    textures: npt.NDArray[np.int32]
     water: npt.NDArray[np.bool_]
 
     def soil(self, point: Float32s) -> npt.NDArray[np.int32]:
         """Return which soil lies at points (n, 2 or 3) on the ground."""
         place = (point[:, :2] - self.center) * np.float32(PLAN / 2 / self.reach) + PLAN / 2
-        inside = ((place >= 0) & (place < PLAN)).all(axis=1)
-        row_column = np.clip(place, 0, PLAN - 1).astype(np.int32)
-        return np.where(inside, self.plan[row_column[:, 1], row_column[:, 0]], 0).astype(np.int32)
+        x, y = place[:, 0].astype(np.int32), place[:, 1].astype(np.int32)
+        inside = (x >= 0) & (x < PLAN) & (y >= 0) & (y < PLAN)
+        return np.where(inside, self.plan[y % PLAN, x % PLAN], 0).astype(np.int32)
 
     def shade(
         self, point: Float32s, depth: Float32s, light: Light, sun: SunView, focal: float, height: float
@@ -79,11 +79,11 @@ class Ground:
         density = self.density[soil]
         footprint = density * depth / focal * np.sqrt(np.maximum(depth / height, 1)).astype(np.float32)
         factors, across, up = look_up(
-            self.textures, soil, point[:, 0] * density, point[:, 1] * density, footprint
+            self.textures[soil], point[:, 0] * density, point[:, 1] * density, footprint
         )
         normal = np.stack([-across, -up, np.ones_like(up)], axis=1)
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        return illuminate(light, self.colors[soil] * factors, normal, point + 3, ~sun.shadow(point))
+        normal *= (1 / np.sqrt(across**2 + up**2 + 1))[:, None]
+        return illuminate(light, self.colors[soil] * factors, normal, point + 3, sun.lights(point))
 
 
 def draw_ground_plan(
@@ -142,6 +142,6 @@ def draw_ground_plan(
         center=center.astype(np.float32),
         colors=np.array(colors, dtype=np.float32),
         density=np.array([SIDE / one.metres for one in finishes], dtype=np.float32),
-        textures=stack([(one.kind, one.variant) for one in finishes]),
+        textures=np.array([number_of(one.kind, one.variant) for one in finishes], dtype=np.int32),
         water=np.array([name == "water" for name in names]),
     )

@@ -115,16 +115,16 @@ class Weather:
 #: The kinds of weather by name.
 WEATHERS: dict[str, Weather] = {
     "clear": Weather(
-        share=0.36,
+        share=0.46,
         heights=(28, 62),
-        direct=(0.72, 0.68, 0.60),
+        direct=(0.86, 0.80, 0.70),
         ambient=(0.42, 0.45, 0.50),
         zenith=(0.25, 0.46, 0.76),
         skyline=(0.74, 0.84, 0.92),
-        clouds=0.35,
+        clouds=0.25,
     ),
     "overcast": Weather(
-        share=0.18,
+        share=0.17,
         heights=(35, 60),
         direct=(0.14, 0.14, 0.14),
         ambient=(0.70, 0.72, 0.75),
@@ -133,7 +133,7 @@ WEATHERS: dict[str, Weather] = {
         clouds=0.9,
     ),
     "hazy": Weather(
-        share=0.18,
+        share=0.12,
         heights=(25, 45),
         direct=(0.55, 0.50, 0.40),
         ambient=(0.46, 0.46, 0.47),
@@ -142,7 +142,7 @@ WEATHERS: dict[str, Weather] = {
         clouds=0.55,
     ),
     "sunset": Weather(
-        share=0.17,
+        share=0.14,
         heights=(8, 18),
         direct=(0.85, 0.50, 0.26),
         ambient=(0.36, 0.32, 0.40),
@@ -182,7 +182,7 @@ def draw_light(rng: np.random.Generator) -> Light:
         ambient=weather.ambient,
         zenith=weather.zenith,
         skyline=weather.skyline,
-        visibility=float(rng.uniform(250, 1500)),
+        visibility=float(np.exp(rng.uniform(np.log(300), np.log(5000)))),
         clouds=float(np.clip(rng.normal(weather.clouds, 0.2), 0, 1)),
         lamps=weather.lamps,
     )

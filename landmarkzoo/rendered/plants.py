@@ -123,10 +123,11 @@ def plant(kind: str, variant: int) -> npt.NDArray[np.uint8]:
     return np.clip(parts, 0, 255).astype(np.uint8)
 
 
-@lru_cache(maxsize=len(HEIGHTS) * VARIANTS)
-def _picture(kind: str, variant: int) -> Image.Image:
-    """Return a plant as a picture to be resized."""
-    return Image.fromarray(plant(kind, variant))
+@lru_cache(maxsize=2 * len(HEIGHTS) * VARIANTS)
+def _picture(kind: str, variant: int, turned: bool) -> Image.Image:
+    """Return a plant as a picture to be resized, as it is or as in a mirror."""
+    parts = plant(kind, variant)
+    return Image.fromarray(np.ascontiguousarray(parts[:, ::-1]) if turned else parts)
 
 
 def draw_plant(
@@ -145,27 +146,30 @@ def draw_plant(
         picture: RGB.
         light: the light.
         kind: a key of `HEIGHTS`.
-        variant: which of the plants of this kind; odd ones from 2 * `VARIANTS` up are turned round.
+        variant: which of the plants of this kind, and from `VARIANTS` on the same in a mirror.
         foot: pixel of the foot.
         height: pixels.
         depth: metres away.
         color: reflectance of the leaves.
     """
-    side = int(min(height, 3 * picture.height))
-    if side < 3:
+    side = int(height)
+    left, top = int(foot[0] - side / 2), int(foot[1] - side)
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + side, picture.width), min(top + side, picture.height)
+    if side < 3 or x0 >= x1 or y0 >= y1:
         return
-    small = _picture(kind, variant % VARIANTS).resize((side, side), Image.Resampling.BILINEAR)
-    parts = np.asarray(small, dtype=np.float32)
-    if (variant // VARIANTS) % 2:
-        parts = parts[:, ::-1]
+    # Only what lies in the picture is made.
+    part = tuple(edge * SIDE / side for edge in (x0 - left, y0 - top, x1 - left, y1 - top))
+    source = _picture(kind, variant % VARIANTS, (variant // VARIANTS) % 2 == 1)
+    small = source.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=part)
+    bright, bark, opacity = (np.asarray(band, dtype=np.float32) for band in small.split())
     tone = light.tone(depth)
-    bark = parts[..., 1:2] / 255
-    tint = np.array(color, dtype=np.float32) * (1 - bark) + np.array(BARK, dtype=np.float32) * bark
-    colors = tint * parts[..., :1] / 150 * np.array(tone.gain, dtype=np.float32)
-    colors = np.clip(colors + np.array(tone.veil, dtype=np.float32), 0, 1) * 255
-    corner = (int(foot[0] - side / 2), int(foot[1] - side))
-    opacity = Image.fromarray(np.ascontiguousarray(parts[..., 2]).astype(np.uint8))
-    picture.paste(Image.fromarray(colors.astype(np.uint8)), corner, opacity)
+    colors = np.empty((*bright.shape, 3), dtype=np.uint8)
+    for channel in range(3):
+        gain, veil = tone.gain[channel] * 255 / 150, tone.veil[channel] * 255
+        leaf, wood = color[channel] * gain, BARK[channel] * gain
+        colors[..., channel] = np.minimum(bright * (leaf + (wood - leaf) / 255 * bark) + veil, 255)
+    picture.paste(Image.fromarray(colors), (x0, y0), Image.fromarray(opacity.astype(np.uint8)))
 
 
 def stand_at(camera: Camera, x: float, y: float) -> tuple[tuple[float, float], float, float]:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from landmarkzoo.rendered.finishes import WALLS, Choice, draw_finishes
 from landmarkzoo.rendered.solids import Solid
-from landmarkzoo.rendered.textures import SIDE, stack
+from landmarkzoo.rendered.textures import SIDE, number_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,9 +35,8 @@ class Mesh:
         rise: (f, 3) unit vectors in the faces, up their textures.
         colors: (f, 3) reflectances.
         glow: (f,) share of light the faces emit at night.
-        finish: (f,) which of the textures lies on a face.
+        texture: (f,) which texture lies on a face, as `textures.number_of` counts.
         density: (f,) texels a metre.
-        textures: (t * TEXELS, 5) textures as `textures.stack` returns them.
     """
 
     points: Floats
@@ -51,9 +50,8 @@ class Mesh:
     rise: Float32s
     colors: Float32s
     glow: Float32s
-    finish: Int32s
+    texture: Int32s
     density: Float32s
-    textures: npt.NDArray[np.uint8]
 
 
 def _normal(points: Floats) -> Floats:
@@ -90,6 +88,7 @@ def make_mesh(solids: Sequence[Solid], seed: int = 0, choice: Choice = WALLS) ->
     colors = np.array([face.color for face in faces])
     finishes, finish = draw_finishes(np.random.default_rng(seed), colors, normals, choice)
     metres = np.array([one.metres for one in finishes])
+    numbers = np.array([number_of(one.kind, one.variant) for one in finishes], dtype=np.int32)
     return Mesh(
         points=points,
         starts=starts,
@@ -102,9 +101,8 @@ def make_mesh(solids: Sequence[Solid], seed: int = 0, choice: Choice = WALLS) ->
         rise=np.cross(normals, along).astype(np.float32),
         colors=colors.astype(np.float32),
         glow=np.array([face.glow for face in faces], dtype=np.float32),
-        finish=finish,
+        texture=numbers[finish],
         density=(SIDE / metres[finish]).astype(np.float32),
-        textures=stack([(one.kind, one.variant) for one in finishes]),
     )
 
 

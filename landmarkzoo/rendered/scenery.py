@@ -52,7 +52,10 @@ def draw_sky(rng: np.random.Generator, camera: Camera, light: Light) -> Image.Im
     sky = np.array(light.zenith) * (1 - fall) + np.array(light.skyline) * fall
     picture = np.repeat(sky[:, None].astype(np.float32), width, axis=1)
     drift = smooth_noise(rng, (width, height), (4, 7)) + 0.6 * smooth_noise(rng, (width, height), (9, 18))
-    cover = np.clip((drift + 2.4 * light.clouds - 1.5) * 0.7, 0, 0.85)[..., None]
+    drift += 0.35 * smooth_noise(rng, (width, height), (20, 40)) + 0.2 * smooth_noise(
+        rng, (width, height), (45, 90)
+    )
+    cover = np.clip((drift + 2.6 * light.clouds - 1.9) * rng.uniform(0.5, 1.4), 0, 0.9)[..., None]
     bright = 0.35 + 0.65 * (1 - light.lamps)
     cloud = np.clip(np.array(light.skyline) * 0.55 + 0.45 * bright, 0, 1).astype(np.float32)
     cloud = cloud * (0.92 + 0.08 * smooth_noise(rng, (width, height), (6, 12))[..., None])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from landmarkzoo.rendered.camera import NEAR, Camera
-from landmarkzoo.rendered.light import Light
+from landmarkzoo.rendered.light import LAMP, Light
 from landmarkzoo.rendered.rendering import Mesh, draw_faces
 from landmarkzoo.rendered.textures import look_up
 
@@ -23,8 +23,20 @@ def rays(camera: Camera) -> Float32s:
     right, up, forward = (axis.astype(np.float32) for axis in camera.axes())
     x = (np.arange(camera.width, dtype=np.float32) + 0.5 - camera.width / 2) / camera.focal
     y = (camera.height / 2 - np.arange(camera.height, dtype=np.float32) - 0.5) / camera.focal
-    lines: Float32s = forward + x[None, :, None] * right + y[:, None, None] * up
-    return lines.astype(np.float32)
+    lines = np.empty((camera.height, camera.width, 3), dtype=np.float32)
+    for axis in range(3):
+        lines[..., axis] = (forward[axis] + x * right[axis]) + (y * up[axis])[:, None]
+    return lines
+
+
+def _dot(a: Float32s, b: Float32s) -> Float32s:
+    """Return the products (n,) of vectors (n, 3)."""
+    return np.asarray(np.einsum("ij,ij->i", a, b), dtype=np.float32)
+
+
+def _unit(a: Float32s) -> Float32s:
+    """Return vectors (n, 3) of length 1."""
+    return np.asarray(a * (1 / np.sqrt(_dot(a, a)))[:, None], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -55,9 +67,8 @@ def see_faces(mesh: Mesh, camera: Camera) -> Int32s:
 def hit(mesh: Mesh, eye: Float32s, lines: Float32s, face: Int32s) -> Hits:
     """Return where lines of sight (n, 3) meet the planes of faces (n,)."""
     normal = mesh.normals[face]
-    slope = np.minimum((normal * lines).sum(axis=1), np.float32(-1e-3))
-    depth = (mesh.offsets[face] - normal @ eye) / slope
-    depth = np.clip(depth, 0.1, 5000)
+    slope = np.minimum(_dot(normal, lines), np.float32(-1e-3))
+    depth = np.clip((mesh.offsets - mesh.normals @ eye)[face] / slope, 0.1, 5000)
     return Hits(face, eye + depth[:, None] * lines, depth)
 
 
@@ -66,33 +77,32 @@ class SunView:
     """What the sun sees of a mesh: a picture of faces along parallel lines.
 
     Attributes:
-        mesh: the faces.
-        sun: (3,) unit vector towards the sun.
-        axes: (3, 2) to the right and up in the picture.
+        axes: (3, 3) to the right, up in the picture and towards the sun.
         origin: (2,) metres, the corner of the picture.
         scale: pixels a metre.
         faces: (SUN_PICTURE, SUN_PICTURE) faces counted from 1.
+        planes: (f + 1, 3) how far towards the sun a face lies: at the origin, and how much more a metre to the
+            right and up; the first for no face.
+        slack: (f + 1,) metres by which a shadow must be deeper than it seems in so coarse a picture.
     """
 
-    mesh: Mesh
-    sun: Float32s
     axes: Float32s
     origin: Float32s
     scale: float
     faces: Int32s
+    planes: Float32s
+    slack: Float32s
 
-    def shadow(self, point: Float32s) -> npt.NDArray[np.bool_]:
-        """Return which of the points (n, 3) something stands before."""
-        place = ((point @ self.axes - self.origin) * self.scale).astype(np.int32)
-        inside = ((place >= 0) & (place < SUN_PICTURE)).all(axis=1)
-        place = np.clip(place, 0, SUN_PICTURE - 1)
-        face = self.faces[place[:, 1], place[:, 0]] - 1
-        normal = self.mesh.normals[face]
-        facing = np.maximum(normal @ self.sun, 0.05)
-        # How far towards the sun the plane lies of the face that the sun sees there.
-        away = (self.mesh.offsets[face] - (normal * point).sum(axis=1)) / facing
-        dark: npt.NDArray[np.bool_] = inside & (face >= 0) & (away > 0.35 + 0.7 / self.scale / facing)
-        return dark
+    def lights(self, point: Float32s) -> npt.NDArray[np.bool_]:
+        """Return which of the points (n, 3) nothing stands before."""
+        seen = point @ self.axes
+        place = ((seen[:, :2] - self.origin) * np.float32(self.scale)).astype(np.int32)
+        x, y = place[:, 0], place[:, 1]
+        inside = (x >= 0) & (x < SUN_PICTURE) & (y >= 0) & (y < SUN_PICTURE)
+        face = np.where(inside, self.faces[y % SUN_PICTURE, x % SUN_PICTURE], 0)
+        plane = self.planes[face]
+        nearer = plane[:, 0] + plane[:, 1] * seen[:, 0] + plane[:, 2] * seen[:, 1] - seen[:, 2]
+        return np.asarray(nearer < self.slack[face])
 
 
 def see_from_sun(mesh: Mesh, sun: tuple[float, float, float]) -> SunView:
@@ -100,16 +110,24 @@ def see_from_sun(mesh: Mesh, sun: tuple[float, float, float]) -> SunView:
     towards = np.array(sun)
     right = np.array([-towards[1], towards[0], 0.0])
     right /= max(float(np.linalg.norm(right)), 1e-6)
-    axes = np.stack([right, np.cross(towards, right)], axis=1)
-    flat = mesh.points @ axes
+    axes = np.stack([right, np.cross(towards, right), towards], axis=1)
+    flat = mesh.points @ axes[:, :2]
     origin = flat.min(axis=0)
     scale = float((SUN_PICTURE - 1) / max(np.ptp(flat, axis=0).max(), 1e-3))
     eye = mesh.points.mean(axis=0) + 1e5 * towards
-    faces = draw_faces(
-        mesh, eye, (flat - origin) * scale, mesh.normals @ towards > 0, (SUN_PICTURE, SUN_PICTURE)
+    lean = mesh.normals @ axes  # (f, 3)
+    size = (SUN_PICTURE, SUN_PICTURE)
+    faces = draw_faces(mesh, eye, (flat - origin) * scale, lean[:, 2] > 0, size)
+    facing = np.maximum(lean[:, 2], 0.05)
+    planes = np.stack([mesh.offsets, -lean[:, 0], -lean[:, 1]], axis=1) / facing[:, None]
+    return SunView(
+        axes.astype(np.float32),
+        origin.astype(np.float32),
+        scale,
+        faces,
+        np.concatenate([[(-1e9, 0, 0)], planes]).astype(np.float32),
+        np.concatenate([[0], 0.35 + 0.7 / scale / facing]).astype(np.float32),
     )
-    small = [part.astype(np.float32) for part in (towards, axes, origin)]
-    return SunView(mesh, small[0], small[1], small[2], scale, faces)
 
 
 def illuminate(
@@ -128,9 +146,12 @@ def illuminate(
     # The foot of a wall, and what looks down, sees less of the sky.
     open_sky = (0.72 + 0.28 * up) * (0.8 + 0.2 * np.clip(point[:, 2] / 3, 0, 1))
     facing = np.maximum(normal @ np.array(light.sun, dtype=np.float32), 0) * lit
-    ambient, direct = (np.array(part, dtype=np.float32) for part in (light.ambient, light.direct))
-    bounce = 0.10 * np.maximum(-up, 0)[:, None] * direct
-    shaded: Float32s = factors * (open_sky[:, None] * ambient + facing[:, None] * direct + bounce)
+    bounce = facing + np.float32(0.1) * np.maximum(-up, 0)
+    shaded = np.empty_like(factors)
+    for channel in range(3):
+        shaded[:, channel] = factors[:, channel] * (
+            np.float32(light.ambient[channel]) * open_sky + np.float32(light.direct[channel]) * bounce
+        )
     return shaded
 
 
@@ -139,26 +160,22 @@ def shade(mesh: Mesh, hits: Hits, light: Light, sun: SunView, focal: float, line
     face = hits.face
     along, rise, normal = mesh.along[face], mesh.rise[face], mesh.normals[face]
     density = mesh.density[face]
-    across = (hits.point * along).sum(axis=1) * density
-    upwards = (hits.point * rise).sum(axis=1) * density
-    slant = np.abs((normal * lines).sum(axis=1)) / np.linalg.norm(lines, axis=1)
+    across, upwards = _dot(hits.point, along) * density, _dot(hits.point, rise) * density
+    slant = np.abs(_dot(normal, lines)) / np.sqrt(_dot(lines, lines))
     footprint = density * hits.depth / (focal * np.sqrt(np.maximum(slant, 0.1)))
-    factors, slope_across, slope_up = look_up(mesh.textures, mesh.finish[face], across, upwards, footprint)
+    factors, slope_across, slope_up = look_up(mesh.texture[face], across, upwards, footprint)
     glass = mesh.glow[face]
     panes = glass > 0
     slope_across[panes] *= 0.1
     slope_up[panes] *= 0.1
-    bumpy = normal - slope_across[:, None] * along - slope_up[:, None] * rise
-    bumpy /= np.linalg.norm(bumpy, axis=1, keepdims=True)
-    colors = illuminate(light, mesh.colors[face] * factors, bumpy, hits.point, ~sun.shadow(hits.point))
+    bumpy = _unit(normal - slope_across[:, None] * along - slope_up[:, None] * rise)
+    colors = illuminate(light, mesh.colors[face] * factors, bumpy, hits.point, sun.lights(hits.point))
     if panes.any():
         # Panes mirror sky or houses, each its own.
         mirrored = 0.55 * ((face[panes] * 7919) % 101 / 101.0).astype(np.float32)[:, None]
         sky = np.array(light.zenith, dtype=np.float32)
         colors[panes] = colors[panes] * (1 - mirrored) + sky * mirrored
     if light.lamps:
-        from landmarkzoo.rendered.light import LAMP
-
         share = (glass * light.lamps)[:, None]
         colors = colors * (1 - share) + np.array(LAMP, dtype=np.float32) * share
     return colors
@@ -166,6 +183,9 @@ def shade(mesh: Mesh, hits: Hits, light: Light, sun: SunView, focal: float, line
 
 def haze(light: Light, colors: Float32s, depth: Float32s) -> Float32s:
     """Return colors (n, 3) as seen through `depth` (n,) metres of air."""
-    clear = np.exp(-depth / light.visibility)[:, None].astype(np.float32)
-    air: Float32s = colors * clear + np.array(light.skyline, dtype=np.float32) * (1 - clear)
+    clear = np.exp(depth * np.float32(-1 / light.visibility))
+    air = np.empty_like(colors)
+    for channel in range(3):
+        skyline = np.float32(light.skyline[channel])
+        air[:, channel] = (colors[:, channel] - skyline) * clear + skyline
     return air

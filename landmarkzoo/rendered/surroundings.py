@@ -62,8 +62,8 @@ def house(rng: np.random.Generator, x: float, y: float, tallest: float = 14) -> 
         roof = (width * 1.04, depth * 1.06, rng.uniform(2.5, 5))
         ridge = "x" if rng.random() < 0.7 else "y"
         solids.append(gable(x, y, height, roof, palette.roof, palette.wall, ridge=ridge))
-        chimney = (1.0, 1.0, 1.6)
-        solids.append(block(x + width * 0.3, y, height + roof[2], chimney, palette.roof))
+        chimney = (1.0, 1.0, roof[2] + 0.8)
+        solids.append(block(x + width * 0.3, y, height, chimney, palette.roof))
     return solids
 
 
@@ -130,7 +130,7 @@ def make_subject(
     points = np.concatenate([face.points for solid in solids for face in solid.faces])
     lower, upper = points.min(axis=0), points.max(axis=0)
     seed = int(rng.integers(2**31))
-    town = not wet and rng.random() < 0.4
+    town = not wet and choice is WALLS and rng.random() < 0.5
     neighbours = _neighbours(rng, lower, upper) if town else []
     ground = draw_ground_plan(rng, lower, upper, wet=wet)
     plants = () if wet else _plants(rng, lower, upper)

@@ -6,7 +6,7 @@ of its relief across and up, which the light then falls on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -296,9 +296,8 @@ KINDS: dict[str, Callable[[np.random.Generator], Relief]] = {
 _NUMBERS = {name: number for number, name in enumerate(KINDS)}
 
 
-@lru_cache(maxsize=len(KINDS) * VARIANTS)
-def texture(kind: str, variant: int) -> npt.NDArray[np.uint8]:
-    """Return a texture and its coarser copies (TEXELS, 5): factors on red, green, blue; slopes across, up.
+def draw_texture(kind: str, variant: int) -> npt.NDArray[np.uint8]:
+    """Draw a texture and its coarser copies (TEXELS, 5): factors on red, green, blue; slopes across, up.
 
     Args:
         kind: a key of `KINDS`.
@@ -317,30 +316,34 @@ def texture(kind: str, variant: int) -> npt.NDArray[np.uint8]:
     stored = np.concatenate(copies)
     stored[:, :3] *= FACTOR
     stored[:, 3:] = stored[:, 3:] * SLOPE + 128
-    return np.clip(stored + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(stored + 0.5, 0, 255), dtype=np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _bank() -> npt.NDArray[np.uint8]:
+    """Return the place of all textures (kinds * VARIANTS * TEXELS, 5), 56 MB once all are drawn."""
+    return np.zeros((len(KINDS) * VARIANTS * TEXELS, 5), dtype=np.uint8)
+
+
+@lru_cache(maxsize=len(KINDS) * VARIANTS)
+def number_of(kind: str, variant: int) -> int:
+    """Return the number of a texture for `look_up`; the first time in a process it is drawn."""
+    number = _NUMBERS[kind] * VARIANTS + variant
+    _bank()[number * TEXELS : (number + 1) * TEXELS] = draw_texture(kind, variant)
+    return number
 
 
 #: Where each copy begins among the texels of a texture (LEVELS,).
 _BEGINS = np.cumsum([0, *((SIDE >> level) ** 2 for level in range(LEVELS - 1))]).astype(np.int32)
 
 
-def stack(textures: Sequence[tuple[str, int]]) -> npt.NDArray[np.uint8]:
-    """Return some textures one after the other (n * TEXELS, 5)."""
-    return np.concatenate([texture(kind, variant) for kind, variant in textures])
-
-
 def look_up(
-    stacked: npt.NDArray[np.uint8],
-    number: npt.NDArray[np.int32],
-    across: Floats,
-    up: Floats,
-    footprint: Floats,
+    number: npt.NDArray[np.int32], across: Floats, up: Floats, footprint: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Return factors on colors (n, 3) and the slopes across (n,) and up (n,) at points of surfaces.
 
     Args:
-        stacked: textures as `stack` returns them.
-        number: (n,) which of them.
+        number: (n,) textures, as `number_of` counts them.
         across: (n,) texels.
         up: (n,) texels.
         footprint: (n,) texels that a pixel covers, which decides how coarse a copy is read.
@@ -349,7 +352,7 @@ def look_up(
     mask = (SIDE >> level) - 1
     row = (np.floor(up).astype(np.int32) >> level) & mask
     column = (np.floor(across).astype(np.int32) >> level) & mask
-    texels = stacked[number * TEXELS + _BEGINS[level] + (row << (8 - level)) + column]
+    texels = _bank()[number * TEXELS + _BEGINS[level] + (row << (8 - level)) + column]
     factors = texels[:, :3] * np.float32(1 / FACTOR)
     slopes = (texels[:, 3:].astype(np.float32) - 128) * np.float32(1 / SLOPE)
     return factors, slopes[:, 0], slopes[:, 1]
