@@ -213,3 +213,27 @@ def gopuram(rng: np.random.Generator, palette: Palette) -> list[Solid]:
         solids.append(gable(0, 0, z, barrel, palette.dome, palette.trim, ridge="x"))
         return solids
     return solids + crown(rng, int(rng.choice([0, 4, 5])), 0, 0, z, min(w, d), palette)
+
+
+def stupa(rng: np.random.Generator, palette: Palette) -> list[Solid]:
+    """A great bell or dome on terraces, with lesser ones round it."""
+    radius, z = float(rng.uniform(8, 20)), 0.0
+    solids: list[Solid] = []
+    sides = int(rng.choice([4, 12, 20]))
+    for step in range(int(rng.integers(1, 6))):
+        rise, wide = float(rng.uniform(1, 3)), radius * (1.9 - 0.16 * step)
+        niches = Facade(1, 6, "arched", 0.5, 0.7, tint(palette.wall, 0.5), palette.trim)
+        solids += lathe(0, 0, z, [(wide, 0), (wide * 0.98, rise)], [palette.wall], sides=sides, facade=niches)
+        z += rise
+    profile = dome_profile(radius, radius * float(rng.uniform(0.6, 1.1)), 7)
+    solids += lathe(0, 0, z, profile, [palette.dome], sides=20)
+    z += profile[-1][1]
+    harmika = (radius * 0.4, radius * 0.4, radius * 0.25)
+    solids.append(block(0, 0, z - 0.3, harmika, palette.trim))
+    rings = [(radius * 0.2, 0.0), (radius * 0.12, radius * 0.5), (0.0, radius * rng.uniform(0.6, 1.4))]
+    solids += lathe(0, 0, z - 0.3 + harmika[2], rings, [palette.dome], sides=10)
+    count = int(rng.choice([0, 4, 8]))
+    for angle in 2 * np.pi * (np.arange(count) + 0.5) / max(count, 1):
+        x, y = 1.9 * radius * np.cos(angle), 1.9 * radius * np.sin(angle)
+        solids += crown(np.random.default_rng(3), 5, float(x), float(y), 1.0, radius * 0.4, palette)
+    return solids

@@ -9,10 +9,11 @@ import numpy as np
 
 from landmarkzoo.rendered import (
     assemblies,
-    cityscapes,
     figures,
+    modern,
     monuments,
     sanctuaries,
+    streets,
     towers,
     wild_places,
 )
@@ -54,20 +55,20 @@ FAMILIES: dict[str, Family] = {
     "mausoleum": Family(assemblies.assembly, STONES, ("Mausoleum", "Tomb", "Memorial")),
     "monastery": Family(assemblies.assembly, STONES + PLASTERS, ("Monastery", "Hall", "Shrine")),
     "gopuram": Family(assemblies.gopuram, STONES + PLASTERS[:3], ("Gopuram", "Great Temple")),
-    "stupa": Family(cityscapes.stupa, STONES + PLASTERS[:2], ("Great Stupa", "Relic Mound")),
+    "stupa": Family(assemblies.stupa, STONES + PLASTERS[:2], ("Great Stupa", "Relic Mound")),
     "statue": Family(figures.statue, STONES, ("Statue", "Colossus"), finishes=PLAIN),
     "fountain": Family(figures.fountain, STONES, ("Fountain",)),
     "ruin": Family(wild_places.ruin, STONES, ("Ruins", "Forum"), finishes=OLD),
     "stone_circle": Family(wild_places.stone_circle, STONES, ("Stones",), finishes=BARE),
     "rock": Family(wild_places.rock, STONES, ("Rock", "Cliffs"), finishes=BARE),
     "rock_temple": Family(wild_places.rock_temple, STONES, ("Caves", "Rock Temple"), finishes=BARE),
-    "modern_building": Family(cityscapes.modern_building, METALS + STONES[:4], ("Museum", "Opera")),
-    "stadium": Family(cityscapes.stadium, STONES + METALS[5:], ("Arena", "Amphitheatre")),
-    "lattice_tower": Family(cityscapes.lattice_tower, METALS + STONES[5:6], ("Iron Tower",), finishes=IRON),
-    "street_front": Family(cityscapes.street_front, STONES + PLASTERS, ("House", "Palace of Winds")),
-    "old_street": Family(cityscapes.old_street, PLASTERS, ("Old Town", "Market Street")),
-    "painted_wall": Family(cityscapes.painted_wall, PLASTERS, ("Wall", "Gallery"), finishes=PAINTED),
-    "wooden_gate": Family(cityscapes.wooden_gate, PLASTERS + STONES, ("Great Gate",)),
+    "modern_building": Family(modern.modern_building, METALS + STONES[:4], ("Museum", "Opera")),
+    "stadium": Family(modern.stadium, STONES + METALS[5:], ("Arena", "Amphitheatre")),
+    "lattice_tower": Family(modern.lattice_tower, METALS + STONES[5:6], ("Iron Tower",), finishes=IRON),
+    "street_front": Family(streets.street_front, STONES + PLASTERS, ("House", "Palace of Winds")),
+    "old_street": Family(streets.old_street, PLASTERS, ("Old Town", "Market Street")),
+    "painted_wall": Family(streets.painted_wall, PLASTERS, ("Wall", "Gallery"), finishes=PAINTED),
+    "wooden_gate": Family(streets.wooden_gate, PLASTERS + STONES, ("Great Gate",)),
 }
 
 _ONSETS = ("", "b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br", "th", "st")

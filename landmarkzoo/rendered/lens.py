@@ -29,12 +29,9 @@ def _expose(rng: np.random.Generator, picture: Float32s) -> Float32s:
     exposed = (exposed - 0.45) * steep + 0.45
     grey = (exposed @ _GREY)[..., None]
     style = rng.random()
-    if style < 0.03:
-        return np.repeat(grey, 3, axis=2)
-    if style < 0.05:
-        return np.clip(grey, 0, 1) * np.array([1.07, 0.94, 0.74], dtype=np.float32)
-    saturation = np.float32(np.exp(rng.normal(0.1, 0.28)))
-    return grey + (exposed - grey) * saturation
+    tint = np.array([1.07, 0.94, 0.74] if style < 0.02 else [1, 1, 1], dtype=np.float32)
+    saturation = np.float32(0 if style < 0.05 else np.exp(rng.normal(0.1, 0.28)))
+    return np.asarray((grey + (exposed - grey) * saturation) * tint, dtype=np.float32)
 
 
 def _decorate(rng: np.random.Generator, picture: Image.Image) -> None:
@@ -64,8 +61,8 @@ def _store(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
         )
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=int(rng.integers(35, 96)))
-    with Image.open(file) as stored:
-        return stored.convert("RGB")
+    stored: Image.Image = Image.open(file)
+    return stored.convert("RGB")
 
 
 def develop(picture: Image.Image, shrink: int, rng: np.random.Generator) -> Image.Image:
@@ -76,7 +73,7 @@ def develop(picture: Image.Image, shrink: int, rng: np.random.Generator) -> Imag
         shrink: how many times too large it is.
         rng: where exposure, colors, sharpness, grain, marks and JPEG quality come from.
     """
-    light = np.asarray(picture.reduce(shrink), dtype=np.float32) / 255
+    light = np.asarray(picture.reduce(shrink), dtype=np.float32) / np.float32(255)
     exposed = _expose(rng, light)
     grain = rng.standard_normal((*exposed.shape[:2], 1), dtype=np.float32)
     exposed = exposed + grain * np.float32(np.exp(rng.uniform(-6.5, -4.0)))

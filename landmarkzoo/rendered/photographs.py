@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from landmarkzoo.rendered.camera import NEAR, Camera, look_at
 from landmarkzoo.rendered.lens import develop
 from landmarkzoo.rendered.light import Light, draw_light
-from landmarkzoo.rendered.plants import LEAVES, VARIANTS, draw_plant, stand_at
+from landmarkzoo.rendered.plant_shapes import VARIANTS
+from landmarkzoo.rendered.plants import LEAVES, draw_plant, stand_at
 from landmarkzoo.rendered.props import Prop, draw_prop
 from landmarkzoo.rendered.rendering import draw_faces
 from landmarkzoo.rendered.scenery import draw_distance, draw_sky, smooth_noise
@@ -193,7 +194,7 @@ def _compose(
     on_landmark = light.on_landmark(camera.yaw + np.pi)
     mesh, faces = subject.mesh, see_faces(subject.mesh, camera)
     sun = see_from_sun(mesh, on_landmark.sun)
-    canvas = np.asarray(picture, dtype=np.float32) / 255
+    canvas = np.asarray(picture, dtype=np.float32) / np.float32(255)
     _ground(subject, view, light, sun, canvas, faces == 0)
     picture = _picture(canvas)
     middle = (subject.lower + subject.upper) / 2
@@ -202,7 +203,7 @@ def _compose(
     for prop in _props(rng, (depth + reach, 2.2 * depth + reach), 9, crowd):
         draw_prop(picture, camera, light, prop)
     _draw_plants(subject, camera, light, picture, behind=True)
-    canvas = np.asarray(picture, dtype=np.float32) / 255
+    canvas = np.asarray(picture, dtype=np.float32) / np.float32(255)
     shown = faces > 0
     lines = view.lines[shown]
     hits = hit(mesh, np.array(camera.position, dtype=np.float32), lines, faces[shown] - 1)

@@ -1,4 +1,4 @@
-"""What comes and goes before a landmark: people, vehicles, lamp posts, and trees where one happens to stand."""
+"""What comes and goes before a landmark: people, vehicles, stalls, and trees that happen to stand there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from landmarkzoo.rendered.camera import Camera
 from landmarkzoo.rendered.facades import Color, tint
 from landmarkzoo.rendered.light import LAMP, Light, Tone
-from landmarkzoo.rendered.plants import HEIGHTS, LEAVES, VARIANTS, draw_plant
+from landmarkzoo.rendered.plant_shapes import PLANTS, VARIANTS
+from landmarkzoo.rendered.plants import LEAVES, draw_plant
 from landmarkzoo.rendered.scenery import stand
 
 COATS: tuple[Color, ...] = (
@@ -29,7 +30,7 @@ class Prop:
     """Something that stands about.
 
     Attributes:
-        kind: a key of `PROPS`.
+        kind: a key of `PROPS` or of `plant_shapes.PLANTS`.
         across: where it stands, as a share of the picture's width.
         depth: metres ahead of the camera.
         size: 1 for an ordinary specimen.
@@ -189,19 +190,19 @@ PROPS: dict[str, Callable[[Brush, np.random.Generator, float], None]] = {
 
 
 def draw_prop(picture: Image.Image, camera: Camera, light: Light, prop: Prop) -> None:
-    """Draw a prop on a picture; the same prop always looks the same. Plants (`plants.HEIGHTS`) are props, too.
+    """Draw a prop or a plant on a picture; the same prop always looks the same.
 
     Raises:
         ValueError: If the kind of the prop is unknown.
     """
-    if prop.kind not in PROPS and prop.kind not in HEIGHTS:
-        raise ValueError(f"kind must be one of {sorted([*PROPS, *HEIGHTS])}, got {prop.kind!r}")
+    if prop.kind not in PROPS and prop.kind not in PLANTS:
+        raise ValueError(f"kind must be one of {sorted([*PROPS, *PLANTS])}, got {prop.kind!r}")
     foot, scale = stand(camera, prop.across, prop.depth)
     if not scale:
         return
     rng = np.random.default_rng(prop.seed)
-    if prop.kind in HEIGHTS:
-        height = float(rng.uniform(*HEIGHTS[prop.kind])) * scale
+    if prop.kind in PLANTS:
+        height = float(rng.uniform(*PLANTS[prop.kind].heights)) * scale
         leaves = LEAVES[rng.integers(len(LEAVES))]
         draw_plant(picture, light, prop.kind, prop.seed % (2 * VARIANTS), foot, height, prop.depth, leaves)
         return

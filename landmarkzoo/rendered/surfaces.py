@@ -81,9 +81,9 @@ class SunView:
         origin: (2,) metres, the corner of the picture.
         scale: pixels a metre.
         faces: (SUN_PICTURE, SUN_PICTURE) faces counted from 1.
-        planes: (f + 1, 3) how far towards the sun a face lies: at the origin, and how much more a metre to the
-            right and up; the first for no face.
-        slack: (f + 1,) metres by which a shadow must be deeper than it seems in so coarse a picture.
+        planes: (f + 1, 3) how far towards the sun a face lies: at the origin, and how much more a metre
+            to the right and up; the first for no face.
+        slack: (f + 1,) metres by which a point must lie behind a face that shades it.
     """
 
     axes: Float32s
@@ -162,7 +162,7 @@ def shade(mesh: Mesh, hits: Hits, light: Light, sun: SunView, focal: float, line
     density = mesh.density[face]
     across, upwards = _dot(hits.point, along) * density, _dot(hits.point, rise) * density
     slant = np.abs(_dot(normal, lines)) / np.sqrt(_dot(lines, lines))
-    footprint = density * hits.depth / (focal * np.sqrt(np.maximum(slant, 0.1)))
+    footprint = density * hits.depth / (np.float32(focal) * np.sqrt(np.maximum(slant, 0.1)))
     factors, slope_across, slope_up = look_up(mesh.texture[face], across, upwards, footprint)
     glass = mesh.glow[face]
     panes = glass > 0

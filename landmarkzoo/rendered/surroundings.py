@@ -11,7 +11,8 @@ from landmarkzoo.rendered.facades import Color, Facade
 from landmarkzoo.rendered.finishes import WALLS, Choice
 from landmarkzoo.rendered.grounds import Ground, draw_ground_plan
 from landmarkzoo.rendered.palettes import PLASTERS, STONES, draw_palette
-from landmarkzoo.rendered.plants import HEIGHTS, LEAVES, VARIANTS
+from landmarkzoo.rendered.plant_shapes import PLANTS, VARIANTS
+from landmarkzoo.rendered.plants import LEAVES
 from landmarkzoo.rendered.rendering import Mesh, make_mesh
 from landmarkzoo.rendered.solids import Solid, block, gable
 
@@ -89,12 +90,12 @@ def _plants(rng: np.random.Generator, lower: Floats, upper: Floats) -> tuple[Pla
     """Return a grove, an avenue, a hedge or single trees."""
     middle, extent = (lower + upper) / 2, upper - lower
     reach = float(np.hypot(*extent[:2]))
-    kinds = [str(rng.choice(list(HEIGHTS), p=(0.38, 0.12, 0.1, 0.12, 0.2, 0.08))) for _ in range(2)]
+    kinds = [str(rng.choice(list(PLANTS), p=[kind.share for kind in PLANTS.values()])) for _ in range(2)]
     leaves = [LEAVES[rng.integers(len(LEAVES))] for _ in kinds]
     plants: list[Plant] = []
 
     def plant(x: float, y: float, which: int, tallest: float = 99.0) -> None:
-        height = min(float(rng.uniform(*HEIGHTS[kinds[which]])), tallest)
+        height = min(float(rng.uniform(*PLANTS[kinds[which]].heights)), tallest)
         color = np.clip(np.array(leaves[which]) * rng.uniform(0.85, 1.15, 3), 0, 1).tolist()
         variant = int(rng.integers(2 * VARIANTS))
         plants.append(Plant(kinds[which], variant, x, y, height, (color[0], color[1], color[2])))

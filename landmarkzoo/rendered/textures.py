@@ -249,7 +249,7 @@ def mural(rng: np.random.Generator) -> Relief:
             draw.polygon(points, fill=fill)
         else:
             draw.line(points, fill=fill, width=int(rng.integers(2, 12)))
-    return np.asarray(picture, dtype=np.float32) / 150, 0.2 * noise(rng, 0.9)
+    return np.asarray(picture, dtype=np.float32) / np.float32(150), np.float32(0.2) * noise(rng, 0.9)
 
 
 def rock(rng: np.random.Generator) -> Relief:
