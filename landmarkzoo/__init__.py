@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         datasets,
         ensemble,
         evaluation,
+        finetuning,
         hub,
         layers,
         losses,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from landmarkzoo.classification import Predictions, classify
     from landmarkzoo.embedding import embed, whiten_neck
     from landmarkzoo.evaluation import Evaluation, evaluate
+    from landmarkzoo.finetuning import FinetuneResult, finetune
     from landmarkzoo.hub import export_onnx
     from landmarkzoo.index import Index
     from landmarkzoo.layers import GeM, OrthogonalFusion
@@ -63,6 +65,7 @@ __all__ = [
     "SALAD",
     "Descriptors",
     "Evaluation",
+    "FinetuneResult",
     "GeM",
     "GlobalDescriptor",
     "HybridSwin",
@@ -90,6 +93,8 @@ __all__ = [
     "evaluate",
     "evaluation",
     "export_onnx",
+    "finetune",
+    "finetuning",
     "freeze",
     "get_model_cfg",
     "hub",
@@ -121,6 +126,7 @@ if not TYPE_CHECKING:
         "classification": "Predictions classify",
         "embedding": "embed whiten_neck",
         "evaluation": "Evaluation evaluate",
+        "finetuning": "FinetuneResult finetune",
         "hub": "export_onnx",
         "index": "Index",
         "layers": "GeM OrthogonalFusion",

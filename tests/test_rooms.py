@@ -32,6 +32,7 @@ ROOMS = [
     "evaluation",
     "rendered",
     "reports",
+    "finetuning",
     "demo",
     "cli",
 ]

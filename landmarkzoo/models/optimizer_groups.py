@@ -78,7 +78,7 @@ def parameter_groups(
 
 def _by_depth(model: DescriptorModel, head: nn.Module | None) -> dict[tuple[int, bool], list[nn.Parameter]]:
     """What is trained, by its depth and whether it goes without weight decay."""
-    depths = _depths(model)
+    depths = layer_depths(model)
     named = [(depths.get(name, 0), name, parameter) for name, parameter in model.named_parameters()]
     if head is not None:
         named += [(0, name, parameter) for name, parameter in head.named_parameters()]
@@ -90,8 +90,8 @@ def _by_depth(model: DescriptorModel, head: nn.Module | None) -> dict[tuple[int,
     return dict(groups)
 
 
-def _depths(model: DescriptorModel) -> dict[str, int]:
-    """Depth from the output of each parameter of a backbone, 1 for the last layer."""
+def layer_depths(model: DescriptorModel) -> dict[str, int]:
+    """Depth from the output of each parameter of a backbone by its name, 1 for the last layer."""
     depths: dict[str, int] = {}
     behind = 0
     for part in model.timm_parts:
