@@ -10,6 +10,7 @@ import numpy as np
 from landmarkzoo.rendered import (
     assemblies,
     figures,
+    interiors,
     modern,
     monuments,
     sanctuaries,
@@ -32,6 +33,7 @@ class Family:
     titles: tuple[str, ...]
     finishes: Choice = field(default_factory=lambda: WALLS)
     wet: bool = False  # stands in water
+    inside: bool = False  # is looked into through its open front
 
 
 #: The families by name.
@@ -68,6 +70,9 @@ FAMILIES: dict[str, Family] = {
     "street_front": Family(streets.street_front, STONES + PLASTERS, ("House", "Palace of Winds")),
     "old_street": Family(streets.old_street, PLASTERS, ("Old Town", "Market Street")),
     "painted_wall": Family(streets.painted_wall, PLASTERS, ("Wall", "Gallery"), finishes=PAINTED),
+    "hall": Family(interiors.hall, STONES + PLASTERS, ("Hall", "Nave"), inside=True),
+    "cloister": Family(interiors.cloister, STONES + PLASTERS, ("Cloister", "Court"), inside=True),
+    "theatre": Family(interiors.theatre, STONES, ("Theatre", "Odeon"), finishes=OLD, inside=True),
     "wooden_gate": Family(streets.wooden_gate, PLASTERS + STONES, ("Great Gate",)),
 }
 

@@ -51,6 +51,23 @@ def _bearing(rng: np.random.Generator) -> float:
     return float(np.radians(np.clip(rng.normal(0, 34), -70, 70)))
 
 
+def camera_inside(rng: np.random.Generator, lower: Floats, upper: Floats, *, longer: int) -> Camera:
+    """Draw a viewpoint in the open front of what fills a box, like `draw_camera`."""
+    extent, center = upper - lower, (lower + upper) / 2
+    width, height = _picture_size(rng, longer, 0.4)
+    aside, into, level = rng.uniform((-0.25, -0.35, 1.5), (0.25, 0.1, max(2.2, 0.3 * extent[2])))
+    eye = (float(center[0] + aside * extent[0]), float(lower[1] + into * extent[1]), float(level))
+    turn = rng.normal(0, 0.15)
+    aim = (
+        float(center[0] + turn * extent[0]),
+        float(upper[1]),
+        float(lower[2] + rng.uniform(0.15, 0.5) * extent[2]),
+    )
+    focal = float(rng.uniform(0.55, 1.3) * max(width, height))
+    roll = float(np.radians(rng.normal(0, 1.5)))
+    return look_at(eye, aim, roll=roll, focal=focal, width=width, height=height)
+
+
 def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longer: int) -> Camera:
     """Draw a viewpoint and framing of what fills a box: mostly whole, at times a part or far off.
 
@@ -66,9 +83,12 @@ def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longe
     upright = float(np.clip(0.25 + 0.5 * (extent[2] / flat - 0.5), 0.1, 0.85))
     width, height = _picture_size(rng, longer, upright)
     azimuth = _bearing(rng)
-    distance = (flat / 2 + 0.45 * extent[2]) * rng.uniform(1.5, 3.0) + 8
-    # Mostly a pedestrian's eye; at times a hill, a window across the square or a drone.
-    level = 1.7 if rng.random() < 0.7 else extent[2] * rng.uniform(0.15, 0.8) + 2
+    distance = (flat / 2 + 0.45 * extent[2]) * rng.uniform(1.2, 3.0) + 8
+    # Mostly a pedestrian's eye; at times a hill or a window across the square, or a drone.
+    standpoint = rng.random()
+    level = 1.7 if standpoint < 0.66 else extent[2] * rng.uniform(0.15, 0.8) + 2
+    if standpoint > 0.9:
+        level = extent[2] + distance * rng.uniform(0.2, 0.9)
     eye = (
         float(center[0] + np.sin(azimuth) * distance),
         float(center[1] - np.cos(azimuth) * distance),
@@ -77,10 +97,13 @@ def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longe
     target = center.copy()
     fill = rng.uniform(0.65, 0.95)
     chance = rng.random()
-    if chance < 0.22:
+    if chance < 0.06:
+        fill = rng.uniform(2.0, 4.5)
+        target += extent * rng.uniform((-0.3, -0.1, -0.2), (0.3, 0.1, 0.4))
+    elif chance < 0.24:
         fill = rng.uniform(1.2, 2.0)
         target += extent * rng.uniform((-0.25, -0.1, -0.1), (0.25, 0.1, 0.32))
-    elif chance < 0.40:
+    elif chance < 0.36:
         fill = rng.uniform(0.32, 0.55)
     roll = float(np.radians(rng.normal(0, 1.5)))
     aim = (float(target[0]), float(target[1]), float(target[2]))
@@ -219,6 +242,10 @@ def _compose(
     near = max(4.0, 1.7 * camera.focal / camera.height)
     for prop in _props(rng, (near, max(depth - 0.8 * reach, near + 2)), people, ("person",)):
         draw_prop(picture, camera, light, prop)
+    if rng.random() < 0.08:  # somebody who wants to be in the picture
+        close = 1.7 * camera.focal / camera.height / rng.uniform(0.5, 0.9)
+        for prop in _props(rng, (close, close + 1.5), int(rng.integers(1, 4)), ("person",)):
+            draw_prop(picture, camera, light, prop)
     if rng.random() < 0.08:  # a branch that hangs into the picture
         side, size = int(rng.integers(2)), camera.height * rng.uniform(0.7, 1.4)
         foot = (side * camera.width, size * rng.uniform(0.75, 0.95))
@@ -239,7 +266,8 @@ def photograph(subject: Subject, rng: np.random.Generator, image_size: int) -> I
         rng: where viewpoint, light and passers-by come from.
         image_size: longer side of the picture in pixels.
     """
-    camera = draw_camera(rng, subject.lower, subject.upper, longer=image_size * SUPERSAMPLING)
+    place = camera_inside if subject.inside else draw_camera
+    camera = place(rng, subject.lower, subject.upper, longer=image_size * SUPERSAMPLING)
     crowd = CROWDS[rng.integers(len(CROWDS))]
     return _compose(rng, subject, camera, crowd)
 

@@ -27,7 +27,8 @@ def _subject(seed: int, label: int, family: str) -> Subject:
     solids = make_building(family, [seed, _BUILDINGS, label])
     rng = np.random.default_rng([seed, _BUILDINGS, label, 1])
     kind = FAMILIES[family]
-    return make_subject(solids, rng, kind.finishes, wet=kind.wet or (family == "rock" and label % 3 == 0))
+    wet = kind.wet or (family == "rock" and label % 3 == 0)
+    return make_subject(solids, rng, kind.finishes, wet=wet, inside=kind.inside)
 
 
 @dataclass(frozen=True, eq=False)

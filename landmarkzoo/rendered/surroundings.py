@@ -41,6 +41,7 @@ class Subject:
         upper: (3,) metres, greatest corner.
         ground: the ground about it.
         plants: trees and bushes.
+        inside: whether the camera stands in its open front.
     """
 
     mesh: Mesh
@@ -48,6 +49,7 @@ class Subject:
     upper: Floats
     ground: Ground
     plants: tuple[Plant, ...] = ()
+    inside: bool = False
 
 
 def house(rng: np.random.Generator, x: float, y: float, tallest: float = 14) -> list[Solid]:
@@ -72,7 +74,7 @@ def _neighbours(rng: np.random.Generator, lower: Floats, upper: Floats) -> list[
     """Return houses beside and behind the landmark, as in a town."""
     solids: list[Solid] = []
     middle, extent = (lower + upper) / 2, upper - lower
-    tallest = float(rng.uniform(8, 26))
+    tallest = float(rng.choice([rng.uniform(8, 26), rng.uniform(8, 26), rng.uniform(26, 90)]))
     for side in (-1, 1):
         if rng.random() < 0.25:
             continue
@@ -118,7 +120,12 @@ def _plants(rng: np.random.Generator, lower: Floats, upper: Floats) -> tuple[Pla
 
 
 def make_subject(
-    solids: list[Solid], rng: np.random.Generator, choice: Choice = WALLS, *, wet: bool = False
+    solids: list[Solid],
+    rng: np.random.Generator,
+    choice: Choice = WALLS,
+    *,
+    wet: bool = False,
+    inside: bool = False,
 ) -> Subject:
     """Put a landmark into its surroundings.
 
@@ -127,12 +134,13 @@ def make_subject(
         rng: where its textures, its neighbours, the ground and the trees come from.
         choice: textures of walls.
         wet: whether it stands in water, as a bridge does.
+        inside: whether it is looked into through its open front.
     """
     points = np.concatenate([face.points for solid in solids for face in solid.faces])
     lower, upper = points.min(axis=0), points.max(axis=0)
     seed = int(rng.integers(2**31))
-    town = not wet and choice is WALLS and rng.random() < 0.5
+    town = not (wet or inside) and choice is WALLS and rng.random() < 0.5
     neighbours = _neighbours(rng, lower, upper) if town else []
     ground = draw_ground_plan(rng, lower, upper, wet=wet)
-    plants = () if wet else _plants(rng, lower, upper)
-    return Subject(make_mesh([*solids, *neighbours], seed, choice), lower, upper, ground, plants)
+    plants = () if wet or inside else _plants(rng, lower, upper)
+    return Subject(make_mesh([*solids, *neighbours], seed, choice), lower, upper, ground, plants, inside)
