@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from landmarkzoo.rendered.camera import Camera
 from landmarkzoo.rendered.facades import Color
 from landmarkzoo.rendered.finishes import Choice, draw_finish
 from landmarkzoo.rendered.light import Light
@@ -69,15 +70,31 @@ class Ground:
         place = (point[:, :2] - self.center) * np.float32(PLAN / 2 / self.reach) + PLAN / 2
         x, y = place[:, 0].astype(np.int32), place[:, 1].astype(np.int32)
         inside = (x >= 0) & (x < PLAN) & (y >= 0) & (y < PLAN)
-        return np.where(inside, self.plan[y % PLAN, x % PLAN], 0).astype(np.int32)
+        cell = np.where(inside, y * PLAN + x, 0)
+        return np.where(inside, self.plan.ravel()[cell], 0).astype(np.int32)
 
     def shade(
-        self, point: Float32s, depth: Float32s, light: Light, sun: SunView, focal: float, height: float
+        self,
+        soil: npt.NDArray[np.int32],
+        point: Float32s,
+        depth: Float32s,
+        light: Light,
+        sun: SunView,
+        camera: Camera,
     ) -> Float32s:
-        """Return the colors (n, 3) of points of the ground, before the air lies over them."""
-        soil = self.soil(point)
+        """Return the colors (n, 3) of points of the ground, before the air lies over them.
+
+        Args:
+            soil: (n,) as `soil` returns them.
+            point: (n, 3) metres.
+            depth: (n,) metres along the line of sight.
+            light: the light.
+            sun: what the sun sees of the landmark.
+            camera: the camera.
+        """
         density = self.density[soil]
-        footprint = density * depth / focal * np.sqrt(np.maximum(depth / height, 1)).astype(np.float32)
+        flat = np.sqrt(np.maximum(depth * np.float32(1 / camera.position[2]), 1))
+        footprint = density * depth * np.float32(1 / camera.focal) * flat
         factors, across, up = look_up(
             self.textures[soil], point[:, 0] * density, point[:, 1] * density, footprint
         )

@@ -1,6 +1,8 @@
-"""Families that are looked into: halls, arcades, theatres. Their front is open, and the camera stands in it."""
+"""Families that are looked into: halls, courts, theatres. Their front is open; the camera stands in it."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -102,7 +104,7 @@ def theatre(rng: np.random.Generator, palette: Palette) -> list[Solid]:
     for row in range(rows):
         near, far = inner + row * run, inner + (row + 1) * run
         stone = tint(palette.wall, 1.0 if row % 2 else 0.93)
-        for left, right in zip(angles[:-1], angles[1:], strict=True):
+        for left, right in pairwise(angles.tolist()):
             if rng.random() < 0.04:
                 continue
             edge = [(near, left), (near, right), (far, right), (far, left)]

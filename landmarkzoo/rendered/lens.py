@@ -65,15 +65,16 @@ def _store(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
     return stored.convert("RGB")
 
 
-def develop(picture: Image.Image, shrink: int, rng: np.random.Generator) -> Image.Image:
+def develop(picture: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     """Shrink a picture that was drawn too large and make a photo of it.
 
     Args:
         picture: RGB.
-        shrink: how many times too large it is.
+        size: width and height of the photo in pixels.
         rng: where exposure, colors, sharpness, grain, marks and JPEG quality come from.
     """
-    light = np.asarray(picture.reduce(shrink), dtype=np.float32) / np.float32(255)
+    small = picture.resize(size, Image.Resampling.BOX)
+    light = np.asarray(small, dtype=np.float32) / np.float32(255)
     exposed = _expose(rng, light)
     grain = rng.standard_normal((*exposed.shape[:2], 1), dtype=np.float32)
     exposed = exposed + grain * np.float32(np.exp(rng.uniform(-6.5, -4.0)))

@@ -25,8 +25,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-#: Pictures are drawn at this multiple of their size and then averaged, which smooths edges.
-SUPERSAMPLING = 2
+#: Pictures are drawn at this multiple of their size and then shrunk, which smooths edges.
+SUPERSAMPLING = 1.5
 #: What comes and goes in different places.
 CROWDS: tuple[tuple[str, ...], ...] = (
     ("person", "person", "person", "person", "lamp_post", "flag"),
@@ -183,8 +183,9 @@ def _ground(subject: Subject, view: View, light: Light, sun: SunView, canvas: Fl
     depth = -np.float32(height) / lines[:, 2]
     point = np.array(view.camera.position, dtype=np.float32) + depth[:, None] * lines
     ground = subject.ground
-    colors = ground.shade(point, depth, light, sun, view.camera.focal, height)
-    wet = ground.water[ground.soil(point)]
+    soil = ground.soil(point)
+    colors = ground.shade(soil, point, depth, light, sun, view.camera)
+    wet = ground.water[soil]
     if wet.any():
         colors[wet] = _water(subject, view, light, sun, rows[wet], columns[wet], canvas)
     canvas[rows, columns] = haze(light, colors, depth)
@@ -250,7 +251,8 @@ def _compose(
         side, size = int(rng.integers(2)), camera.height * rng.uniform(0.7, 1.4)
         foot = (side * camera.width, size * rng.uniform(0.75, 0.95))
         draw_plant(picture, light, "broadleaf", int(rng.integers(2 * VARIANTS)), foot, size, 6.0, LEAVES[2])
-    return develop(picture, SUPERSAMPLING, rng)
+    width, height = (round(side / SUPERSAMPLING) for side in picture.size)
+    return develop(picture, (width, height), rng)
 
 
 def _picture(canvas: Floats32) -> Image.Image:
@@ -267,7 +269,7 @@ def photograph(subject: Subject, rng: np.random.Generator, image_size: int) -> I
         image_size: longer side of the picture in pixels.
     """
     place = camera_inside if subject.inside else draw_camera
-    camera = place(rng, subject.lower, subject.upper, longer=image_size * SUPERSAMPLING)
+    camera = place(rng, subject.lower, subject.upper, longer=round(image_size * SUPERSAMPLING))
     crowd = CROWDS[rng.integers(len(CROWDS))]
     return _compose(rng, subject, camera, crowd)
 

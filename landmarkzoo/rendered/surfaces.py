@@ -99,10 +99,15 @@ class SunView:
         place = ((seen[:, :2] - self.origin) * np.float32(self.scale)).astype(np.int32)
         x, y = place[:, 0], place[:, 1]
         inside = (x >= 0) & (x < SUN_PICTURE) & (y >= 0) & (y < SUN_PICTURE)
-        face = np.where(inside, self.faces[y % SUN_PICTURE, x % SUN_PICTURE], 0)
+        cell = np.where(inside, y * SUN_PICTURE + x, 0)
+        face = np.where(inside, self.faces.ravel()[cell], 0)
+        lit: npt.NDArray[np.bool_] = face == 0
+        covered = np.flatnonzero(face)
+        face, seen = face[covered], seen[covered]
         plane = self.planes[face]
         nearer = plane[:, 0] + plane[:, 1] * seen[:, 0] + plane[:, 2] * seen[:, 1] - seen[:, 2]
-        return np.asarray(nearer < self.slack[face])
+        lit[covered] = nearer < self.slack[face]
+        return lit
 
 
 def see_from_sun(mesh: Mesh, sun: tuple[float, float, float]) -> SunView:

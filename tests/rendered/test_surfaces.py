@@ -130,6 +130,6 @@ def test_an_unknown_plant() -> None:
 
 def test_a_lens_changes_what_it_sees_but_not_the_size() -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8))
-    photos = [develop(picture, 2, np.random.default_rng(seed)) for seed in range(20)]
+    photos = [develop(picture, (40, 30), np.random.default_rng(seed)) for seed in range(20)]
     assert {(photo.size, photo.mode) for photo in photos} == {((40, 30), "RGB")}
     assert len({photo.tobytes() for photo in photos}) == 20
