@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
+
+from landmarkzoo.photos.decoding import jpeg_round_trip
 
 Float32s = npt.NDArray[np.float32]
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -59,10 +59,7 @@ def _store(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
         picture = picture.resize(small, Image.Resampling.BILINEAR).resize(
             picture.size, Image.Resampling.BICUBIC
         )
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=int(rng.integers(35, 96)))
-    stored: Image.Image = Image.open(file)
-    return stored.convert("RGB")
+    return jpeg_round_trip(picture, int(rng.integers(35, 96)))
 
 
 def develop(picture: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
