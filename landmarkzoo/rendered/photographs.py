@@ -199,8 +199,9 @@ def _draw_plants(
     _, _, limit = stand_at(camera, float(middle[0]), float(middle[1]))
     seen = [(*stand_at(camera, plant.x, plant.y), plant) for plant in subject.plants]
     for foot, scale, depth, plant in sorted(seen, key=lambda one: -one[2]):
-        # What stands right before the camera would hide everything.
-        far = depth > limit if behind else 0.4 * limit < depth <= limit
+        # What stands right before the camera would hide everything, and more so from above.
+        nearest = 0.4 if camera.position[2] < 2 else 0.75
+        far = depth > limit if behind else nearest * limit < depth <= limit
         if scale and far:
             draw_plant(
                 picture, light, plant.kind, plant.variant, foot, plant.height * scale, depth, plant.color
