@@ -21,7 +21,7 @@ _MOST = 10_000_000  # photos
 _FAMILIES, _NAMES, _BUILDINGS, _VIEWS, _SPLITS, _DISTRACTORS = range(6)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _subject(seed: int, label: int, family: str) -> Subject:
     """Build a landmark once per process: its many views share it."""
     solids = make_building(family, [seed, _BUILDINGS, label])
@@ -49,9 +49,11 @@ class Parts:
 class RenderedLandmarks(PhotoDataset):
     """Photos of invented landmarks, drawn on demand.
 
-    Cathedrals, castles, pagodas, bridges and more, seen from several sides, near and far, in all
-    lights, behind trees and people; and distractors, places without a landmark. Needs no files
-    and no network. The same seed and index give the same pixels in every process.
+    Cathedrals, castles, pagodas, bridges, statues, ruins, rocks, towers of glass, streets, halls and
+    more, of stone, brick, plaster and metal, seen from several sides, near and far, in all lights and
+    weathers, mirrored in water, behind trees and people, and stored as phones and collectors store
+    photos; and distractors, places without a landmark. Needs no files and no network. The same seed and
+    index give the same pixels in every process.
 
     Args:
         landmarks: Number of buildings, at least 1.

@@ -54,13 +54,14 @@ class Mesh:
     density: Float32s
 
 
-def _normal(points: Floats) -> Floats:
-    """Return the unit normal of a polygon by Newell's method; zeros if it has no area."""
-    following = np.concatenate([points[1:], points[:1]])
-    away, total = points - following, points + following
-    normal: Floats = (away[:, [1, 2, 0]] * total[:, [2, 0, 1]]).sum(axis=0)
-    length = float(np.sqrt(normal @ normal))
-    return normal / length if length > 1e-9 else np.zeros(3)
+def _normals(points: Floats, starts: Ints) -> Floats:
+    """Return the unit normals (f, 3) of polygons by Newell's method; zeros for those without area."""
+    following = np.arange(1, len(points) + 1)
+    following[starts[1:] - 1] = starts[:-1]  # the last corner of a face is followed by its first
+    away, total = points - points[following], points + points[following]
+    normals = np.add.reduceat(away[:, [1, 2, 0]] * total[:, [2, 0, 1]], starts[:-1], axis=0)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 1e-9, normals / np.maximum(length, 1e-9), 0.0)
 
 
 def make_mesh(solids: Sequence[Solid], seed: int = 0, choice: Choice = WALLS) -> Mesh:
@@ -81,7 +82,7 @@ def make_mesh(solids: Sequence[Solid], seed: int = 0, choice: Choice = WALLS) ->
     corners = [np.concatenate([face.points for face in solid.faces]) for solid in solids]
     points = np.concatenate([face.points for face in faces])
     starts = np.cumsum([0, *(len(face.points) for face in faces)])
-    normals = np.stack([_normal(face.points) for face in faces])
+    normals = _normals(points, starts)
     level = np.column_stack([-normals[:, 1], normals[:, 0], np.zeros(len(faces))])
     flat = np.linalg.norm(level, axis=1, keepdims=True)
     along = np.where(flat > 1e-3, level / np.maximum(flat, 1e-3), (1.0, 0.0, 0.0))
