@@ -32,6 +32,10 @@ class Soil:
 
 SOILS: Mapping[str, Soil] = {
     "grass": Soil(((0.36, 0.46, 0.20), (0.30, 0.42, 0.16), (0.46, 0.46, 0.24)), {"grass": (1, (3, 8))}),
+    "woods": Soil(
+        ((0.18, 0.26, 0.12), (0.24, 0.32, 0.14), (0.34, 0.30, 0.14)),
+        {"rock": (0.5, (18, 40)), "grass": (0.5, (30, 60))},
+    ),
     "paving": Soil(
         ((0.62, 0.58, 0.50), (0.55, 0.54, 0.52), (0.70, 0.62, 0.52), (0.62, 0.46, 0.38)),
         {"slabs": (0.6, (4, 12)), "ashlar": (0.2, (4, 8)), "rubble": (0.2, (2, 5))},
@@ -114,7 +118,7 @@ def draw_ground_plan(
         upper: (3,) metres, greatest corner.
         wet: whether it stands in water.
     """
-    names = [str(rng.choice(["grass", "grass", "asphalt", "sand", "sand"]))]
+    names = [str(rng.choice(["grass", "grass", "asphalt", "sand", "sand", "woods"]))]
     names += [str(rng.choice(["paving", "sand", "paving", "grass"])) for _ in range(3)]
     names[3] = "grass" if rng.random() < 0.5 else names[3]
     names.append("water")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from landmarkzoo.rendered.facades import Color
+from landmarkzoo.rendered.facades import Color, tint
 
 Floats = npt.NDArray[np.float64]
 #: The color of a lit window.
@@ -205,12 +205,14 @@ def draw_light(rng: np.random.Generator) -> Light:
         float(np.cos(bearing) * np.cos(height)),
         float(np.sin(height)),
     )
+    # Some nights are darker than others.
+    dark = float(rng.uniform(0.25, 1.1)) if weather.lamps > 0.5 else 1.0
     return Light(
         sun=sun,
         direct=weather.direct,
-        ambient=weather.ambient,
-        zenith=weather.zenith,
-        skyline=weather.skyline,
+        ambient=tint(weather.ambient, dark),
+        zenith=tint(weather.zenith, dark),
+        skyline=tint(weather.skyline, dark),
         visibility=float(np.exp(rng.uniform(np.log(300), np.log(5000)))),
         clouds=float(np.clip(rng.normal(weather.clouds, 0.2), 0, 1)),
         lamps=weather.lamps,

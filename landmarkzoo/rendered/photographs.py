@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from landmarkzoo.rendered.camera import NEAR, Camera, look_at
 from landmarkzoo.rendered.lens import develop
@@ -99,7 +99,7 @@ def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longe
     chance = rng.random()
     if chance < 0.06:
         fill = rng.uniform(2.0, 4.5)
-        target += extent * rng.uniform((-0.3, -0.1, -0.2), (0.3, 0.1, 0.4))
+        target += extent * rng.uniform((-0.25, -0.1, -0.05), (0.25, 0.1, 0.35))
     elif chance < 0.24:
         fill = rng.uniform(1.2, 2.0)
         target += extent * rng.uniform((-0.25, -0.1, -0.1), (0.25, 0.1, 0.32))
@@ -213,10 +213,11 @@ def _compose(
 ) -> Image.Image:
     """Draw everything from the sky to the passers-by, back to front."""
     light = draw_light(rng)
-    picture = draw_sky(rng, camera, light)
-    draw_distance(ImageDraw.Draw(picture), rng, camera, light)
+    picture = draw_distance(draw_sky(rng, camera, light), rng, camera, light)
     view = View(camera, rays(camera), rng)
     on_landmark = light.on_landmark(camera.yaw + np.pi)
+    if subject.inside and light.lamps:  # there are lamps inside, too
+        on_landmark = replace(on_landmark, ambient=(0.50, 0.42, 0.32))
     mesh, faces = subject.mesh, see_faces(subject.mesh, camera)
     sun = see_from_sun(mesh, on_landmark.sun)
     canvas = np.asarray(picture, dtype=np.float32) / np.float32(255)

@@ -82,9 +82,10 @@ def _neighbours(rng: np.random.Generator, lower: Floats, upper: Floats) -> list[
         for number in range(int(rng.integers(1, 4))):
             y = float(lower[1] + 6 + number * rng.uniform(13, 17))
             solids += house(rng, x, y, tallest)
-    for number in range(int(rng.integers(0, 6))):
-        x = float(middle[0] + (number - 2.5) * 19)
-        solids += house(rng, x, float(upper[1] + rng.uniform(16, 24)), tallest)
+    for row in range(int(rng.choice([1, 1, 2, 4]))):
+        for number in range(int(rng.integers(0, 6 + 2 * row))):
+            x = float(middle[0] + (number - 2.5 - row) * 19)
+            solids += house(rng, x, float(upper[1] + rng.uniform(16, 24) + 26 * row), tallest)
     return solids
 
 
