@@ -137,6 +137,15 @@ def _props(
     ]
 
 
+@dataclass(frozen=True)
+class View:
+    """A camera, its lines of sight (height, width, 3), and where chance comes from."""
+
+    camera: Camera
+    lines: Floats32
+    rng: np.random.Generator
+
+
 def _water(
     subject: Subject, view: View, light: Light, sun: SunView, rows: Ints, columns: Ints, canvas: Floats32
 ) -> Floats32:
@@ -166,16 +175,9 @@ def _water(
     )
 
 
-@dataclass(frozen=True)
-class View:
-    """A camera, its lines of sight (height, width, 3), and where chance comes from."""
-
-    camera: Camera
-    lines: Floats32
-    rng: np.random.Generator
-
-
-def _ground(subject: Subject, view: View, light: Light, sun: SunView, canvas: Floats32, free: Bools) -> None:
+def draw_ground(
+    subject: Subject, view: View, light: Light, sun: SunView, canvas: Floats32, free: Bools
+) -> None:
     """Lay the ground on the pixels of the canvas (h, w, 3) that are free and below the horizon."""
     rows, columns = np.nonzero(free & (view.lines[..., 2] < -1e-3))
     lines = view.lines[rows, columns]
@@ -221,7 +223,7 @@ def _compose(
     mesh, faces = subject.mesh, see_faces(subject.mesh, camera)
     sun = see_from_sun(mesh, on_landmark.sun)
     canvas = np.asarray(picture, dtype=np.float32) / np.float32(255)
-    _ground(subject, view, light, sun, canvas, faces == 0)
+    draw_ground(subject, view, light, sun, canvas, faces == 0)
     picture = _picture(canvas)
     middle = (subject.lower + subject.upper) / 2
     reach = float(np.hypot(*(subject.upper - subject.lower)[:2])) / 2

@@ -10,7 +10,7 @@ from landmarkzoo.rendered.camera import look_at
 from landmarkzoo.rendered.grounds import draw_ground_plan
 from landmarkzoo.rendered.lens import develop
 from landmarkzoo.rendered.light import Light
-from landmarkzoo.rendered.photographs import photograph
+from landmarkzoo.rendered.photographs import View, draw_ground
 from landmarkzoo.rendered.plant_shapes import PLANTS, VARIANTS, plant
 from landmarkzoo.rendered.plants import LEAVES, draw_plant
 from landmarkzoo.rendered.rendering import make_mesh
@@ -96,14 +96,20 @@ def test_the_plan_of_the_ground() -> None:
 
 
 def test_water_mirrors_what_stands_in_it() -> None:
-    tower = [block(0, 0, 0, (6, 6, 20), (0.9, 0.1, 0.1))]
-    red = []
+    tower = [block(0, 0, 0, (4, 4, 10), (0.9, 0.1, 0.1))]
+    camera = look_at((0, -40, 5), (0, 0, 5), focal=160, width=80, height=80)  # level: the horizon is row 40
+    reds = []
     for wet in (True, False):
         subject = make_subject(tower, np.random.default_rng(1), wet=wet)
-        photos = [photograph(subject, np.random.default_rng(seed), 64) for seed in range(8)]
-        below = [np.asarray(photo, dtype=float)[-photo.height // 4 :] for photo in photos]
-        red.append(np.mean([(part[..., 0] > 1.4 * part[..., 1] + 10).mean() for part in below]))
-    assert red[0] > 1.4 * red[1]
+        mesh, canvas = subject.mesh, np.full((80, 80, 3), 0.4, dtype=np.float32)
+        view = View(camera, rays(camera), np.random.default_rng(0))
+        sun = see_from_sun(mesh, NOON.sun)
+        draw_ground(subject, view, NOON, sun, canvas, see_faces(mesh, camera) == 0)
+        reds.append(canvas[..., 0] > 1.3 * canvas[..., 1])
+    # The tower stands on row 61 and is 42 rows high: so is what hangs under it, as far as the picture goes.
+    assert reds[0][65:79, 36:44].mean() > 0.9
+    assert reds[0][65:79, :28].mean() == 0
+    assert reds[1][65:79].mean() < 0.1
 
 
 @pytest.mark.parametrize("kind", sorted(PLANTS))
