@@ -98,11 +98,8 @@ async def _refuse(
 
 def search(index: lz.Index, photo: bytes, k: int) -> dict[str, Any]:
     """The best photos of the last commit; it runs in a thread."""
-    while True:
-        commit = index.descriptors  # the same object until there is a newer commit
-        found, labels = index.search(photo, k), index.labels
-        if index.descriptors is commit:  # else the rows found and the labels may be of two commits
-            break
+    snapshot = index.snapshot()  # the rows found and the labels are of one commit
+    found, labels = snapshot.search(photo, k), snapshot.labels
     best = found.indices[0], found.ids[0], found.scores[0]
     return {
         "results": [

@@ -4,7 +4,7 @@
     torchrun --nproc-per-node 8 examples/train.py --data gldv2/ --split clean --precision bfloat16 --out two
 
 OUT gets checkpoint.pt, log.csv, curves.png and in the end model/, for lz.create_model("local-dir:OUT/model").
-After a crash, Ctrl-C or SIGTERM, --resume goes on from the last checkpoint, which checkpoints.py keeps whole.
+After a crash, Ctrl-C or SIGTERM, --resume goes on from the last checkpoint, which is always whole.
 docs/guide/training.md explains the options. Random numbers depend on seed, epoch and place: none are saved.
 """
 
@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import checkpoints
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
@@ -37,6 +36,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 import landmarkzoo as lz
+from landmarkzoo.finetuning import checkpoints
 
 ARCHITECTURES = {"DOLG": lz.DOLG, "GlobalDescriptor": lz.GlobalDescriptor, "HybridSwin": lz.HybridSwin}
 MAY_CHANGE = {"out", "resume", "stop_after", "workers", "device", "checkpoint_every"}  # when a run goes on
@@ -388,7 +388,7 @@ def main(argv: Sequence[str] | None = None) -> Run:
     if COUNT > 1:
         dist.init_process_group("cpu:gloo,cuda:nccl" if options.device == "cuda" else "gloo")
     try:
-        with checkpoints.signals(lambda number, _: stop.append(number)):
+        with checkpoints.handled_signals(lambda number, _: stop.append(number)):
             return train(options, stop)
     finally:
         if COUNT > 1:

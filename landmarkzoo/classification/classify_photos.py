@@ -19,6 +19,7 @@ from landmarkzoo.embedding.inference import Precision, check_module
 from landmarkzoo.layers.autocast import without_autocast
 from landmarkzoo.losses import Head
 from landmarkzoo.losses.head_files import checked_class_names
+from landmarkzoo.losses.whole_head import check_whole_head
 from landmarkzoo.models.wrappers import unwrapped
 from landmarkzoo.photos.batches import OnError, Transform
 from landmarkzoo.photos.sources import Photos
@@ -97,7 +98,7 @@ def classify(
         ['0', '1']
     """
     k = check_count(k, "k")
-    _check_head(head)
+    check_whole_head(head, "lz.classify(model, head, photos)")
     names = None if class_names is None else checked_class_names(class_names, head.num_classes)
     held: Any = descriptors_of(photos)
     if isinstance(held, Descriptors):
@@ -122,22 +123,6 @@ def classify(
     labels, scores = _best_classes(head, descriptors.vectors, min(k, head.num_classes))
     named = None if names is None else np.array([*map(readable_name, names)], dtype=object)[labels]
     return Predictions(descriptors.ids, labels, scores, named, descriptors.skipped)
-
-
-def _check_head(head: object) -> None:
-    if not isinstance(head, Head):
-        pair = "; lz.load_head gives two things: head, class_names = lz.load_head(name)"
-        raise TypeError(
-            "lz.classify(model, head, photos) needs a lz.losses.Head, such as SubCenterArcFaceDynamic, got "
-            f"{type(head).__name__}{pair if isinstance(head, tuple) else ''}"
-        )
-    if head.weight.is_meta:
-        raise ValueError("the head is on the meta device, so it has no centers: load it, lz.load_head(name)")
-    if len(head.shard) < head.num_classes:
-        raise ValueError(
-            f"this process has {len(head.shard)} of the {head.num_classes} classes of the head: load all of "
-            "them, lz.load_head(name) without process_group"
-        )
 
 
 def _fitting_model(model: nn.Module | None, head: Head) -> nn.Module:

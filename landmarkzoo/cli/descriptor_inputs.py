@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.cli.outputs import DESCRIPTORS, is_index
 from landmarkzoo.cli.photo_labels import label_names
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from landmarkzoo.index import Index
     from landmarkzoo.retrieval import Descriptors
 
@@ -82,20 +80,12 @@ def load_labelled(path: str, labels: str | None) -> tuple[Descriptors, list[str 
         ValueError: If a file is wrong, or a photo has no label.
     """
     if labels is None and is_index(user_path(path)):
-        descriptors, names = descriptors_and_labels(open_index(path))
-        if any(name is not None for name in names):
-            return descriptors, names.tolist()
-    else:
-        descriptors = load_descriptors(path)
+        snapshot = open_index(path).snapshot()
+        if any(name is not None for name in snapshot.labels):
+            return snapshot.descriptors, snapshot.labels.tolist()
+        return snapshot.descriptors, label_names(snapshot.ids, None)
+    descriptors = load_descriptors(path)
     return descriptors, label_names(descriptors.ids, labels)
-
-
-def descriptors_and_labels(index: Index) -> tuple[Descriptors, NDArray[Any]]:
-    """Both of one commit, whatever a writer does meanwhile."""
-    while True:
-        descriptors, labels = index.descriptors, index.labels
-        if index.descriptors is descriptors:
-            return descriptors, labels
 
 
 def model_within(path: str | Path) -> str | None:

@@ -178,10 +178,17 @@ def _add_suspicious(actions: Any) -> None:
         actions,
         "suspicious",
         index_questions.run_suspicious,
-        "find photos whose neighbors have another label",
+        "find photos whose neighbors, or the head of the model, have another label",
     )
     parser.add_argument(
         "--neighbors", type=int, default=10, metavar="N", help="photos that vote, default: %(default)s"
+    )
+    parser.add_argument(
+        "--head",
+        metavar="NAME",
+        help="local-dir:PATH, hf-hub:ORG/REPO, or a name of 'landmarkzoo models': the head that the model of "
+        "the index was trained with, which names photos far from the centers of their class; default: the "
+        "one in the folder of the model, if there is one",
     )
     parser.add_argument("--out", metavar="FILE", help="CSV file to write: id,label,likelier,score")
     add_shared_options(parser, "--overwrite", "--quiet")

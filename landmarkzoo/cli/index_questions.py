@@ -36,11 +36,8 @@ def run_search(arguments: argparse.Namespace) -> None:
     if not all(map(holds_descriptors, arguments.queries)):
         check_takes_photos(index, arguments.index)
     queries = _queries(arguments.queries)
-    while True:
-        descriptors = index.descriptors
-        ranking, labels = index.search(queries, arguments.k), index.labels
-        if index.descriptors is descriptors:  # nobody made a commit between the two
-            break
+    snapshot = index.snapshot()
+    ranking, labels = snapshot.search(queries, arguments.k), snapshot.labels
     if arguments.report is not None:
         _report(arguments, ranking)
     show_ranking(ranking, arguments.out, "cosine", labels if any(labels) else None)
@@ -59,12 +56,14 @@ def run_duplicates(arguments: argparse.Namespace) -> None:
 
 
 def run_suspicious(arguments: argparse.Namespace) -> None:
-    """Find photos whose neighbors have another label.
+    """Find photos whose neighbors, or a head, have another label.
 
     Raises:
-        OSError: If the file cannot be written.
-        ValueError: If there are no labels.
+        OSError: If the file cannot be written, or there is no such head.
+        ValueError: If there are no labels, or the head does not fit.
     """
+    from landmarkzoo.models import load_head
+
     _check_table(arguments, SUSPICIONS)
     index = open_index(arguments.index)
     if not any(index.labels):
@@ -72,7 +71,10 @@ def run_suspicious(arguments: argparse.Namespace) -> None:
             f"the photos of {arguments.index} have no labels: 'landmarkzoo index add' takes --labels FILE or "
             "--folder-labels, also for photos that are there"
         )
-    found = index.suspicious_labels(arguments.neighbors, progress=shows_progress(arguments))
+    head, class_names = (None, None) if arguments.head is None else load_head(arguments.head)
+    found = index.suspicious_labels(
+        arguments.neighbors, head=head, class_names=class_names, progress=shows_progress(arguments)
+    )
     show_findings(["id", "label", "likelier", "score"], found, arguments.out, "photos")
 
 

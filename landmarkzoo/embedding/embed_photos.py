@@ -77,7 +77,8 @@ def embed(
         on_error: ``"raise"``, or ``"skip"`` to leave unreadable photos out and list them in ``skipped``.
         out: Save to this file. It is tried first; a file that does not hold descriptors is never replaced.
             If the photos are files, also those of a data set, a killed job that is started again goes on
-            where it was; a transform of your own then needs the same ``repr`` in both runs.
+            where it was, or at the first photo that has changed meanwhile; a transform of your own then needs
+            the same ``repr`` in both runs.
         scales: Sizes of the transformed image, relative to it, whose descriptors of length 1 become one as
             the cfg says: their mean, or the element-wise maximum; those of the cfg if ``None``. For a
             transformer in multiples of its patches. ``(1,)``: the photo as it is. One call with

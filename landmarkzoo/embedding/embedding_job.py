@@ -19,9 +19,11 @@ from landmarkzoo._utils.atomic_writing import check_writable
 from landmarkzoo._utils.checks import FloatArray
 from landmarkzoo._utils.file_locks import single_writer
 from landmarkzoo.embedding.inference import Precision
+from landmarkzoo.embedding.long_jobs import LONG_JOB
 from landmarkzoo.embedding.resuming import FinishedParts, job_fingerprint
 from landmarkzoo.photos import PhotoSource
 from landmarkzoo.photos.batches import OnError, PhotoBatch
+from landmarkzoo.photos.file_states import states_of_files
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.tensor_files import check_replaceable
 
@@ -41,8 +43,8 @@ class EmbeddingJob:
         source: The photos.
         provenance: That of the descriptors.
         out: The file to write in the end; ``None`` for none.
-        transform: What the photos go through. Its ``repr`` tells this job from others, as do its source, its
-            provenance, and ``precision``. A function has another one in each process, so that a job with
+        transform: What the photos go through. Its ``repr`` tells this job from others, as do its first photo,
+            its provenance, and ``precision``. A function has another one in each process, so that a job with
             it starts anew.
         precision: That of ``embed``.
         on_error: ``"raise"`` or ``"skip"``, for photos that cannot be read.
@@ -70,7 +72,8 @@ class EmbeddingJob:
             check_writable(out)
         self.source, self.skip = source, on_error == "skip"
         self.provenance = provenance
-        self.options = (repr(transform), precision, source.boxes)
+        # What makes long jobs faster may change the last bits of a descriptor.
+        self.options = (repr(transform), precision, source.boxes, len(source) >= LONG_JOB)
         self.out = None if out is None else Path(os.path.realpath(out))  # also in another directory later
         self.clock, self.last_part = clock, clock()
         self.parts: FinishedParts | None = None
@@ -100,10 +103,13 @@ class EmbeddingJob:
             until_checked.enter_context(single_writer(self.out))
             check_replaceable(self.out, "descriptors")
             job = job_fingerprint(self.source, self.out.name, self.provenance, *self.options)
-            if job is not None:
-                self.parts = FinishedParts(self.out, job, self.provenance, keep_skipped=self.skip)
+            states = [] if job is None else list(states_of_files(self.source, range(len(self.source))))
+            if job is not None and None not in states:
+                photos = list(zip(self.source.ids, states))
+                self.parts = FinishedParts(self.out, job, photos, keep_skipped=self.skip)
                 for part in self.parts.load():
-                    self._append(part.ids, part.vectors if part.ids else None, part.skipped)
+                    skipped = [(photo.id, photo.reason) for photo in part.skipped]
+                    self._append(part.ids, part.vectors[0] if part.ids else None, skipped)
             self.in_parts = self.done
             self._until_the_end = until_checked.pop_all()
 
@@ -147,7 +153,7 @@ class EmbeddingJob:
                 self.parts = None
             first, reason = self.skipped[0]
             raise ValueError(f"none of {self.seen} photos could be read; the first, {first}: {reason}")
-        descriptors = self._since(0, 0)
+        descriptors = Descriptors(*self._since(0, 0), self.provenance)
         self._warn_of_zeros(descriptors)
         if self.out is not None:
             check_replaceable(self.out, "descriptors")
@@ -183,7 +189,7 @@ class EmbeddingJob:
 
     def _write_part(self) -> None:
         if self.parts is not None and self.seen > sum(self.in_parts):
-            self.parts.add(sum(self.in_parts), self._since(*self.in_parts))
+            self.parts.add(sum(self.in_parts), *self._since(*self.in_parts))
             self.in_parts = self.done
         self.last_part = self.clock()
 
@@ -196,7 +202,8 @@ class EmbeddingJob:
         self.skipped += skipped
         self.done = (len(self.ids), len(self.skipped))
 
-    def _since(self, ids: int, skipped: int) -> Descriptors:
+    def _since(self, ids: int, skipped: int) -> tuple[list[str], FloatArray, list[tuple[str, str]]]:
+        """Ids, vectors and skipped photos that are done, from some numbers on."""
         vectors = np.empty((0, 1), np.float32) if self.vectors is None else self.vectors
         rows, others = slice(ids, self.done[0]), slice(skipped, self.done[1])
-        return Descriptors(self.ids[rows], vectors[rows], self.skipped[others], self.provenance)
+        return self.ids[rows], vectors[rows], self.skipped[others]

@@ -1,11 +1,12 @@
 """Fine-tuning on photos of the user's own: ``finetune`` and the recipes as data.
 
-``finetuning_job.py`` is the public call, and ``training_job.py`` what it does, from the first photo to the
-last file. ``recipes.py`` has the settings.
+``finetuning_job.py`` is the public call, ``job_start.py`` its beginning, ``epochs.py`` what follows.
+``recipes.py`` has the settings.
 """
 
+from landmarkzoo.finetuning import checkpoints
 from landmarkzoo.finetuning.finetuning_job import finetune
 from landmarkzoo.finetuning.recipes import RECIPES, Recipe
 from landmarkzoo.finetuning.results import FinetuneResult
 
-__all__ = ["RECIPES", "FinetuneResult", "Recipe", "finetune"]
+__all__ = ["RECIPES", "FinetuneResult", "Recipe", "checkpoints", "finetune"]

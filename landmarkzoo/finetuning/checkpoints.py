@@ -1,13 +1,19 @@
-"""Files of a training that may end at any moment: each is whole or not there, and so is a set of them."""
+"""Files of a training that may end at any moment: each is whole or not there, and so is a set of them.
+
+``landmarkzoo.finetune`` and ``examples/train.py`` write their checkpoints by these functions.
+"""
 
 from __future__ import annotations
 
 import pickle
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import IO, Any
 
 import torch
 
@@ -16,17 +22,26 @@ from landmarkzoo._utils.atomic_writing import atomic_write
 CHECKPOINT = "checkpoint.pt"
 
 
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file by a function, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written; what was there before stays.
+    """
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        try:
+            write(file)
+        except RuntimeError as error:  # torch.save on a full disk
+            raise OSError(f"cannot write {path}: {error}") from error
+
+
 def save(path: Path, state: Any) -> None:
     """``torch.save``, whole or not at all.
 
     Raises:
         OSError: If it cannot be written; what was there before stays.
     """
-    with atomic_write(path) as temporary:
-        try:
-            torch.save(state, temporary)
-        except RuntimeError as error:  # a full disk
-            raise OSError(f"cannot write {path}: {error}") from error
+    write_whole(path, lambda file: torch.save(state, file))
 
 
 def load(path: Path) -> Any:
@@ -91,3 +106,23 @@ def folder_for(out: Path) -> Iterator[None]:
         with suppress(OSError):  # there is something in it
             for place in new:
                 place.rmdir()
+
+
+@contextmanager
+def handled_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[dict[int, Any]]:
+    """Let Ctrl-C and SIGTERM, as schedulers send it, call ``handler(number, frame)`` until the block ends.
+
+    Nothing changes outside of the main thread, where Python has no signals, and for a signal that is ignored.
+    Gives the handlers of before.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: old for number, old in known.items() if old not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield before
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

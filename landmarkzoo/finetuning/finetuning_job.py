@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,18 @@ from typing import Any
 import torch
 
 from landmarkzoo._utils.user_paths import user_path
+from landmarkzoo.finetuning.job_start import new_training, resumed_training
 from landmarkzoo.finetuning.landmark_labels import LabelledInput, labelled_photos, without
-from landmarkzoo.finetuning.out_folder import Resume
+from landmarkzoo.finetuning.out_folder import (
+    Resume,
+    remove_checkpoints,
+    state_of,
+    stopping_place,
+    written_folder,
+)
 from landmarkzoo.finetuning.processes import joined_processes
 from landmarkzoo.finetuning.recipes import Recipe, recipe_with
-from landmarkzoo.finetuning.results import FinetuneResult
+from landmarkzoo.finetuning.results import FinetuneResult, finished_result
 from landmarkzoo.finetuning.splitting import split_photos
 from landmarkzoo.finetuning.starting_models import StartingModel
 from landmarkzoo.finetuning.stop_signals import StopSignals
@@ -95,27 +103,51 @@ def finetune(
         (1, 'Spire of Thaepinova', 'mAP@100')
     """
     settings = recipe_with(recipe, recipe_overrides)
+    start = settings.model if model is None else model
     labelled, left_out = without(labelled_photos(photos), exclude)
     split = split_photos(labelled, validation, settings.seed)
     with StopSignals() as stop, joined_processes(device) as processes:
-        size = min(settings.batch_size, len(split.train))
-        if len(split.train) < processes.count:
-            raise ValueError(
-                f"{len(split.train)} photos cannot be trained on by {processes.count} processes: start fewer"
+        settings = replace(settings, batch_size=fitting_batch(settings, len(split.train), processes.count))
+        folder = user_path(out).absolute()
+        with torch.random.fork_rng([processes.device] if processes.device.type == "cuda" else []):
+            return _run(
+                TrainingJob(
+                    start, settings, split, left_out, folder, resume, processes, stop, num_workers, progress
+                )
             )
-        settings = replace(settings, batch_size=max(1, size // processes.count) * processes.count)
-        devices = [processes.device] if processes.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            job = TrainingJob(
-                settings.model if model is None else model,
-                settings,
-                split,
-                left_out,
-                user_path(out).absolute(),
-                resume,
-                processes,
-                stop,
-                num_workers,
-                progress,
-            )
-            return job.run()
+
+
+def _run(job: TrainingJob) -> FinetuneResult:
+    """Train, or go on, or give back what is finished."""
+    state = state_of(job.out, job.call, job.resume)
+    job.processes.barrier()  # nothing is written before all have looked
+    if state == "finished":
+        job.say(f"{job.out} is finished already: this is its result")
+        if job.processes.rank == 0:
+            remove_checkpoints(job.out)
+        return finished_result(job.out)
+    with written_folder(job.out) if job.processes.rank == 0 else nullcontext():
+        try:
+            begun = resumed_training(job) if state == "begun" else new_training(job)
+            begun.train()
+            begun.finish()
+        except KeyboardInterrupt:
+            job.say(stopping_place(job.out))
+            raise
+    return finished_result(job.out)
+
+
+def fitting_batch(recipe: Recipe, photos: int, processes: int) -> int:
+    """Photos of a batch: at most as many as there are, and as many for each process.
+
+    Raises:
+        ValueError: If there are more processes than photos.
+
+    Examples:
+        >>> from landmarkzoo.finetuning.finetuning_job import fitting_batch
+        >>> fitting_batch(lz.finetuning.Recipe(batch_size=32), photos=21, processes=2)
+        20
+    """
+    if photos < processes:
+        raise ValueError(f"{photos} photos cannot be trained on by {processes} processes: start fewer")
+    return max(1, min(recipe.batch_size, photos) // processes) * processes

@@ -62,6 +62,28 @@ def written_folder(out: Path) -> Iterator[None]:
         yield
 
 
+def remove_checkpoints(out: Path) -> None:
+    """Remove what a training that is finished does not need, and one that was killed at its end has left."""
+    for pattern in (
+        "best-epoch*-rank*.pt",
+        "checkpoint-*-rank*.pt",
+        checkpoints.CHECKPOINT,
+        ".landmarkzoo-*.tmp",
+    ):
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def stopping_place(out: Path) -> str:
+    """What there is of a training that was stopped, and how to go on."""
+    path = out / checkpoints.CHECKPOINT
+    if not path.is_file():
+        return "stopped before the first epoch: nothing is saved"
+    place = checkpoints.load(path)["place"]
+    within = f", batch {place['batch']}" if place["batch"] else ""
+    return f"stopped after epoch {place['epoch']}{within}: saved in {out}, and the same call goes on"
+
+
 def _is_ours(path: Path) -> bool:
     """Whether a file may be there without a training: a lock, or what a killed process left."""
     return path.name == f"{checkpoints.CHECKPOINT}.lock" or path.name.startswith(".landmarkzoo-")

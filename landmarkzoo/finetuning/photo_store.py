@@ -41,6 +41,17 @@ def shrunk(photo: Image.Image, side: int) -> Image.Image:
     return resized
 
 
+@dataclass(frozen=True)
+class Shrink:
+    """``shrunk`` to a side, for processes that read."""
+
+    side: int
+
+    def __call__(self, photo: Image.Image) -> Image.Image:
+        """A photo as ``shrunk`` gives it."""
+        return shrunk(photo, self.side)
+
+
 @dataclass(eq=False)
 class PhotoStore(Dataset[Tensor]):
     """The photos of a source at the size that is needed of them, decoded once where there is room.
@@ -88,7 +99,7 @@ class PhotoStore(Dataset[Tensor]):
             )
         return self.resize(photo)
 
-    def keep(self, room: int, num_workers: int, progress: bool, desc: str) -> None:
+    def keep(self, room: int, num_workers: int, progress: bool) -> None:
         """Read photos, and keep them until they fill ``room`` bytes."""
         loader = DataLoader(
             self,
@@ -98,7 +109,7 @@ class PhotoStore(Dataset[Tensor]):
             generator=torch.Generator(),
         )
         used = 0
-        bar = tqdm(loader, desc, unit=" photos", disable=not progress)
+        bar = tqdm(loader, "read", unit=" photos", disable=not progress)
         for position, pixels in enumerate(bar):
             used += pixels.nbytes
             if used > room:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.evaluation import Evaluation
@@ -121,22 +120,35 @@ def evaluation_of(values: Mapping[str, Any] | None) -> Evaluation | None:
     )
 
 
-def with_scores(model: DescriptorModel, after: Evaluation | None, training_data: str) -> None:
-    """Let the cfg of a model say what it was trained on, and its scores."""
-    scores = () if after is None else after.scores
-    model.cfg = replace(model.cfg, scores=scores, training_data=training_data, weights=None)
+def write_card(out: Path, model: DescriptorModel, summary: Mapping[str, Any]) -> None:
+    """Write the model card, with how the model was trained.
 
-
-def write_card(out: Path, model: DescriptorModel, classes: int) -> None:
-    """Write the model card."""
+    Raises:
+        OSError: If it cannot be written.
+    """
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    card = model_card(model.cfg, f"org/{out.name}", parameters=parameters, classes=classes)
+    card = model_card(model.cfg, f"org/{out.name}", parameters=parameters, classes=summary["landmarks"])
+    before, after = evaluation_of(summary["before"]), evaluation_of(summary["after"])
+    lines = [
+        "## How it was trained",
+        "",
+        f"By `landmarkzoo.finetune` from `{summary['recipe']['model']}`, {summary['best_epoch']} epochs, on "
+        f"the {summary['device']} in {summary['precision']}. `training.json` has all settings and the "
+        "history.",
+    ]
+    if before is not None and after is not None:
+        lines += ["", "| validation photos | before | after |", "|---|---|---|"]
+        lines += [f"| {metric} | {before[metric]:.3f} | {after[metric]:.3f} |" for metric in after.metrics]
     with atomic_write(out / CARD_FILE) as temporary:
-        temporary.write_text(card, encoding="utf-8")
+        temporary.write_text(f"{card}\n{chr(10).join(lines)}\n", encoding="utf-8")
 
 
 def confusions_of(
-    names: Sequence[str], ids: Sequence[str], guesses: Sequence[str], most: int = 200
+    names: Sequence[str],
+    ids: Sequence[str],
+    guesses: Sequence[str],
+    classes: Collection[str],
+    most: int = 200,
 ) -> list[dict[str, Any]]:
     """Which landmarks are taken for which others, the most frequent first.
 
@@ -144,26 +156,21 @@ def confusions_of(
         names: The landmark of each photo.
         ids: Its id.
         guesses: What it is taken for.
+        classes: Landmarks that it can be taken for: a photo of another one is left out.
         most: How many pairs at most.
 
     Examples:
         >>> from landmarkzoo.finetuning.results import confusions_of
-        >>> confusions_of(["a", "a", "b"], ["1", "2", "3"], ["b", "b", "b"])
+        >>> confusions_of(["a", "a", "b"], ["1", "2", "3"], ["b", "b", "b"], ["a", "b"])
         [{'landmark': 'a', 'taken_for': 'b', 'number': 2, 'ids': ['1', '2']}]
     """
+    known = set(classes)
     pairs: dict[tuple[str, str], list[str]] = {}
     for name, id_, guess in zip(names, ids, guesses):
-        if guess != name:
+        if guess != name and name in known:
             pairs.setdefault((name, guess), []).append(id_)
     ordered = sorted(pairs.items(), key=lambda pair: (-len(pair[1]), pair[0]))
     return [
         {"landmark": name, "taken_for": guess, "number": len(of_pair), "ids": of_pair}
         for (name, guess), of_pair in ordered[:most]
     ]
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computed a training."""
-    from landmarkzoo import __version__
-
-    return {"landmarkzoo": __version__, "torch": str(torch.__version__)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,9 @@ def split_photos(photos: LabelledPhotos, validation: Any, seed: int) -> Split:
     if validation is None or (isinstance(validation, (int, float)) and validation == 0):
         return Split(photos, None, [])
     if not isinstance(validation, (int, float)):
-        return Split(photos, labelled_photos(validation, "validation photos"), [])
+        measuring = labelled_photos(validation, "validation photos")
+        _check_apart(photos, measuring)
+        return Split(photos, measuring, [])
     rows = held_out(photos.labels, float(validation), seed)
     measured = set(photos.labels[rows].tolist())
     others = [name for label, name in enumerate(photos.classes) if label not in measured]
@@ -66,6 +69,23 @@ def split_photos(photos: LabelledPhotos, validation: Any, seed: int) -> Split:
         warn_user(f"{landmarks} one photo, which is trained on and not measured, such as {others[0]!r}")
     train = photos.take(np.setdiff1d(np.arange(len(photos)), rows))
     return Split(train, photos.take(rows), others)
+
+
+def _check_apart(photos: LabelledPhotos, validation: LabelledPhotos) -> None:
+    """Raise if a file is trained on and measures: its score would say nothing."""
+    measuring = _ids_by_file(validation)
+    both = [id_ for path, id_ in _ids_by_file(photos).items() if path in measuring]
+    if both:
+        raise ValueError(
+            f"{len(both)} validation photos are among those to train on, such as {both[0]!r}: leave them out "
+            "by exclude=..."
+        )
+
+
+def _ids_by_file(photos: LabelledPhotos) -> dict[Path, str]:
+    source = photos.source
+    files = {row: source.file(row) for row in range(len(source))}
+    return {path.absolute(): source.ids[row] for row, path in files.items() if path is not None}
 
 
 def held_out(labels: IntArray, share: float, seed: int) -> IntArray:

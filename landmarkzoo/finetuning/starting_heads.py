@@ -55,9 +55,9 @@ def head_of_class_means(
     some = photos if len(rows) == len(labels) else photos.take(rows.tolist())
     vectors = torch.from_numpy(embedded_photos(model, some, processes, **how).vectors)
     own = torch.from_numpy(labels[rows])
-    means = torch.stack([vectors[own == label].mean(dim=0) for label in range(classes)])  # (C, D)
+    sums = vectors.new_zeros(classes, vectors.shape[1]).index_add_(0, own, vectors)  # (C, D)
     head = new_head(recipe, model.embedding_dim, classes, processes)
-    head.load_state_dict({"weight": _centers(means, recipe)})
+    head.load_state_dict({"weight": _centers(sums, recipe)})
     return head
 
 
@@ -90,9 +90,9 @@ def first_of_each(labels: IntArray, most: int) -> IntArray:
     return np.sort(order[place < most])
 
 
-def _centers(means: Tensor, recipe: Recipe) -> Tensor:
-    """Centers (C * K, D) of length 1 from means (C, D)."""
-    centers = F.normalize(means, dim=1).repeat_interleave(recipe.sub_centers, dim=0)
+def _centers(sums: Tensor, recipe: Recipe) -> Tensor:
+    """Centers (C * K, D) of length 1 from sums or means (C, D)."""
+    centers = F.normalize(sums, dim=1).repeat_interleave(recipe.sub_centers, dim=0)
     if recipe.sub_centers == 1:
         return centers
     noise = torch.randn(centers.shape, generator=torch.Generator().manual_seed(recipe.seed))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
 from typing import Any
+
+from landmarkzoo.finetuning.checkpoints import handled_signals
 
 _REPEATED = 1.0  # seconds: shells, containers and impatient people send a signal twice
 
@@ -32,21 +33,16 @@ class StopSignals:
         self._time = 0.0
         self._pid = os.getpid()
         self._before: dict[int, Any] = {}
+        self._stack = ExitStack()
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before = signal.getsignal(number)
-                if before not in (signal.SIG_IGN, None):
-                    self._before[number] = before
-                    signal.signal(number, self._handle)
+        self._before = self._stack.enter_context(handled_signals(self._handle))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
+        self._stack.close()
         if self.came and self._before[self.came] is not signal.default_int_handler:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError, AttributeError):  # closed, or none

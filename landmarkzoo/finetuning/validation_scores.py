@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,12 @@ from landmarkzoo.evaluation import Evaluation, score_retrieval
 from landmarkzoo.finetuning.landmark_labels import LabelledPhotos
 from landmarkzoo.finetuning.photo_store import PhotoStore
 from landmarkzoo.finetuning.processes import Processes
+from landmarkzoo.finetuning.results import confusions_of
 from landmarkzoo.finetuning.shared_embedding import embedded_photos
 from landmarkzoo.finetuning.splitting import Split
+from landmarkzoo.finetuning.training_job import TrainingJob
 from landmarkzoo.finetuning.training_state import Training
+from landmarkzoo.losses import Head
 from landmarkzoo.metrics import mean_average_precision
 from landmarkzoo.models import DescriptorModel
 from landmarkzoo.photos import create_transform
@@ -54,93 +57,121 @@ class EpochMeasure:
         scores: dict[str, float] = {}
         known = self.labels >= 0
         if known.any():
-            best = training.head.predict(torch.from_numpy(found.vectors).to(processes.device), k=1)
-            guesses = best.classes[:, 0].cpu().numpy()
-            scores[ACCURACY] = float((guesses == self.labels)[known].mean())
-        asking = np.array([len(rows) > 0 for rows in self.relevant])
-        if asking.any():
-            rows = np.flatnonzero(asking)
-            ranking = search_others(found.vectors, _DEPTH, rows=rows)
-            wanted = [self.relevant[row] for row in rows]
+            right = first_choices(training.head, found, processes) == self.labels
+            scores[ACCURACY] = float(right[known].mean())
+        asking = np.flatnonzero([len(rows) > 0 for rows in self.relevant])
+        if len(asking):
+            ranking = search_others(found.vectors, _DEPTH, rows=asking)
+            wanted = [self.relevant[row] for row in asking]
             scores[MAP] = float(mean_average_precision(ranking.indices, wanted, k=_DEPTH))
         return scores
 
 
-def epoch_measure(
-    validation: LabelledPhotos, classes: list[str], model: DescriptorModel, size: int, seed: int
-) -> EpochMeasure | None:
+def epoch_measure(job: TrainingJob, model: DescriptorModel) -> EpochMeasure | None:
     """What is measured after each epoch: all validation photos, or those of some landmarks if they are many.
 
     ``None`` if there is nothing to measure: no photo shows a landmark that is trained on, or shares one.
     """
-    if len(validation) > _AN_EPOCH:
-        order = np.random.default_rng(seed).permutation(len(validation.classes))
-        counts = np.bincount(validation.labels)[order]
-        some = order[: max(1, int(np.searchsorted(np.cumsum(counts), _AN_EPOCH)))]
-        rows = np.flatnonzero(np.isin(validation.labels, some))[:_AN_EPOCH]
-        validation = validation.take(rows)
-    transform = create_transform(model, image_size=size)
-    store = PhotoStore(validation.source, transform.transforms[0])
-    label_of = {name: label for label, name in enumerate(classes)}
-    labels = np.array([label_of.get(name, -1) for name in validation.names], dtype=np.int64)
-    rows = np.arange(len(validation))
-    relevant = [
-        rows[(validation.labels == label) & (rows != row)] for row, label in enumerate(validation.labels)
-    ]
-    if not (labels >= 0).any() and not any(len(of_photo) for of_photo in relevant):
+    if job.split.validation is None:
         return None
-    with_others = np.mean([len(of_photo) > 0 for of_photo in relevant])
-    watched = MAP if with_others >= 0.5 or not (labels >= 0).any() else ACCURACY
+    validation = _some_landmarks(job.split.validation, job.recipe.seed)
+    transform = transform_at(model, model.cfg.input_size[1:])
+    store = PhotoStore(validation.source, transform.transforms[0])
+    label_of = {name: label for label, name in enumerate(job.split.train.classes)}
+    labels = np.array([label_of.get(name, -1) for name in validation.names], dtype=np.int64)
+    members = [np.flatnonzero(validation.labels == label) for label in range(len(validation.classes))]
+    relevant = [members[label][members[label] != row] for row, label in enumerate(validation.labels)]
+    sharing = np.mean([len(rows) > 0 for rows in relevant])
+    if sharing == 0 and not (labels >= 0).any():
+        return None
+    watched = MAP if sharing >= 0.5 or not (labels >= 0).any() else ACCURACY
     return EpochMeasure(store, v2.Compose(transform.transforms[1:]), labels, relevant, watched)
 
 
-def evaluate_split(
-    model: DescriptorModel,
-    split: Split,
-    size: int,
-    processes: Processes,
-    num_workers: int | None,
-    progress: bool,
-) -> Evaluation | None:
-    """Search each validation photo among those trained on, at ``size`` and mirrored: mAP@100 and more.
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the validation photos say of a model.
+
+    Attributes:
+        evaluation: Their scores.
+        confusions: What the head takes for what, see ``confusions_of``.
+    """
+
+    evaluation: Evaluation
+    confusions: list[dict[str, Any]]
+
+
+def measured_views(job: TrainingJob, model: DescriptorModel, head: Head | None = None) -> Measured | None:
+    """Search each validation photo among those trained on, with its mirror image: mAP@100 and more.
 
     Validation photos of a landmark that is not trained on are in the index themselves, but for the one that
     is searched. ``None`` if there is nothing to find.
     """
+    split, processes = job.split, job.processes
     if split.validation is None:
         return None
-    how: dict[str, Any] = {"transform": create_transform(model, image_size=size), "flip": True}
-    how |= {"progress": progress and processes.rank == 0, "num_workers": num_workers}
+    size = model.cfg.input_size[1:]
+    how: dict[str, Any] = {"transform": transform_at(model, size), "flip": True, "progress": job.shown}
     queries, index = (
-        embedded_photos(model, photos.source, processes, **how) for photos in (split.validation, split.train)
+        embedded_photos(model, source, processes, num_workers=job.readers(source, max(size)), **how)
+        for source in (split.validation.source, split.train.source)
     )
-    if processes.rank > 0:
-        first: Evaluation | None = processes.of_first(None)
-    else:
-        first = processes.of_first(_scored(queries, index, split))
-    return first
+    first = processes.of_first(_scored(queries, index, split) if processes.rank == 0 else None)
+    if first is None:
+        return None
+    if head is None:
+        return Measured(first, [])
+    guesses = first_choices(head, queries, processes)
+    names = [split.train.classes[guess] for guess in guesses]
+    return Measured(first, confusions_of(split.validation.names, queries.ids, names, split.train.classes))
+
+
+def first_choices(head: Head, descriptors: Descriptors, processes: Processes) -> IntArray:
+    """The class (N,) that a head takes each photo for, on all processes."""
+    # Where the classes are split, all processes must ask for something; one asks for all photos.
+    vectors = descriptors.vectors if processes.rank == 0 else descriptors.vectors[:1]
+    best = head.predict(torch.from_numpy(vectors).to(head.weight.device), k=1)
+    found: IntArray = processes.of_first(best.classes[:, 0].cpu().numpy())
+    return found
+
+
+def transform_at(model: DescriptorModel, size: tuple[int, ...]) -> v2.Compose:
+    """The transform of a model at a size, (height, width): where the aspect ratio is kept, its height."""
+    squash = model.cfg.resize == "squash"
+    return create_transform(model, image_size=(size[0], size[1]) if squash else size[0])
+
+
+def _some_landmarks(photos: LabelledPhotos, seed: int) -> LabelledPhotos:
+    if len(photos) <= _AN_EPOCH:
+        return photos
+    order = np.random.default_rng(seed).permutation(len(photos.classes))
+    up_to = np.cumsum(np.bincount(photos.labels)[order])
+    some = order[: max(1, int(np.searchsorted(up_to, _AN_EPOCH)))]
+    return photos.take(np.flatnonzero(np.isin(photos.labels, some))[:_AN_EPOCH])
 
 
 def _scored(queries: Descriptors, index: Descriptors, split: Split) -> Evaluation | None:
     assert split.validation is not None
-    train, names = np.array(split.train.names), split.validation.names
-    of_train = {name: np.flatnonzero(train == name) for name in dict.fromkeys(names)}
+    names = split.validation.names
+    rows_of = _rows_by_name(split.train.names)
     data = "validation photos among those trained on, flip=True"
-    if all(len(rows) for rows in of_train.values()):
-        relevant = [of_train[name].tolist() for name in names]
+    if all(name in rows_of for name in names):
+        relevant = [rows_of[name] for name in names]
         ranking = search(queries, index, k=_DEPTH)
     else:
         data = "validation photos among those trained on and each other, flip=True"
-        vectors = np.concatenate([index.vectors, queries.vectors])
-        every = np.concatenate([train, np.array(names)])
-        rows = np.arange(len(train), len(every))
-        relevant = [np.setdiff1d(np.flatnonzero(every == every[row]), [row]).tolist() for row in rows]
-        ranking = search_others(
-            Descriptors([f"{row}" for row in range(len(vectors))], vectors), _DEPTH, rows=rows
-        )
+        rows_of = _rows_by_name([*split.train.names, *names])
+        rows = np.arange(len(index), len(index) + len(queries))
+        relevant = [[other for other in rows_of[name] if other != row] for row, name in zip(rows, names)]
+        ranking = search_others(np.concatenate([index.vectors, queries.vectors]), _DEPTH, rows=rows)
     if not any(relevant):
         return None
     result = score_retrieval(ranking, relevant, k=_DEPTH, data=data)
-    return Evaluation(
-        result.scores, result.intervals, result.per_query, list(queries.ids), dict(queries.provenance)
-    )
+    return replace(result, query_ids=list(queries.ids), provenance=dict(queries.provenance))
+
+
+def _rows_by_name(names: list[str]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        rows.setdefault(name, []).append(row)
+    return rows

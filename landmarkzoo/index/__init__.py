@@ -1,7 +1,8 @@
 """Photos that are searched for years: an index on disk that grows, is corrected and is read meanwhile."""
 
 from landmarkzoo.index.index_info import IndexInfo
+from landmarkzoo.index.index_snapshot import IndexSnapshot
 from landmarkzoo.index.living_index import Index
 from landmarkzoo.index.many_ranks import Ranks, add_by_ranks
 
-__all__ = ["Index", "IndexInfo", "Ranks", "add_by_ranks"]
+__all__ = ["Index", "IndexInfo", "IndexSnapshot", "Ranks", "add_by_ranks"]

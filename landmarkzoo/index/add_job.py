@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.index_folder import Writer
-from landmarkzoo.index.shard_files import NewRows, as_stored, joined_rows, new_name
+from landmarkzoo.retrieval.shard_files import NewRows, as_stored, joined_rows, new_name
 
 SHARD_ROWS = 1024  # photos
 SHARD_SECONDS = 60.0  # a killed job repeats no more than one shard

@@ -7,10 +7,10 @@ import numpy as np
 from landmarkzoo._utils.checks import FloatArray
 from landmarkzoo.index.add_job import AddJob
 from landmarkzoo.index.label_sources import GivenLabels, label_names
-from landmarkzoo.index.shard_files import NewRows, SkippedPhoto, as_stored, rows_that_fit
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.comparability import RUNNING_NUMBERS, joined_provenance, refuse_unlike
 from landmarkzoo.retrieval.row_selection import first_repeated
+from landmarkzoo.retrieval.shard_files import NewRows, SkippedPhoto, as_stored, rows_that_fit
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors
 
 

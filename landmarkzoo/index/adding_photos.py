@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -15,15 +14,59 @@ from tqdm import tqdm
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo._utils.unicode_names import ByName
 from landmarkzoo.index.add_job import AddJob
+from landmarkzoo.index.index_folder import IndexFolder
 from landmarkzoo.index.label_sources import GivenLabels, label_names
 from landmarkzoo.index.photo_embedder import PhotoEmbedder
-from landmarkzoo.index.shard_files import FileState, NewRows, SkippedPhoto, joined_rows
-from landmarkzoo.photos import PhotoSource
+from landmarkzoo.photos import PhotoSource, photo_source
 from landmarkzoo.photos.batches import OnError, PhotoBatch
+from landmarkzoo.photos.file_states import root_of, states_of_files
 from landmarkzoo.retrieval.row_selection import as_ids, first_repeated
+from landmarkzoo.retrieval.shard_files import FileState, NewRows, SkippedPhoto, joined_rows
 
 _MOVED = 4096  # photos in one shard, of a folder that was moved
 _STREAMED = 128  # photos of an iterator that are committed together: about a minute of a large model
+
+
+def add_photos(
+    files: IndexFolder,
+    embedder: Callable[[], PhotoEmbedder],
+    photos: Any,
+    labels: GivenLabels,
+    ids: Sequence[object] | None,
+    on_error: OnError,
+    num_workers: int | None,
+    progress: bool,
+    mirror: bool = False,
+) -> None:
+    """Add photos to an index, as ``Index.add`` does, or make it what a folder is, as ``Index.update``.
+
+    Args:
+        files: The index.
+        embedder: Gives what makes the descriptors; called once the photos are listed.
+        photos: What ``Index.add`` takes, but descriptors; like all that follow.
+        labels: By id, one a photo, or ``"folder"``.
+        ids: One a photo.
+        on_error: ``"raise"`` or ``"skip"``.
+        num_workers: Processes that read photos.
+        progress: Whether to show a progress bar.
+        mirror: Drop what was added from the folder and is not in it any more.
+    """
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
+    stream = is_stream(photos) and ids is None
+    source = None if stream else named_source(photo_source(photos, on_error=on_error), ids)
+    ready = embedder()
+    ready.check_unchanged()
+    total = None if source is None else len(source)
+    bar = tqdm(total=total, desc="index", unit=" photos", disable=not progress)
+    with files.writing() as writer, bar, AddJob(writer) as job:
+        adding = PhotoAdding(job, ready, labels, on_error, num_workers, bar)
+        if source is None:
+            adding.add_stream(photos)
+            return
+        if mirror:
+            adding.mirror(source)
+        adding.add(source, photos)
 
 
 @dataclass(eq=False)
@@ -72,8 +115,8 @@ class PhotoAdding:
             raise ValueError(f"two photos have the id {twice!r}: an id stands for one photo")
         rows = self.job.base.rows.find(source.ids)
         states = {}
-        for position, row in enumerate(rows.tolist()):
-            state = file_state(source, position)
+        for position, state in enumerate(states_of_files(source, range(len(source)))):
+            row = int(rows[position])
             if self._is_new(source.ids[position], row, state):
                 states[position] = state
         self._correct(rows, labels, states)
@@ -94,7 +137,7 @@ class PhotoAdding:
         many = size * max(1, _STREAMED // size)
         while chunk := list(islice(self._new_items(stream, seen), many)):
             source = PhotoSource([id_ for id_, _ in chunk], [photo for _, photo in chunk])
-            states = {position: file_state(source, position) for position in range(len(source))}
+            states = dict(enumerate(states_of_files(source, range(len(source)))))
             labels = label_names(self.labels, source.ids)
             # Committed together, so that a job that goes on cuts the same batches.
             self.job.take(joined_rows(list(self.embedded(source, states, labels))))
@@ -156,7 +199,8 @@ class PhotoAdding:
                 raise ValueError(f"two photos have the id {id_!r}: an id stands for one photo")
             seen.add(id_)
             row = self.job.base.rows.find([id_])
-            if self._is_new(id_, int(row[0]), file_state(PhotoSource([id_], [photo]), 0)):
+            (state,) = states_of_files(PhotoSource([id_], [photo]), [0])
+            if self._is_new(id_, int(row[0]), state):
                 yield id_, photo
             else:
                 self._correct(row, label_names(self.labels, [id_]), {})
@@ -181,15 +225,17 @@ class PhotoAdding:
     def _take_moved(self, source: PhotoSource) -> None:
         """Rows anew for photos whose files are gone from another folder, and lie in that of the source."""
         base, labels = self.job.base, label_names(self.labels, source.ids)
-        rows, moved = base.rows.find(source.ids), list[tuple[int, FileState]]()
+        rows, root = base.rows.find(source.ids), root_of(source)
+        away = {}
         for position in np.flatnonzero(rows >= 0).tolist():
-            old = base.state(int(rows[position]))
-            if old is None or old.root in ("", root_of(source)):
-                continue
-            state = file_state(source, position)
-            same = state is not None and old[:2] == state[:2]
-            if state and same and not Path(old.root, source.ids[position]).exists():
-                moved.append((position, state))
+            was = base.state(int(rows[position]))
+            if was is not None and was.root not in ("", root):
+                away[position] = was
+        moved = [
+            (position, state)
+            for (position, was), state in zip(away.items(), states_of_files(source, away))
+            if state and was[:2] == state[:2] and not Path(was.root, source.ids[position]).exists()
+        ]
         while chunk := moved[:_MOVED]:
             positions, moved = [position for position, _ in chunk], moved[_MOVED:]
             own = [int(row) for row in rows[positions]]
@@ -221,23 +267,6 @@ class PhotoAdding:
             bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
             raise ValueError(f"the model gives NaN or infinite values for the photo {bad}")
         return NewRows(ids, [] if vectors is None else [vectors])
-
-
-def file_state(source: PhotoSource, position: int) -> FileState | None:
-    """What tells whether a photo changes; ``None`` for what is in no file."""
-    path = source.file(position)
-    if path is None:
-        return None
-    try:
-        state = path.stat()
-    except (OSError, ValueError):  # missing, in a closed folder, no possible name: said when it is read
-        return FileState(-1, -1, root_of(source))
-    return FileState(state.st_size, state.st_mtime_ns, root_of(source))
-
-
-def root_of(source: PhotoSource) -> str:
-    """The folder that the ids of a source start from; ``""`` if they do not."""
-    return "" if source.root is None else os.path.realpath(source.root)
 
 
 def named_source(source: PhotoSource, ids: Sequence[object] | None) -> PhotoSource:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from landmarkzoo._utils.checks import IntArray
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.manifest import Manifest
-from landmarkzoo.index.shard_files import SUFFIX, FileState, Shard, SkippedPhoto, norms_of
-from landmarkzoo.index.stored_rows import StoredRows
 from landmarkzoo.retrieval import Descriptors
 from landmarkzoo.retrieval.row_selection import Rows, select_rows
+from landmarkzoo.retrieval.shard_files import SUFFIX, FileState, Shard, SkippedPhoto, norms_of
 from landmarkzoo.retrieval.stored_ids import StoredIds
+from landmarkzoo.retrieval.stored_rows import StoredRows
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
 SHARDS, EDITS = "shards", "edits"  # folders of an index

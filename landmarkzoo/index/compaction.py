@@ -8,7 +8,7 @@ from landmarkzoo._utils.atomic_writing import check_writable
 from landmarkzoo.index.commits import SHARDS, Commit
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.index_folder import Writer
-from landmarkzoo.index.shard_files import NewRows, as_stored, new_name, rows_that_fit
+from landmarkzoo.retrieval.shard_files import NewRows, as_stored, new_name, rows_that_fit
 
 
 def compact(writer: Writer) -> None:

@@ -13,7 +13,7 @@ from landmarkzoo.embedding.inference import check_module
 from landmarkzoo.index.index_folder import IndexFolder, check_empty, make_folder, now
 from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest
 from landmarkzoo.index.photo_embedder import PhotoEmbedder, load_model, named_options, new_embedder
-from landmarkzoo.index.shard_files import Storage
+from landmarkzoo.retrieval.shard_files import Storage
 
 
 def created_index(

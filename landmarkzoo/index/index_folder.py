@@ -17,7 +17,7 @@ from landmarkzoo._utils.file_locks import single_writer
 from landmarkzoo.index.commits import EDITS, SHARDS, Commit
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest, ShardEntry, read_manifest
-from landmarkzoo.index.shard_files import SUFFIX, NewRows, new_name, write_shard
+from landmarkzoo.retrieval.shard_files import SUFFIX, NewRows, new_name, write_shard
 
 _TRIES = 100  # a reader that meets a removed file: so many commits would have to be made in its way
 # A shard, edits, or half of one: under our temporary name, or under that of safetensors.

@@ -5,34 +5,35 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import nn
 
 from landmarkzoo._utils.checks import FloatArray, check_count
 from landmarkzoo._utils.user_paths import user_path
 from landmarkzoo.embedding.inference import Precision, check_module
 from landmarkzoo.index.add_job import AddJob
 from landmarkzoo.index.adding_descriptors import add_descriptors
-from landmarkzoo.index.adding_photos import PhotoAdding, is_stream, named_source
+from landmarkzoo.index.adding_photos import add_photos
 from landmarkzoo.index.compaction import compact
+from landmarkzoo.index.head_suspicions import known_head
 from landmarkzoo.index.index_creation import created_index
 from landmarkzoo.index.index_folder import IndexFolder
 from landmarkzoo.index.index_info import IndexInfo, info_of
+from landmarkzoo.index.index_snapshot import IndexSnapshot
 from landmarkzoo.index.label_sources import GivenLabels, labels_by_id
-from landmarkzoo.index.label_suspicions import contradicted_labels
+from landmarkzoo.index.label_suspicions import suspicious_labels
 from landmarkzoo.index.near_duplicates import similar_photos
 from landmarkzoo.index.photo_embedder import PhotoEmbedder, embedder_like, rebuilt_model
-from landmarkzoo.index.shard_files import Storage
-from landmarkzoo.photos import photo_source
+from landmarkzoo.losses import Head
 from landmarkzoo.photos.batches import OnError, Transform
 from landmarkzoo.photos.sources import Photos
-from landmarkzoo.retrieval import Descriptors, Ranking, search
+from landmarkzoo.retrieval import Descriptors, Ranking
 from landmarkzoo.retrieval.row_selection import Rows, as_ids
+from landmarkzoo.retrieval.shard_files import Storage
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors
 
 
@@ -183,7 +184,15 @@ class Index:
             ValueError: If descriptors do not fit, an id is missing, stands there twice or is that of another
                 photo, or the model cannot be made.
         """
-        self._add(photos, labels, ids, on_error, num_workers, progress, mirror=False)
+        photos = photos.descriptors if isinstance(photos, Index) else photos
+        if not isinstance(photos, Descriptors):
+            options = (labels, ids, on_error, num_workers, progress)
+            add_photos(self._files, self._ready, photos, *options)
+            return
+        if ids is not None:
+            raise ValueError("ids= is for photos, and descriptors have their own: lz.Descriptors(ids, x)")
+        with self._files.writing() as writer, AddJob(writer) as job:
+            add_descriptors(job, photos, labels)
 
     def update(
         self,
@@ -203,41 +212,8 @@ class Index:
         """
         if not isinstance(folder, (str, Path)) or user_path(folder).is_file():
             raise NotADirectoryError(f"update takes a folder, got {folder!r}: add takes the rest")
-        self._add(folder, labels, None, on_error, num_workers, progress, mirror=True)
-
-    def _add(
-        self,
-        photos: Any,
-        labels: GivenLabels,
-        ids: Sequence[object] | None,
-        on_error: OnError,
-        num_workers: int | None,
-        progress: bool,
-        mirror: bool,
-    ) -> None:
-        if on_error not in get_args(OnError):
-            raise ValueError(f"on_error must be one of {get_args(OnError)}, got {on_error!r}")
-        photos = photos.descriptors if isinstance(photos, Index) else photos
-        if isinstance(photos, Descriptors):
-            if ids is not None:
-                raise ValueError("ids= is for photos, and descriptors have their own: lz.Descriptors(ids, x)")
-            with self._files.writing() as writer, AddJob(writer) as job:
-                add_descriptors(job, photos, labels)
-            return
-        stream = is_stream(photos) and ids is None
-        source = None if stream else named_source(photo_source(photos, on_error=on_error), ids)
-        embedder = self._ready()
-        embedder.check_unchanged()
-        total = None if source is None else len(source)
-        bar = tqdm(total=total, desc="index", unit=" photos", disable=not progress)
-        with self._files.writing() as writer, bar, AddJob(writer) as job:
-            adding = PhotoAdding(job, embedder, labels, on_error, num_workers, bar)
-            if source is None:
-                adding.add_stream(photos)
-                return
-            if mirror:
-                adding.mirror(source)
-            adding.add(source, photos)
+        options = (labels, None, on_error, num_workers, progress)
+        add_photos(self._files, self._ready, folder, *options, mirror=True)
 
     def relabel(self, labels: Mapping[str, Any]) -> None:
         """Correct labels: by id, ``None`` for no landmark or unknown. Nothing is embedded.
@@ -296,7 +272,11 @@ class Index:
             TypeError: If ``query`` is something else.
             ValueError: If it does not fit the index, the index is empty, or the model cannot be made.
         """
-        return search(self._queries(query), self.descriptors, check_count(k, "k"), device=self._device)
+        return self.snapshot().search(query, k)
+
+    def snapshot(self) -> IndexSnapshot:
+        """The last commit for several calls: whatever a writer does, rows, ids and labels stay together."""
+        return IndexSnapshot(self._files.last(), self._ready, self._device)
 
     def duplicates(self, threshold: float = 0.95, *, progress: bool = False) -> list[tuple[str, str, float]]:
         """Pairs of photos whose cosine is at least ``threshold``: id, id, cosine; the most similar first.
@@ -306,15 +286,35 @@ class Index:
         return similar_photos(self.descriptors, threshold, progress)
 
     def suspicious_labels(
-        self, neighbors: int = 10, *, progress: bool = False
+        self,
+        neighbors: int = 10,
+        *,
+        head: Head | None = None,
+        class_names: Sequence[str] | None = None,
+        progress: bool = False,
     ) -> list[tuple[str, str, str, float]]:
-        """Photos whose neighbours have another label: id, label, likelier label, score; the worst first.
+        """Photos whose neighbours, or a head, have another label: id, label, likelier label, score.
 
-        The score is (votes for the likelier label - votes for its own) / neighbors, where each of the nearest
-        labelled photos votes with its cosine; those above 0 are listed. ``progress``: show a bar on stderr.
+        A score is how much more cosine there is to another label than to its own, from 0 to 1, the worst
+        first. By the neighbours: (votes for the likelier label - votes for its own) / neighbors, where each
+        of the nearest labelled photos votes with its cosine; listed above 0. By the head: cosine to the
+        nearest center of the likelier class - that of its own; listed if the photo is farther than 75 degrees
+        from its own. A photo that both list has the larger score, with its label.
+
+        Args:
+            neighbors: How many vote.
+            head: The one that the model was trained with, as ``lz.load_head`` gives it; ``None``: the one in
+                the folder of the model, if it is there with these weights, or else none.
+            class_names: The label of each class of ``head``; ``None``: labels are the numbers of the classes.
+            progress: Show bars on stderr.
+
+        Raises:
+            TypeError: If ``head`` is something else.
+            ValueError: If a number is not positive, the head does not fit, or knows none of the labels.
         """
         commit, neighbors = self._files.last(), check_count(neighbors, "neighbors")
-        return contradicted_labels(commit.descriptors, commit.labels, neighbors, progress)
+        known = known_head(head, class_names, self._files.path, commit)
+        return suspicious_labels(commit.descriptors, commit.labels, neighbors, known, progress)
 
     @property
     def descriptors(self) -> StoredDescriptors:
@@ -369,17 +369,6 @@ class Index:
 
     def __repr__(self) -> str:
         return f"Index({str(self._files.path)!r}, {len(self)} photos)"
-
-    def _queries(self, query: Any) -> Any:
-        if isinstance(query, Index):
-            return query.descriptors
-        if isinstance(query, Descriptors):
-            return query
-        floats = isinstance(query, Tensor) and query.is_floating_point()
-        floats = floats or (isinstance(query, np.ndarray) and query.dtype.kind == "f")
-        if floats and query.ndim < 3:
-            return query[None] if query.ndim == 1 else query
-        return self._ready().embed(photo_source(query))
 
     def _ready(self) -> PhotoEmbedder:
         """What embeds photos, made when the first one is to be."""

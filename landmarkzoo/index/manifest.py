@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from landmarkzoo._utils.atomic_writing import atomic_write
-from landmarkzoo.index.shard_files import Storage
+from landmarkzoo.retrieval.shard_files import Storage
 
 MANIFEST_FILE = "manifest.json"
 _FORMAT = "landmarkzoo.index.v1"

@@ -26,23 +26,22 @@ from tqdm import tqdm
 
 from landmarkzoo._utils.atomic_writing import atomic_write
 from landmarkzoo.index.add_job import SHARD_SECONDS, AddJob
-from landmarkzoo.index.adding_photos import PhotoAdding, file_state, is_stream, named_source
+from landmarkzoo.index.adding_photos import PhotoAdding, is_stream, named_source
 from landmarkzoo.index.index_folder import IndexFolder, Writer
 from landmarkzoo.index.label_sources import GivenLabels, label_names
 from landmarkzoo.index.living_index import Index
-from landmarkzoo.index.shard_files import (
+from landmarkzoo.photos import PhotoSource, photo_source
+from landmarkzoo.photos.batches import OnError
+from landmarkzoo.photos.file_states import states_of_files
+from landmarkzoo.photos.sources import Photos
+from landmarkzoo.retrieval.shard_files import (
     SUFFIX,
-    NewRows,
     Shard,
     as_stored,
     joined_rows,
     new_name,
     write_shard,
 )
-from landmarkzoo.photos import PhotoSource, photo_source
-from landmarkzoo.photos.batches import OnError
-from landmarkzoo.photos.sources import Photos
-from landmarkzoo.retrieval.stored_ids import StoredIds
 
 INCOMING = "incoming"  # folder of an index
 _PLAN = "photos.json"
@@ -153,7 +152,7 @@ class PlannedWork:
     def _embed_unit(self, unit: int, after_batch: Callable[[], None]) -> None:
         # A photo that is not there any more drops out, as if it had never been listed.
         positions = [self.place[id_] for id_ in self.ids(unit) if id_ in self.place]
-        states = {position: file_state(self.source, position) for position in positions}
+        states = dict(zip(positions, states_of_files(self.source, positions)))
         manifest = self.adding.job.base.manifest
         batches = []
         if states:
@@ -202,7 +201,7 @@ class Collection:
             units = [unit for _, unit in run]
             job.done = units[0] * work.plan.unit  # their place in the order of the job
             for unit in units:
-                job.take(_rows_of(Shard(work.file(unit))))
+                job.take(Shard(work.file(unit)).rows())
             job.commit()
             self._note(units)
 
@@ -342,14 +341,3 @@ def _remove_garbage(incoming: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         incoming.rmdir()
-
-
-def _rows_of(shard: Shard) -> NewRows:
-    names = shard.label_names
-    return NewRows(
-        list(StoredIds([shard.id_arrays], [None])),
-        [shard.vectors] if len(shard) else [],
-        [names[code] for code in shard.label_codes],
-        [shard.state(row) for row in range(len(shard))],
-        shard.skipped,
-    )

@@ -45,15 +45,34 @@ def workers_for(source: PhotoSource, transform: object, batch_size: int, device:
         isinstance(item, (str, Path)) for item in source.items[:1]
     )
     size = size_text(transform)
-    if len(source) < FEWEST or not files or size is None or not _can_fork():
+    if len(source) < FEWEST or not files or size is None:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(cores // 4 if device.type == "cpu" else cores - 1, _MOST)
     pixels = [int(word) for word in size.split() if word.isdecimal()]
     image = 12 * pixels[0] * pixels[-1] if pixels else 12 * 4096**2  # bytes, in float32
+    return fitting_workers(device, image * batch_size)
+
+
+def fitting_workers(device: torch.device, batch: int, sharing: int = 1) -> int:
+    """Processes that suit the machine, for photos that any process can read; 0 where they could do harm.
+
+    Args:
+        device: Where the model runs: on a CPU it needs the cores itself.
+        batch: Bytes that are handed over at a time.
+        sharing: How many processes on this machine have a model, and want processes that read.
+
+    Examples:
+        >>> from landmarkzoo.photos.worker_count import fitting_workers
+        >>> fitting_workers(torch.device("cpu"), 2**20, sharing=1000)
+        0
+    """
+    if not _can_fork():
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores //= sharing
+    count = min(cores // 4 if device.type == "cpu" else cores - 1, _MOST)
     if _SHARED_MEMORY.is_dir():
-        room = shutil.disk_usage(_SHARED_MEMORY).free // 2
-        count = min(count, room // (image * batch_size * _BATCHES_AHEAD))
+        room = shutil.disk_usage(_SHARED_MEMORY).free // 2 // sharing
+        count = min(count, room // (batch * _BATCHES_AHEAD))
     return max(count, 0)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo.retrieval.descriptors import Descriptors
+
+_SMALL = 1024  # rows of a part
+_ROOM = 2**27  # bytes for the copy of small parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,26 @@ class StoredVectors:
         return (
             np.concatenate(pieces, dtype=np.float32) if pieces else np.empty((0, self.shape[1]), np.float32)
         )
+
+    @cached_property
+    def joined(self) -> StoredVectors:
+        """The same rows, with small parts that are neighbours copied into one array, up to 128 MB.
+
+        Search in many small parts would take several times as long as in one.
+        """
+        parts, live, room = list[NDArray[Any]](), list[IntArray | None](), _ROOM
+        for is_small, run in groupby(range(len(self.parts)), lambda number: len(self.parts[number]) < _SMALL):
+            numbers = list(run)
+            start, stop = int(self.starts[numbers[0]]), int(self.starts[numbers[-1] + 1])
+            size = 4 * (stop - start) * self.shape[1]
+            if is_small and len(numbers) > 1 and size <= room:
+                parts.append(self.block(start, stop))
+                live.append(None)
+                room -= size
+            else:
+                parts += [self.parts[number] for number in numbers]
+                live += [self.live[number] for number in numbers]
+        return replace(self, parts=parts, live=live)
 
     def take(self, rows: IntArray) -> FloatArray:
         """Rows by number, float32 (m, D)."""

@@ -27,7 +27,7 @@ class VectorRows:
     """
 
     def __init__(self, vectors: FloatArray | StoredVectors, name: str = "index") -> None:
-        self.vectors = vectors
+        self.vectors = vectors = vectors.joined if isinstance(vectors, StoredVectors) else vectors
         self.shape: tuple[int, int] = (vectors.shape[0], vectors.shape[1])
         self._name = name
         known = None

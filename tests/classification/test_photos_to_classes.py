@@ -59,7 +59,7 @@ def test_descriptors_of_another_model_or_whitened_ones(tiny_model, head, photo_f
 
 
 def test_a_trained_model_from_its_folder(tmp_path):
-    """Landmarks that were rendered; centers that are class means, where examples/finetune.py starts."""
+    """Landmarks that were rendered; centers that are class means, where lz.finetune starts."""
     views, landmarks = 8, 5
     data = lz.rendered.RenderedLandmarks(landmarks, views, 0, image_size=128)
     is_known = np.arange(len(data)) % views < 6

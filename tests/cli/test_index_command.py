@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import landmarkzoo as lz
@@ -190,6 +191,18 @@ class TestOfDescriptors:
         call("create", "bare")
         call("add", "bare", "d.st")
         assert "the photos of bare have no labels" in refused("suspicious", "bare")
+
+    def test_suspicious_by_a_head(self, world, call, index, refused):
+        head = lz.SubCenterArcFaceDynamic(8, 2, sub_centers=1)
+        head.load_state_dict({"weight": torch.from_numpy(index.vectors[[0, 5]])})
+        lz.losses.save_head(head, "head", ["bridge", "tower"])
+        call("suspicious", "index", "--neighbors", 2, "--head", "local-dir:head", "--out", "s.csv")
+        names = {"head": head, "class_names": ["bridge", "tower"]}
+        rows = [tuple(row.values()) for row in rows_of(world / "s.csv")]
+        assert rows == [(*texts, f"{score:.7g}") for *texts, score in index.suspicious_labels(2, **names)]
+        lz.losses.save_head(head, "head", ["a", "b"])
+        assert "knows none of the labels" in refused("suspicious", "index", "--head", "local-dir:head")
+        assert "no head.safetensors" in refused("suspicious", "index", "--head", "local-dir:model")
 
     def test_findings_that_were_corrected_are_new_labels(self, world, call, index, refused):
         call("suspicious", "index", "--neighbors", 2, "--out", "s.csv")

@@ -116,10 +116,12 @@ def test_a_disk_that_fills_up_keeps_what_is_done(photo_folder, small_disk, monke
         free = os.statvfs(small_disk)
         (small_disk / "filling").write_bytes(bytes(free.f_bavail * free.f_frsize))
 
-    with pytest.raises(OSError, match=r"^cannot write .*/x\..*\.parts/000000004.*: No space left on device$"):
+    with pytest.raises(
+        OSError, match=r"^cannot write .*/x\..*\.parts/000000004-.*: No space left on device$"
+    ):
         embed(photo_folder, small_disk / "x", FirstPixel(5, fill))
     assert "the last 2 photos are not kept: cannot write" in caplog.text
-    assert sorted(path.stem for path in small_disk.glob("x.*.parts/*")) == ["000000000", "000000002"]
+    assert sorted(path.stem[:9] for path in small_disk.glob("x.*.parts/*")) == ["000000000", "000000002"]
     (small_disk / "filling").unlink()
     rest = FirstPixel()
     embed(photo_folder, small_disk / "x", rest)
@@ -203,7 +205,7 @@ def test_parts_are_written_by_time(photo_folder, tmp_path):
         with job:
             for job.now in (0, 59.9, 60, 61, 119.9, 120, 179):
                 job.one_more()
-                parts.append([path.stem for path in sorted(tmp_path.glob("x.*.parts/*"))])
+                parts.append([path.stem[:9] for path in sorted(tmp_path.glob("x.*.parts/*"))])
             interrupt()
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 
-import checkpoints
 import pytest
 import torch
 import train
 from safetensors.torch import load_file
+
+from landmarkzoo.finetuning import checkpoints
 
 MODEL = '{"backbone": "test_efficientnet_gn", "embedding_dim": 16, "neck": "fc-silu", "pool": "avg"}'
 

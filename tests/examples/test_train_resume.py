@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 
-import checkpoints
 import pytest
 import torch
 import train
 from safetensors.torch import load_file
+
+from landmarkzoo.finetuning import checkpoints
 
 FILES = ("model/model.safetensors", "model/head.safetensors")
 

@@ -10,7 +10,7 @@ import pytest
 import landmarkzoo as lz
 from landmarkzoo.index.add_job import AddJob
 from landmarkzoo.index.index_folder import IndexFolder, Writer
-from landmarkzoo.index.shard_files import NewRows
+from landmarkzoo.retrieval.shard_files import NewRows
 
 
 def some(start, stop):
@@ -201,7 +201,7 @@ def test_damaged_files_are_named(tmp_path):
     content = shard.read_bytes()
     for damaged in (content[:-8], b"", b"x" * 50, content[:8] + b"[" + content[9:]):
         shard.write_bytes(damaged)
-        with pytest.raises(ValueError, match="is no shard of an index, or it is damaged"):
+        with pytest.raises(ValueError, match="is no shard, or it is damaged"):
             lz.Index.open(folder)
     shard.unlink()
     with pytest.raises(FileNotFoundError, match=r"the index .* is damaged: .*No such file"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import landmarkzoo as lz
-from landmarkzoo.index.stored_rows import StoredRows, id_hashes
+from landmarkzoo.retrieval.stored_rows import StoredRows, id_hashes
 
 
 def some(start, stop, dimensions=16):

@@ -77,7 +77,7 @@ def test_precision_is_decided_once(tiny_model, photo_folder, tmp_path, monkeypat
     add(in_two_calls, paths.take(range(4)))
     add(lz.Index.open(tmp_path / "b", model=tiny_model), paths)
     np.testing.assert_array_equal(in_two_calls.vectors, index.vectors)
-    query = index._queries(photo_folder / "3.png")
+    query = index.snapshot()._queries(photo_folder / "3.png")
     assert query.provenance["precision"] == "float32"
 
 
@@ -86,7 +86,7 @@ def test_a_precision_that_is_given_stays(tiny_model, photo_folder, tmp_path):
     add(index, photo_folder)
     assert index.provenance["precision"] == "bfloat16"
     assert "precision_cosine" not in index.provenance
-    assert index._queries(photo_folder / "3.png").provenance["precision"] == "bfloat16"
+    assert index.snapshot()._queries(photo_folder / "3.png").provenance["precision"] == "bfloat16"
 
 
 def test_photos_find_themselves(index, tiny_model, photo_folder, counting):

@@ -172,7 +172,7 @@ def kill_after(monkeypatch, name, calls):
 
 @pytest.mark.usefixtures("small_units")
 @pytest.mark.parametrize(
-    ("name", "calls"), [("_written_plan", 1), ("write_shard", 1), ("write_shard", 4), ("_rows_of", 2)]
+    ("name", "calls"), [("_written_plan", 1), ("write_shard", 1), ("write_shard", 4), ("Shard", 2)]
 )
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_rank_0_is_killed_and_called_again(model, photos, alone, tmp_path, monkeypatch, name, calls, count):

@@ -1,5 +1,7 @@
 """Rows in several arrays: blocks cover all of them once, and large parts are not copied."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,19 @@ def test_a_piece_of_a_large_part_is_no_copy():
     for piece in VectorRows(vectors).pieces(slice(500, 5000), 1200):
         block = vectors.block(piece.start, piece.stop)
         assert any(np.shares_memory(block, part) for part in vectors.parts)
+
+
+def test_small_parts_are_copied_into_one_as_far_as_there_is_room(monkeypatch):
+    vectors = stored(5, 7, 2000, 3, 2, 4)
+    vectors = replace(vectors, live=[None, np.array([0, 6]), None, np.array([1]), None, None])
+    whole = vectors.block(0, len(vectors))
+    for room, sizes in ((2**20, [7, 2000, 7]), (7 * 12, [7, 2000, 1, 2, 4]), (0, [5, 2, 2000, 1, 2, 4])):
+        monkeypatch.setattr("landmarkzoo.retrieval.stored_vectors._ROOM", room)
+        joined = replace(vectors).joined
+        assert np.diff(joined.starts).tolist() == sizes
+        assert any(part is vectors.parts[2] for part in joined.parts)
+        np.testing.assert_array_equal(joined.block(0, len(joined)), whole)
+        np.testing.assert_array_equal(joined.take(np.arange(len(whole))[::-1]), whole[::-1])
 
 
 @pytest.mark.parametrize("sizes", [(3000, 2000, 1500), (4, 3000, 1, 1, 2500)])

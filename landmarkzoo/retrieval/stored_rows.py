@@ -22,7 +22,7 @@ def id_hashes(ids: Iterable[str]) -> Hashes:
     """8 bytes (n,) for each id, which both Unicode forms of it share.
 
     Examples:
-        >>> from landmarkzoo.index.stored_rows import id_hashes
+        >>> from landmarkzoo.retrieval.stored_rows import id_hashes
         >>> id_hashes(["Mu\u0308nster"]) == id_hashes(["M\u00fcnster"])
         array([ True])
     """
@@ -38,7 +38,7 @@ class StoredRows(RowsById):
         hashes: What ``id_hashes`` gives for them.
 
     Examples:
-        >>> from landmarkzoo.index.stored_rows import StoredRows, id_hashes
+        >>> from landmarkzoo.retrieval.stored_rows import StoredRows, id_hashes
         >>> rows = StoredRows(["a", "b"], id_hashes(["a", "b"]))
         >>> rows["b"], "c" in rows, rows.find(["c", "a"])
         (1, False, array([-1,  0]))

@@ -1,4 +1,7 @@
-"""One shard of an index: rows in one safetensors file, which is written once and never changed."""
+"""A shard: rows in one safetensors file, which is written once and never changed.
+
+An index keeps its rows in shards, and so does a long job of embedding until it is done.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
-from landmarkzoo.index.stored_rows import Hashes, id_hashes
-from landmarkzoo.retrieval.stored_ids import texts_as_arrays
+from landmarkzoo.retrieval.stored_ids import StoredIds, texts_as_arrays
+from landmarkzoo.retrieval.stored_rows import Hashes, id_hashes
 from landmarkzoo.retrieval.tensor_files import save_tensors
 
 Storage = Literal["float32", "float16"]
 
-KIND = "index-shard"
+KIND = "shard"
 SUFFIX = ".safetensors"
 _DTYPES = {
     "F32": np.float32,
@@ -67,7 +70,7 @@ class SkippedPhoto(NamedTuple):
 
 @dataclass(eq=False)
 class NewRows:
-    """Rows on their way into an index, in order.
+    """Rows on their way into a shard, in order.
 
     Attributes:
         ids: One a row.
@@ -100,12 +103,12 @@ def joined_rows(batches: list[NewRows]) -> NewRows:
 
 
 def new_name() -> str:
-    """A name that no other file of an index has, whoever writes it."""
+    """A name that no other shard has, whoever writes it."""
     return secrets.token_hex(8)
 
 
 def as_stored(vectors: NDArray[Any], storage: Storage) -> NDArray[Any]:
-    """Vectors (n, D) in the type that an index keeps.
+    """Vectors (n, D) in the type that is kept.
 
     Raises:
         ValueError: If a value is not finite in it.
@@ -166,7 +169,7 @@ class Shard:
             self._tensors = _tensors_in(_mapped(path))
             _check_arrays(self._tensors)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
-            raise ValueError(f"{path} is no shard of an index, or it is damaged: {error}") from error
+            raise ValueError(f"{path} is no shard, or it is damaged: {error}") from error
         self.path, self.name = path, path.stem
         self.vectors, self.norms = self._tensors["vectors"], self._tensors["norms"]
 
@@ -210,10 +213,25 @@ class Shard:
         roots: list[str] = self._json("roots")
         return roots
 
-    def state(self, row: int) -> FileState | None:
-        """The state of the file of a row."""
-        size, mtime, root = self.states[row].tolist()
-        return None if root < 0 else FileState(size, mtime, self.roots[root])
+    def rows(self) -> NewRows:
+        """What ``write_shard`` was given.
+
+        Raises:
+            ValueError: If it is damaged: the lengths of the vectors are others than they were.
+        """
+        if not np.allclose(_norms(self.vectors), self.norms, rtol=1e-6, atol=0):
+            raise ValueError(f"{self.path} is damaged: its vectors are not those that were written")
+        names, roots = self.label_names, self.roots
+        return NewRows(
+            list(StoredIds([self.id_arrays], [None])),
+            [self.vectors] if len(self) else [],
+            [names[code] for code in self.label_codes.tolist()],
+            [
+                None if root < 0 else FileState(size, mtime, roots[root])
+                for size, mtime, root in self.states.tolist()
+            ],
+            self.skipped,
+        )
 
     @cached_property
     def skipped(self) -> list[SkippedPhoto]:
