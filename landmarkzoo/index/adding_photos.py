@@ -165,31 +165,12 @@ class PhotoAdding:
     def embedded(
         self, source: PhotoSource, states: Mapping[int, FileState | None], labels: Mapping[int, str | None]
     ) -> Iterator[NewRows]:
-        """Rows of the photos at some positions, batch by batch; labels are by position.
-
-        Raises:
-            PhotoError: If one cannot be read, and is not to be skipped.
-            TypeError: If they are no photos.
-            ValueError: If the model gives NaN.
-        """
-        positions = list(states)
-        chosen = source.take(positions)
-        if chosen.is_transformed():
-            raise TypeError(
-                "the photos of an index go through its transform, and these are float tensors: pass photos, "
-                "or their descriptors"
-            )
-        for batch, vectors in self.embedder.embedded(chosen, self.num_workers):
-            rows = self._rows(chosen, batch, vectors)
-            rows.labels = [labels.get(positions[place]) for place in batch.positions]
-            rows.states = [states[positions[place]] for place in batch.positions]
-            place_of = {id_: place for place, id_ in enumerate(chosen.ids)} if batch.errors else {}
-            rows.skipped = [
-                SkippedPhoto(error.photo, error.reason, states[positions[place_of[error.photo]]])
-                for error in batch.errors
-            ]
+        """Rows of the photos at some positions, batch by batch; for arguments and errors see below."""
+        for rows in embedded_rows(
+            self.embedder, source, states, labels, on_error=self.on_error, num_workers=self.num_workers
+        ):
             yield rows
-            self.bar.update(len(batch))
+            self.bar.update(len(rows))
 
     def _new_items(self, stream: Iterator[Any], seen: set[str]) -> Iterator[tuple[str, Any]]:
         """Items whose photos are to be embedded; those that are done are dropped at once."""
@@ -259,14 +240,50 @@ class PhotoAdding:
         if wrong:
             self.job.relabel(wrong)
 
-    def _rows(self, source: PhotoSource, batch: PhotoBatch, vectors: FloatArray | None) -> NewRows:
-        if batch.errors and self.on_error == "raise":
+
+def embedded_rows(
+    embedder: PhotoEmbedder,
+    source: PhotoSource,
+    states: Mapping[int, FileState | None],
+    labels: Mapping[int, str | None],
+    *,
+    on_error: OnError,
+    num_workers: int | None,
+) -> Iterator[NewRows]:
+    """Rows of the photos at some positions, batch by batch; labels are by position.
+
+    Raises:
+        PhotoError: If one cannot be read, and is not to be skipped.
+        TypeError: If they are no photos.
+        ValueError: If the model gives NaN.
+    """
+    positions = list(states)
+    chosen = source.take(positions)
+    if chosen.is_transformed():
+        raise TypeError(
+            "the photos of an index go through its transform, and these are float tensors: pass photos, "
+            "or their descriptors"
+        )
+    for batch, vectors in embedder.embedded(chosen, num_workers):
+        if batch.errors and on_error == "raise":
             raise batch.errors[0]
-        ids = [source.ids[place] for place in batch.positions]
-        if vectors is not None and not np.isfinite(vectors).all():
-            bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
-            raise ValueError(f"the model gives NaN or infinite values for the photo {bad}")
-        return NewRows(ids, [] if vectors is None else [vectors])
+        rows = _rows(chosen, batch, vectors)
+        rows.labels = [labels.get(positions[place]) for place in batch.positions]
+        rows.states = [states[positions[place]] for place in batch.positions]
+        place_of = {id_: place for place, id_ in enumerate(chosen.ids)} if batch.errors else {}
+        rows.skipped = [
+            SkippedPhoto(error.photo, error.reason, states[positions[place_of[error.photo]]])
+            for error in batch.errors
+        ]
+        yield rows
+
+
+def _rows(source: PhotoSource, batch: PhotoBatch, vectors: FloatArray | None) -> NewRows:
+    ids = [source.ids[place] for place in batch.positions]
+    if vectors is not None and not np.isfinite(vectors).all():
+        bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
+        raise ValueError(f"the model gives NaN or infinite values for the photo {bad}")
+    return NewRows(ids, [] if vectors is None else [vectors])
 
 
 def named_source(source: PhotoSource, ids: Sequence[object] | None) -> PhotoSource:

@@ -1,6 +1,8 @@
-"""Several processes that add photos to one index, started by torchrun as users start them."""
+"""Several processes that add photos to one index: ranks of torchrun as users start them, and others."""
 
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -12,8 +14,7 @@ import torch
 from PIL import Image
 
 import landmarkzoo as lz
-from landmarkzoo.index import many_ranks
-from landmarkzoo.index.many_ranks import Ranks, add_by_ranks
+from landmarkzoo.index import Ranks, add_by_ranks, add_in_units, planned_units
 
 PHOTOS = 41
 
@@ -55,22 +56,22 @@ def assert_same(index, other):
     assert index.labels.tolist() == other.labels.tolist()
     assert index.vectors.tobytes() == other.vectors.tobytes()
     assert index.skipped == other.skipped
-    assert not (index._files.path / many_ranks.INCOMING).exists()
+    assert not (index._files.path / planned_units.INCOMING).exists()
 
 
 @pytest.fixture
 def small_units(monkeypatch):
-    monkeypatch.setitem(many_ranks._UNIT, "cpu", 8)
+    monkeypatch.setitem(planned_units._UNIT, "cpu", 8)
 
 
 SCRIPT = """
 import os, signal, sys, time
 import landmarkzoo as lz
-from landmarkzoo.index import many_ranks
+from landmarkzoo.index import planned_units
 
 folder, photos, how = sys.argv[1:]
-many_ranks._UNIT["cpu"] = 8
-written = many_ranks.write_shard
+planned_units._UNIT["cpu"] = 8
+written = planned_units.write_shard
 
 def write(path, *arguments):
     if os.environ["RANK"] == "0":  # lets rank 1 begin
@@ -81,8 +82,8 @@ def write(path, *arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if how == "rank 1 is killed":
-    many_ranks.write_shard = write
-many_ranks.add_by_ranks(lz.Index.open(folder), photos, labels="folder", progress=False)
+    planned_units.write_shard = write
+lz.index.add_by_ranks(lz.Index.open(folder), photos, labels="folder", progress=False)
 """
 
 
@@ -158,7 +159,7 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch, name, calls):
     """Let the calls of a function of the module end, and kill the process at the end of the last one."""
-    real, left = getattr(many_ranks, name), [calls]
+    real, left = getattr(planned_units, name), [calls]
 
     def killed(*arguments):
         result = real(*arguments)
@@ -167,7 +168,7 @@ def kill_after(monkeypatch, name, calls):
             raise Killed
         return result
 
-    monkeypatch.setattr(many_ranks, name, killed)
+    monkeypatch.setattr(planned_units, name, killed)
 
 
 @pytest.mark.usefixtures("small_units")
@@ -194,7 +195,7 @@ def test_a_commit_whose_note_is_missing_is_not_made_again(model, photos, alone, 
             if units:
                 raise Killed
 
-        patch.setattr(many_ranks.Collection, "_note", killed)
+        patch.setattr(planned_units._Collection, "_note", killed)
         with pytest.raises(Killed):
             follow(index, photos, 0)
     assert len(index) == PHOTOS
@@ -225,6 +226,47 @@ def test_what_changes_between_two_calls_counts(model, photos, tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("small_units")
+def test_a_photo_that_changes_after_its_commit_is_embedded_again(model, photos, tmp_path, monkeypatch):
+    """Its unit is committed and noted, and is not taken a second time."""
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    index = new_index(tmp_path / "index", model)
+    with monkeypatch.context() as patch:
+        patch.setattr(planned_units, "_LOOK_SECONDS", 0.0)
+        patch.setattr(planned_units, "SHARD_SECONDS", 0.0)
+        kill_after(patch, "write_shard", 3)
+        with pytest.raises(Killed):
+            follow(index, folder, 0)
+    assert len(index) == 16
+    (folder / index.ids[3]).write_bytes((folder / "landmark_1" / "040.png").read_bytes())
+    follow(index, folder, 0)
+    assert len(index) == PHOTOS
+    assert index.ids[-1] == "landmark_0/009.png"
+    assert (index["landmark_0/009.png"].vectors == index["landmark_1/040.png"].vectors).all()
+    assert not (tmp_path / "index" / planned_units.INCOMING).exists()
+
+
+def test_units_go_anywhere_in_any_order(model, photos, alone, tmp_path):
+    index = new_index(tmp_path / "index", model)
+    with ThreadPoolExecutor(2) as pool:
+
+        def embed_units(units):
+            assert len(units.left()) == len(units) == 6
+            there = pickle.loads(pickle.dumps(units.on("cpu")))
+            return pool.map(there.embed, reversed(units.left()))
+
+        add_in_units(index, photos, embed_units, labels="folder", num_workers=0, progress=False, unit=8)
+    assert_same(index, alone)
+
+
+def test_what_nobody_embeds_the_writer_does_and_the_bar_ends_full(model, photos, alone, tmp_path, capsys):
+    index = new_index(tmp_path / "index", model)
+    add_in_units(index, photos, lambda units: (), labels="folder", num_workers=0, unit=8)
+    assert_same(index, alone)
+    assert f"{PHOTOS + 1}/{PHOTOS + 1}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_units")
 def test_update_drops_what_has_vanished(model, photos, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -238,7 +280,7 @@ def test_update_drops_what_has_vanished(model, photos, tmp_path):
 
 
 def test_an_iterator_cannot_be_divided(model, tmp_path):
-    with pytest.raises(TypeError, match="cannot be divided among ranks"):
+    with pytest.raises(TypeError, match="cannot be divided among processes"):
         add_by_ranks(new_index(tmp_path / "index", model), iter(["a.png"]), ranks=Ranks(0, 2))
 
 
@@ -255,7 +297,7 @@ def test_a_rank_whose_disk_is_away_says_so(model, photos, tmp_path, small_units,
     def away(path, *_):
         raise FileNotFoundError(f"cannot write {path}")
 
-    monkeypatch.setattr(many_ranks, "write_shard", away)
+    monkeypatch.setattr(planned_units, "write_shard", away)
     for rank in (0, 1):  # the first one leaves its plan behind
         with pytest.raises(FileNotFoundError, match="cannot write"):
             add_by_ranks(index, photos, labels="folder", progress=False, ranks=Ranks(rank, 2))
