@@ -1,30 +1,34 @@
-"""The gentle fine-tuning of ``examples/finetune.py`` on a folder of real landmark photos, seed by seed.
+"""``lz.finetune`` on a folder of real landmark photos, seed by seed.
 
-    python benchmarks/finetune_photos.py PHOTOS [--recipe gem dolg] [--seeds 0 1 2] [--epochs 12]
+    python benchmarks/finetune_photos.py PHOTOS [--recipe gem dolg] [--seeds 0 1 2] [--epochs 12] [--extra]
+        [--models efficientnet_lite0_gem local-dir:my-model] [--set average=0.99 patience=3] [--out RUNS]
 
 PHOTOS and the protocols are those of ``benchmarks/landmark_photos.py``; only the split ``train`` is trained
-on. Prints mAP@100 of unseen landmarks, alone and re-ranked without labels (k-reciprocal, the same on an
-augmented index, diffusion, superglobal), GAP with rejection, and minutes, before (whitened neck) and after,
-and mean and spread (largest minus smallest) of the seeds.
+on, with ``--extra`` the photos of ``landmarks_extra/<name>/`` too, and none of them is held out. Prints a
+table in Markdown: mAP@100 of unseen landmarks, alone and re-ranked without labels (k-reciprocal, the same on
+an augmented index, diffusion, superglobal), GAP with rejection, and minutes; of the model before the first
+step (one epoch with a learning rate of 0), of each seed, and their mean and spread (largest minus smallest).
+With ``--out`` the models are kept, and what is there already is not trained again.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+import ast
+import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from landmark_photos import read_splits
 from measuring import machine
-from torch import nn
 
 import landmarkzoo as lz
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from finetune import RECIPES, Photos, Recipe, finetune, whitened_model
+STILL = {"lr": 0.0, "head_lr": 0.0, "epochs": 1}
 
 
 def measure(d: lz.Descriptors, labels: np.ndarray, split: np.ndarray) -> dict[str, float]:
@@ -47,44 +51,83 @@ def measure(d: lz.Descriptors, labels: np.ndarray, split: np.ndarray) -> dict[st
     return {**result, "GAP": lz.metrics.gap(found.labels, found.scores, truth)}
 
 
+def photos_to_train_on(root: Path, extra: bool) -> tuple[list[str], list[str]]:
+    """Paths and names of landmarks."""
+    paths, labels, split = read_splits(root)
+    rows = np.flatnonzero(split == "train")
+    found, names = [paths[row] for row in rows], [f"{labels[row]}" for row in rows]
+    more = sorted((root / "landmarks_extra").glob("*/*.jpg")) if extra else []
+    if extra and not more:
+        raise SystemExit(f"--extra: there are no photos landmarks_extra/<name>/*.jpg in {root}")
+    return found + [str(path) for path in more], names + [path.parent.name for path in more]
+
+
+def trainings(arguments: argparse.Namespace, out: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """Name and scores of each row of the table."""
+    paths, labels, split = read_splits(arguments.photos)
+    train = photos_to_train_on(arguments.photos, arguments.extra)
+
+    def scored(name: str, **settings: Any) -> dict[str, float]:
+        start = time.perf_counter()
+        result = lz.finetune(
+            train, out / name.replace("/", "_").replace(":", "_"), validation=None, **settings
+        )
+        minutes = (time.perf_counter() - start) / 60
+        d = lz.embed(result.model, paths, flip=True)  # of the size that the recipe tests with
+        return {**measure(d, labels, split), "minutes": minutes}
+
+    for recipe, model in product(arguments.recipe, arguments.models):
+        name = recipe if model is None else f"{recipe}, {model}"
+        settings = {**arguments.settings, "recipe": recipe}
+        settings |= {} if model is None else {"model": model}
+        settings |= {} if arguments.epochs is None else {"epochs": arguments.epochs}
+        start = scored(f"{name}, start", **{**settings, **STILL})
+        yield f"{name}, start", {**start, "minutes": np.nan}
+        results = []
+        for seed in arguments.seeds:
+            results.append(scored(f"{name}, seed {seed}", **settings, seed=seed))
+            yield f"{name}, seed {seed}", results[-1]
+        for title, reduce in (("mean", np.mean), ("spread", np.ptp)):
+            yield (
+                f"{name}, {title}",
+                {key: float(reduce([result[key] for result in results])) for key in results[0]},
+            )
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """A setting of the recipe, such as ``average=0.99``."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--recipe", choices=RECIPES, nargs="+", default=list(RECIPES))
+    parser.add_argument("--recipe", choices=lz.finetuning.RECIPES, nargs="+", default=["gem"])
+    parser.add_argument("--models", nargs="+", default=[None], help="in place of the recipe's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--extra", action="store_true", help="train on landmarks_extra too")
+    parser.add_argument("--set", type=setting, nargs="+", default=[], dest="settings")
+    parser.add_argument("--out", type=Path, help="folder for the models")
     arguments = parser.parse_args()
-    paths, labels, split = read_splits(arguments.photos)
-    rows = np.flatnonzero(split == "train")
-    train = Photos([Path(paths[row]) for row in rows], np.unique(labels[rows], return_inverse=True)[1])
-
-    def scored(model: nn.Module, size: int) -> dict[str, float]:
-        transform = lz.create_transform(model, image_size=size)
-        return measure(lz.embed(model, paths, transform=transform, flip=True), labels, split)
-
-    print(machine())
-    for name in arguments.recipe:
-        results: list[dict[str, float]] = []
-        for seed in arguments.seeds:
-            recipe = replace(RECIPES[name], epochs=arguments.epochs, seed=seed)
-            start = time.perf_counter()
-            model = whitened_model(recipe, train)
-            whitened = time.perf_counter() - start
-            if not results:
-                show(f"{name}, whitened", scored(model, recipe.test_size))
-            start = time.perf_counter()
-            finetune(recipe, model, train)
-            minutes = (time.perf_counter() - start + whitened) / 60
-            results.append({**scored(model, recipe.test_size), "minutes": minutes})
-            show(f"{name}, seed {seed}", results[-1])
-        for title, reduce in (("mean", np.mean), ("spread", np.ptp)):
-            of_all = {key: float(reduce([result[key] for result in results])) for key in results[0]}
-            show(f"{name}, {title}", of_all)
-
-
-def show(name: str, scores: dict[str, float]) -> None:
-    values = "  ".join(f"{key} {value:.3f}" for key, value in scores.items())
-    print(f"{name:16}{values}", flush=True)
+    arguments.settings = dict(arguments.settings)
+    paths, names = photos_to_train_on(arguments.photos, arguments.extra)
+    print(f"{machine()}; trained on {len(paths)} photos of {len(set(names))} landmarks\n")
+    first = True
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, scores in trainings(arguments, arguments.out or Path(temporary)):
+            if first:
+                print(f"| | {' | '.join(scores)} |\n|{'---|' * (len(scores) + 1)}")
+            first = False
+            cells = (
+                "" if np.isnan(value) else f"{value:.1f}" if key == "minutes" else f"{value:.3f}"
+                for key, value in scores.items()
+            )
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

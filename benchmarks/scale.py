@@ -1,7 +1,7 @@
 """An index on disk of ten thousand, a hundred thousand, a million descriptors: what each thing takes.
 
     python benchmarks/scale.py [--sizes 10000 100000 1000000] [--dim 512] [--storage float32]
-        [--folder DIR] [--out docs/scale.json]
+        [--device cuda] [--folder DIR] [--out docs/scale.json]
 
 Seconds, and the memory that all but writing takes beyond what is mapped from files (Linux). An index is
 written by one process and measured by another, which opens it first. The files are removed in the end: a
@@ -85,16 +85,16 @@ class Peak:
         return self.most - self.before
 
 
-def measure(folder: Path, size: int, dim: int) -> dict[str, float]:
+def measure(folder: Path, size: int, dim: int, device: str | None) -> dict[str, float]:
     """What an index takes that was written by another process."""
     queries = descriptors(size + CHANGED, size + CHANGED + 100, dim).vectors
     new = descriptors(size, size + CHANGED, dim)
-    warm_up(queries)
+    warm_up(queries, device)
     found: dict[str, float] = {}
     with Peak() as whole:
         with Peak() as searching:
             start = time.perf_counter()
-            index = lz.Index.open(folder)
+            index = lz.Index.open(folder, device=device)
             found["open"] = time.perf_counter() - start
             found["first"] = seconds(lambda: index.search(queries[0]))
             found["one"] = median(lambda: index.search(queries[1]))
@@ -107,10 +107,10 @@ def measure(folder: Path, size: int, dim: int) -> dict[str, float]:
     return {**found, "search MiB": searching.mib, "MiB": whole.mib}
 
 
-def warm_up(queries: NDArray[np.float32]) -> None:
+def warm_up(queries: NDArray[np.float32], device: str | None) -> None:
     """What libraries allocate and import when they are first called is not the index's."""
     with tempfile.TemporaryDirectory() as folder:
-        index = lz.Index.create(Path(folder) / "small")
+        index = lz.Index.create(Path(folder) / "small", device=device)
         index.add(lz.Descriptors([str(row) for row in range(len(queries))], queries))
         index.search(queries)
         index.remove("0")
@@ -121,8 +121,9 @@ def median(function: Callable[[], object]) -> float:
     return statistics.median(seconds(function) for _ in range(5))
 
 
-def measure_apart(folder: Path, size: int, dim: int) -> dict[str, float]:
+def measure_apart(folder: Path, size: int, dim: int, device: str | None) -> dict[str, float]:
     command = [sys.executable, __file__, "--measure", folder, "--sizes", str(size), "--dim", str(dim)]
+    command += ["--device", device] if device else []
     answer: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return answer
 
@@ -140,12 +141,13 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--storage", choices=["float32", "float16"], default="float32")
+    parser.add_argument("--device", help="where searches compute; the CPU unless told otherwise")
     parser.add_argument("--folder", type=Path, help="where the files are for a while; a temporary folder")
     parser.add_argument("--out", type=Path, help="a JSON file for docs/scale_page.py")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(arguments.measure, arguments.sizes[0], arguments.dim)))
+        print(json.dumps(measure(arguments.measure, arguments.sizes[0], arguments.dim, arguments.device)))
         return
     results: dict[int, dict[str, float]] = {}
     load = os.getloadavg()[0]  # what others do
@@ -154,11 +156,18 @@ def main() -> None:
             path = Path(folder) / "index"
             taken = write(path, size, arguments.dim, arguments.storage)
             size_on_disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-            found = measure_apart(path, size, arguments.dim)
+            found = measure_apart(path, size, arguments.dim, arguments.device)
             results[size] = {"write": taken, **found, "bytes": size_on_disk}
-    print(f"{arguments.dim} dimensions, {arguments.storage}; {machine()}\n\n{table(results)}")
+    where = arguments.device or "CPU"
+    print(f"{arguments.dim} dimensions, {arguments.storage}, {where}; {machine()}\n\n{table(results)}")
     if arguments.out:
-        how = {"settings": machine(), "load": load, "dim": arguments.dim, "storage": arguments.storage}
+        how = {
+            "settings": machine(),
+            "load": load,
+            "dim": arguments.dim,
+            "storage": arguments.storage,
+            "device": where,
+        }
         arguments.out.write_text(json.dumps({**how, "sizes": results}, indent=1) + "\n")
 
 

@@ -1,11 +1,13 @@
 """Exact search: ours and faiss.IndexFlatIP side by side, interleaved in one process.
 
     python benchmarks/search.py [--index 100000] [--queries 1000] [--dim 512] [-k 100] [--rounds 7]
+        [--device cuda]
 
 Needs ``pip install faiss-cpu``. Prints the ratio of medians, the largest difference between the two
 rankings, and the peak memory that each search adds to the data. Candidates are found in float32, and in
 bfloat16 where the CPU has it: both are measured. Then one query in an index twice as large, against one plain
 product of the two arrays: for an array, and for vectors whose lengths are known, as those of an open index.
+With ``--device`` only the searches there, against a product and ``topk`` of vectors that are there.
 """
 
 from __future__ import annotations
@@ -84,6 +86,35 @@ def one_query(x: NDArray[np.float32], q: NDArray[np.float32], arguments: argpars
               f"{median / plain:.2f} plain products")  # fmt: skip
 
 
+def on_device(x: NDArray[np.float32], q: NDArray[np.float32], arguments: argparse.Namespace) -> None:
+    """An array, which goes to the device with every search, and an open index, which stays there."""
+    device, k = torch.device(arguments.device), arguments.k
+    lengths = np.linalg.norm(x, axis=1)
+    opened = StoredDescriptors([str(row) for row in range(len(x))], StoredVectors([x], [None], lengths))
+    there = torch.from_numpy(x).to(device)
+    print(f"{machine()}, {torch.cuda.get_device_name(device) if device.type == 'cuda' else device}")
+    for queries in (q, q[:1]):
+        ways = {
+            "plain product and topk": lambda q=queries: (
+                (torch.from_numpy(q).to(device) @ there.T).topk(k).indices.cpu()
+            ),
+            "array": lambda q=queries: lz.search(q, x, k, device=device),
+            "open index": lambda q=queries: lz.search(q, opened, k, device=device),
+        }
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for way in ways.values():
+            way()  # the first search uploads the index
+        for _ in range(arguments.rounds):
+            for name, way in ways.items():
+                times[name].append(seconds(way))
+        print(f"{len(x)} x {x.shape[1]}, {len(queries)} queries, top {k}:")
+        plain = statistics.median(times["plain product and topk"])
+        for name, values in times.items():
+            median = statistics.median(values)
+            print(f"{name:22} median {1000 * median:.2f} ms (min {1000 * min(values):.2f}), "
+                  f"{median / plain:.2f} plain products")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--index", type=int, default=100_000)
@@ -92,6 +123,7 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", help="measure searches there")
     parser.add_argument("--memory-of", choices=["ours", "faiss"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     faiss.omp_set_num_threads(arguments.threads)
@@ -100,6 +132,9 @@ def main() -> None:
     q = unit_vectors(arguments.queries, arguments.dim, seed=1)
     if arguments.memory_of:
         measure_memory(x, q, arguments.k, arguments.memory_of)
+        return
+    if arguments.device:
+        on_device(x, q, arguments)
         return
 
     index = faiss.IndexFlatIP(arguments.dim)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PHOTOS, _ROWS = 10, 30  # that are printed at most; the file gets all
 _WAY_OUT = (
     "classify needs the head that a model was trained with: of a model that you fine-tuned "
-    "(lz.finetune) or converted (landmarkzoo convert), --model local-dir:PATH; or name landmarks by "
+    "(landmarkzoo finetune) or converted (landmarkzoo convert), --model local-dir:PATH; or name landmarks by "
     "labelled photos, landmarkzoo recognize"
 )
 

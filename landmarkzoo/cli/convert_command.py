@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 from pathlib import Path
 from typing import Any
 
+from landmarkzoo.cli.model_options import architecture_arguments
 from landmarkzoo.cli.outputs import check_model_folder
 from landmarkzoo.cli.shared_options import add_shared_options
 
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         inputs=[path for path in _files(arguments) if path is not None],
         overwrite=arguments.overwrite,
     )
-    overrides = _overrides(arguments.set)
+    overrides = architecture_arguments(arguments.set)
     if arguments.sub_centers is not None:
         check_count(arguments.sub_centers, "--sub-centers")
     class_names = None if arguments.class_names is None else _class_names(Path(arguments.class_names))
@@ -97,25 +97,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _files(arguments: argparse.Namespace) -> tuple[str | None, ...]:
     return arguments.checkpoint, arguments.head, arguments.class_names
-
-
-def _overrides(settings: list[str]) -> dict[str, Any]:
-    overrides: dict[str, Any] = {}
-    for name, value in map(_override, settings):
-        if name in overrides:
-            raise ValueError(f"--set {name} is given twice: which one is meant?")
-        overrides[name] = value
-    return overrides
-
-
-def _override(setting: str) -> tuple[str, Any]:
-    name, equals, value = setting.partition("=")
-    if not name.isidentifier() or not equals:
-        raise ValueError(f"--set takes NAME=VALUE, such as stem_stride=1, got {setting!r}")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value  # a word, such as the name of a backbone
 
 
 def _class_names(path: Path) -> list[str]:

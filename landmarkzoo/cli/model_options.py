@@ -1,8 +1,10 @@
-"""The model of a command: what ``--model`` and ``--whiten`` ask for."""
+"""The model of a command: what ``--model``, ``--whiten`` and ``--set`` ask for."""
 
 from __future__ import annotations
 
 import argparse
+import ast
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from landmarkzoo.cli.shared_options import DEFAULT_SHRINKAGE, shows_progress
@@ -61,6 +63,30 @@ def chosen_model(arguments: argparse.Namespace, like: Descriptors | None = None)
         num_workers=arguments.workers,
         progress=shows_progress(arguments),
     )
+
+
+def architecture_arguments(settings: Sequence[str]) -> dict[str, Any]:
+    """Arguments of an architecture, as ``--set NAME=VALUE`` gives them.
+
+    Raises:
+        ValueError: If one is no such text, or a name is given twice.
+
+    Examples:
+        >>> architecture_arguments(["stem_stride=1", "dilations=3,6,9", "neck=fc-bn"])
+        {'stem_stride': 1, 'dilations': (3, 6, 9), 'neck': 'fc-bn'}
+    """
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not name.isidentifier() or not equals:
+            raise ValueError(f"--set takes NAME=VALUE, such as stem_stride=1, got {setting!r}")
+        if name in found:
+            raise ValueError(f"--set {name} is given twice: which one is meant?")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value  # a word, such as the name of a backbone
+    return found
 
 
 def _size_of(like: Descriptors | None, arguments: argparse.Namespace) -> Any:

@@ -52,11 +52,12 @@ PICTURE = Kind("a picture of rankings", start=b"\x89PNG", mark=b"Software\x00lan
 SCORES = Kind("scores", start=rb'\{\n "scores": \[', mark=b'"protocol":', suffix=".json")
 DUPLICATES = Kind("a table of duplicates", start=rb"id,duplicate,cosine\r?\n")
 SUSPICIONS = Kind("a table of suspicious labels", start=rb"id,label,likelier,score\r?\n")
+CHECKLIST = Kind("a table of photos to check", start=rb"id,reason,label,likelier,score,other\r?\n")
 INDEX = Kind("an index", start=rb'\{\s*"format": "landmarkzoo\.index\.', suffix="")
 MODEL = Kind("a saved model", mark=b'"format": "landmarkzoo.model.', suffix=".json")
 GLDV2_LIST = Kind("a list of GLDv2", start=rb"id,landmark_id,class_id\r?\n")
 GLDV2_CLASSES = Kind("the classes of GLDv2", start=rb"class_id,landmark_id,clean_images,x_images\r?\n")
-_TABLES = (RANKING, ANSWERS, PREDICTIONS, DUPLICATES, SUSPICIONS, GLDV2_LIST, GLDV2_CLASSES)
+_TABLES = (RANKING, ANSWERS, PREDICTIONS, DUPLICATES, SUSPICIONS, CHECKLIST, GLDV2_LIST, GLDV2_CLASSES)
 _KINDS = (DESCRIPTORS, PAGE, PICTURE, SCORES, MODEL, *_TABLES)
 
 
@@ -158,6 +159,26 @@ def check_model_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[s
     if present:
         _check_replaceable(folder / (names[0] if names[0] in present else present[0]), MODEL, overwrite)
     _check_folder(folder, names[0])
+
+
+def check_training_folder(folder: Path, *, inputs: Sequence[str | Path]) -> None:
+    """Check the folder of a training, before the photos are read; what lies in it is checked later.
+
+    Args:
+        folder: The folder, there or not.
+        inputs: Files and folders of photos that the command reads.
+
+    Raises:
+        OSError: If it cannot be written.
+        ValueError: If it is an input, or within an index.
+    """
+    _check_outside_of_indexes(folder, MODEL)
+    for source in inputs:
+        if _is_same(folder, Path(source)):
+            raise ValueError(f"cannot write to {folder}: it is {source}, which is read; give another name")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise FileExistsError(f"cannot write the folder {folder}: it is a file, or a link to nothing")
+    _check_folder(folder, "training.json")
 
 
 def _check_folder(folder: Path, name: str) -> None:

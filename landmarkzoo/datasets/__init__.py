@@ -2,11 +2,14 @@
 
 from landmarkzoo.datasets.csv_photos import CsvPhotos
 from landmarkzoo.datasets.gldv2 import (
+    Ambiguity,
     GLDv2,
     GLDv2Lists,
     ImageList,
     Solution,
+    WitList,
     build_gldv2_lists,
+    build_wit_list,
     index_to_train_landmarks,
 )
 from landmarkzoo.datasets.image_folder import ImageFolder
@@ -21,6 +24,7 @@ from landmarkzoo.datasets.submissions import (
 )
 
 __all__ = [
+    "Ambiguity",
     "CsvPhotos",
     "GLDv2",
     "GLDv2Lists",
@@ -33,7 +37,9 @@ __all__ = [
     "RevisitedParis",
     "RevisitedPhotos",
     "Solution",
+    "WitList",
     "build_gldv2_lists",
+    "build_wit_list",
     "index_to_train_landmarks",
     "read_recognition_submission",
     "read_retrieval_submission",

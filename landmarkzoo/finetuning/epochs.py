@@ -23,6 +23,7 @@ from landmarkzoo.finetuning.results import write_card, write_training
 from landmarkzoo.finetuning.starting_models import fitting_size
 from landmarkzoo.finetuning.training_job import TrainingJob
 from landmarkzoo.finetuning.training_photos import TrainingPhotos
+from landmarkzoo.finetuning.training_report import write_report
 from landmarkzoo.finetuning.training_state import Training
 from landmarkzoo.finetuning.training_steps import train_epoch
 from landmarkzoo.finetuning.validation_scores import EpochMeasure, Measured, epoch_measure, measured_views
@@ -66,23 +67,26 @@ class BegunTraining:
         return self.keeps_best and place.epoch - place.best_epoch >= self.job.recipe.patience
 
     def train(self) -> None:
-        """All epochs that are not done."""
-        while self.training.place.epoch < self.job.recipe.epochs and not self.is_over:
-            self.train_epoch()
-            self.end_epoch()
+        """All epochs that are not done; a signal ends them after the place is saved."""
+        job = self.job
+        job.stop.waits = True  # also while photos are measured: an epoch may be hours of work
+        try:
+            while self.training.place.epoch < job.recipe.epochs and not self.is_over:
+                self.train_epoch()
+                self.end_epoch()
+                if job.processes.any(bool(job.stop.came))[0]:
+                    raise KeyboardInterrupt
+        finally:
+            job.stop.waits = False
 
     def train_epoch(self) -> None:
-        """The batches that are not done; a signal ends them after the place is saved."""
+        """The batches that are not done."""
         job, training = self.job, self.training
         photos = self.training_photos()
         readers = job.readers(self.store, job.recipe.image_size)
         pinned = job.processes.device.type == "cuda"
         batches = photos.loader(readers, pinned, first=training.place.batch)
-        job.stop.waits = True
-        try:
-            train_epoch(training, photos, batches, self.after_step, job.shown)
-        finally:
-            job.stop.waits = False
+        train_epoch(training, photos, batches, self.after_step, job.shown)
 
     def training_photos(self) -> TrainingPhotos:
         """The photos of this process in the order of the epoch."""
@@ -188,6 +192,7 @@ class BegunTraining:
         if job.processes.rank == 0:
             summary = self.summary(measured)
             write_card(job.out, training.model, summary)
+            write_report(job.out, summary, job.split)
             write_training(job.out, summary)
             remove_checkpoints(job.out)
         job.processes.barrier()

@@ -50,7 +50,8 @@ def finetune(
     input move least. A share of each landmark's photos is held out and measures: ``before`` and ``after``.
 
     ``out`` gets the model, its head and the names of its landmarks, for
-    ``lz.create_model("local-dir:my-model")`` and ``lz.load_head``; a model card; and ``training.json`` with
+    ``lz.create_model("local-dir:my-model")`` and ``lz.load_head``; a model card; ``training.html``, a page of
+    the curves and of the landmarks that are taken for each other; and ``training.json`` with
     settings, history and scores. While it trains, there is a checkpoint of the last epoch, and the model of
     that epoch is of use already. Ctrl-C and SIGTERM save the place before they end the call. The same call
     goes on from there, after a crash too, and ends, bit by bit on one thread of a CPU, as it would have

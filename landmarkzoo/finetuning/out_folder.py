@@ -81,7 +81,7 @@ def stopping_place(out: Path) -> str:
         return "stopped before the first epoch: nothing is saved"
     place = checkpoints.load(path)["place"]
     within = f", batch {place['batch']}" if place["batch"] else ""
-    return f"stopped after epoch {place['epoch']}{within}: saved in {out}, and the same call goes on"
+    return f"stopped after epoch {place['epoch']}{within}: saved in {out}; started again, it goes on there"
 
 
 def _is_ours(path: Path) -> bool:

@@ -133,8 +133,8 @@ def write_card(out: Path, model: DescriptorModel, summary: Mapping[str, Any]) ->
         "## How it was trained",
         "",
         f"By `landmarkzoo.finetune` from `{summary['recipe']['model']}`, {summary['best_epoch']} epochs, on "
-        f"the {summary['device']} in {summary['precision']}. `training.json` has all settings and the "
-        "history.",
+        f"the {summary['device']} in {summary['precision']}. `training.html` shows how it went; "
+        "`training.json` has all settings and the history.",
     ]
     if before is not None and after is not None:
         lines += ["", "| validation photos | before | after |", "|---|---|---|"]

@@ -14,6 +14,7 @@ from landmarkzoo._utils.checks import IntArray
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.manifest import Manifest
 from landmarkzoo.retrieval import Descriptors
+from landmarkzoo.retrieval.device_rows import DeviceCopies
 from landmarkzoo.retrieval.row_selection import Rows, select_rows
 from landmarkzoo.retrieval.shard_files import SUFFIX, FileState, Shard, SkippedPhoto, norms_of
 from landmarkzoo.retrieval.stored_ids import StoredIds
@@ -31,14 +32,17 @@ class Commit:
         folder: The folder of the index.
         manifest: What the commit is made of.
         known: Shards that are mapped already, by name.
+        copies: What searches keep of the vectors on other devices.
 
     Raises:
         FileNotFoundError: If a file is gone: there is a newer commit, or somebody removed it.
         ValueError: If a file is damaged.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, known: Mapping[str, Shard]) -> None:
-        self.manifest = manifest
+    def __init__(
+        self, folder: Path, manifest: Manifest, known: Mapping[str, Shard], copies: DeviceCopies
+    ) -> None:
+        self.manifest, self._copies = manifest, copies
         self.shards = [
             known.get(entry.name) or Shard(folder / SHARDS / f"{entry.name}{SUFFIX}")
             for entry in manifest.shards
@@ -64,6 +68,7 @@ class Commit:
             [shard.vectors for shard in shards] + nothing,
             live + [None for _ in nothing],
             norms_of(shards, live),
+            self._copies,
         )
         ids = StoredIds([shard.id_arrays for shard in shards], live)
         skipped = [(photo.id, photo.reason) for photo in self.skipped]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,31 +73,40 @@ class KnownHead:
         Raises:
             ValueError: If sizes do not fit, or labels are needed and none is a class.
         """
-        class_of = {nfc(name): number for number, name in enumerate(self.class_names)}
-        own = np.array([-1 if label is None else class_of.get(label, -1) for label in labels], np.int64)
+        number_of = {name: number for number, name in enumerate(self._names)}
+        own = np.array([-1 if label is None else number_of.get(label, -1) for label in labels], np.int64)
         rows = np.flatnonzero(own >= 0)
         if self.needed:
             self._check(descriptors, labels, rows)
         found = {}
         step = max(1, _COSINES // self.head.num_classes)
         with tqdm(total=len(rows), desc="head", unit=" photos", disable=not progress, delay=2) as bar:
-            for start in range(0, len(rows) if self.head.num_classes > 1 else 0, step):
+            for start in range(0, len(rows) if len(self._names) > 1 else 0, step):
                 some = rows[start : start + step]
-                classes, scores = self._better_classes(descriptors.stored.take(some), own[some])
+                likelier, scores = self._better_names(descriptors.stored.take(some), own[some])
                 for place in np.flatnonzero(scores > 0).tolist():
-                    name = nfc(self.class_names[classes[place]])
-                    found[int(some[place])] = Suspicion(name, float(scores[place]))
+                    found[int(some[place])] = Suspicion(self._names[likelier[place]], float(scores[place]))
                 bar.update(len(some))
         return found
 
+    @cached_property
+    def _names(self) -> list[str]:
+        """Labels, each once: those of several classes, or in two Unicode forms, are one."""
+        return list(dict.fromkeys(map(nfc, self.class_names)))
+
     @torch.no_grad()
-    def _better_classes(
+    def _better_names(
         self, vectors: NDArray[np.float32], own: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest other class (n,) of vectors (n, D), and the score; 0 where the label may be right."""
+        """The nearest other name (n,) of vectors (n, D), and the score; 0 where the label may be right."""
         device = self.head.weight.device
         with without_autocast(device):
             cosines = self.head.cosine(torch.tensor(vectors, device=device)).float()  # (n, C)
+        if len(self._names) < self.head.num_classes:
+            number_of = {name: number for number, name in enumerate(self._names)}
+            numbers = torch.tensor([number_of[nfc(name)] for name in self.class_names], device=device)
+            of_names = cosines.new_full((len(cosines), len(self._names)), -torch.inf)
+            cosines = of_names.scatter_reduce(1, numbers.expand_as(cosines), cosines, "amax")  # (n, names)
         column = torch.from_numpy(own).to(device)[:, None]
         of_own = cosines.gather(1, column)
         best = top_classes(cosines.scatter(1, column, -torch.inf), 1)

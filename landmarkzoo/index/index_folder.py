@@ -17,6 +17,7 @@ from landmarkzoo._utils.file_locks import single_writer
 from landmarkzoo.index.commits import EDITS, SHARDS, Commit
 from landmarkzoo.index.edits import Edits
 from landmarkzoo.index.manifest import MANIFEST_FILE, Manifest, ShardEntry, read_manifest
+from landmarkzoo.retrieval.device_rows import DeviceCopies
 from landmarkzoo.retrieval.shard_files import SUFFIX, NewRows, new_name, write_shard
 
 _TRIES = 100  # a reader that meets a removed file: so many commits would have to be made in its way
@@ -43,6 +44,7 @@ class IndexFolder:
         _opened.add(self)
         self._seen: object = None
         self._commit: Commit | None = None
+        self._copies = DeviceCopies()
         self.last()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -64,7 +66,8 @@ class IndexFolder:
                     manifest = read_manifest(self.path)
                     if self._commit is None or manifest != self._commit.manifest:
                         shards = [] if self._commit is None else self._commit.shards
-                        commit = Commit(self.path, manifest, {shard.name: shard for shard in shards})
+                        known = {shard.name: shard for shard in shards}
+                        commit = Commit(self.path, manifest, known, self._copies)
                         _ = commit.descriptors  # now: of two threads each would make its own
                         self._commit = commit
                     self._seen = seen

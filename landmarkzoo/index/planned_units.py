@@ -97,14 +97,14 @@ class PlannedUnits:
         return [unit for unit in range(len(self)) if self.file(unit).name not in done]
 
     def embed(self, unit: int) -> None:
-        """Embed a unit, if it is not done.
+        """Embed a unit, if it is not done; nothing is to be done once all is committed, and the plan is gone.
 
         Raises:
             OSError: If it cannot be written.
             PhotoError: If a photo cannot be read and ``on_error`` is ``"raise"``.
             ValueError: If the model cannot be made, or gives NaN.
         """
-        if self.file(unit).exists():
+        if self.is_over() or self.file(unit).exists():
             return
         # A photo that is not there any more drops out, as if it had never been listed.
         positions = [self._place[id_] for id_ in self.ids(unit) if id_ in self._place]
@@ -177,7 +177,7 @@ class PlannedUnits:
 def add_in_units(
     index: Index,
     photos: Photos,
-    embed_units: Callable[[PlannedUnits], Iterable[object]],
+    embed_units: Callable[[PlannedUnits], Iterable[object] | None],
     *,
     labels: GivenLabels = None,
     on_error: OnError = "skip",
@@ -196,7 +196,8 @@ def add_in_units(
         photos: As in ``index.add``, but for iterators and descriptors.
         embed_units: Has ``units.embed(unit)`` called for each unit in ``units.left()``, in any process, and
             gives something after each of them, whatever it is: what is done is then shown, and committed
-            every minute. What it leaves undone, this process embeds.
+            every minute. If it gives nothing, ``None``, that is done once it returns. What it leaves undone,
+            this process embeds.
         labels: As in ``index.add``, as are those that follow.
         on_error: ``"skip"`` photos that cannot be read, or ``"raise"``.
         num_workers: Processes that read photos, of each process that embeds.
@@ -289,9 +290,9 @@ class _Collection:
         self._note([unit for unit in others if new.isdisjoint(units.ids(unit))])
         self.shown, self.looked = set(self.committed), job.clock()
 
-    def run(self, embed_units: Callable[[PlannedUnits], Iterable[object]]) -> None:
+    def run(self, embed_units: Callable[[PlannedUnits], Iterable[object] | None]) -> None:
         """Let all units be embedded, commit them, and remove the plan."""
-        for _ in embed_units(self.units):
+        for _ in embed_units(self.units) or ():
             self._look()
         for unit in self.units.left():
             self.units.embed(unit)

@@ -25,6 +25,7 @@ from landmarkzoo._utils.csv_and_pandas import import_pandas, write_csv
 from landmarkzoo.rerank.voting import count_votes
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, check_comparable, descriptors_of
+from landmarkzoo.retrieval.device_rows import sent
 from landmarkzoo.retrieval.exact_search import ids_of
 from landmarkzoo.retrieval.row_selection import as_ids, id_of, ids_or_numbers
 from landmarkzoo.retrieval.vector_rows import VectorRows, as_rows
@@ -281,7 +282,7 @@ class _Penalty:
         return float(np.abs(self.values).max())
 
     def block(self, queries: IntArray, index: slice, device: torch.device) -> Tensor:
-        row = torch.from_numpy(-self.values[index]).to(device, torch.float32)
+        row = sent(torch.from_numpy(-self.values[index]).float(), device)
         return row.expand(len(queries), -1)
 
     def pairs(self, queries: IntArray, index: Tensor) -> Tensor:

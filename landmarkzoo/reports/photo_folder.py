@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -50,6 +51,27 @@ class PhotoFolder:
             reason = "not a path"
         self._missing[id_] = None
         raise PhotoError(id_, reason)
+
+
+class ListedPhotos(PhotoFolder):
+    """Photos whose files are known, wherever they are."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        super().__init__(Path())
+        self.files = files
+
+    def find(self, id_: str) -> Path:
+        """The file of a photo.
+
+        Raises:
+            PhotoError: If there is none.
+        """
+        self.asked[id_] = None
+        path = self.files.get(id_)
+        if path is not None and path.is_file():
+            return path.absolute()
+        self._missing[id_] = None
+        raise PhotoError(id_, "no file is known" if path is None else "no such file")
 
 
 def link(photo: Path, page: Path) -> str:

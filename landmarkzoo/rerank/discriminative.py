@@ -24,6 +24,7 @@ from landmarkzoo._utils.checks import (
 from landmarkzoo.rerank.voting import Votes, vote
 from landmarkzoo.retrieval.blockwise_top_k import top_k
 from landmarkzoo.retrieval.descriptors import Vectors, check_comparable, descriptors_of
+from landmarkzoo.retrieval.device_rows import sent
 from landmarkzoo.retrieval.exact_search import ids_of, search
 from landmarkzoo.retrieval.ranking import Ranking
 from landmarkzoo.retrieval.vector_rows import as_rows
@@ -200,16 +201,16 @@ class _LabelBonus:
     def block(self, queries: IntArray, index: slice, device: torch.device) -> Tensor:
         rows = torch.arange(index.start, index.stop, device="cpu")
         labels = torch.from_numpy(self.query_labels[queries])
-        return self._of(labels[:, None].to(device), rows, torch.float32, device)
+        return self._of(sent(labels[:, None], device), rows, torch.float32, device)
 
     def pairs(self, queries: IntArray, index: Tensor) -> Tensor:
         labels = torch.from_numpy(self.query_labels[queries])
         return self._of(labels[:, None], index, torch.float64, torch.device("cpu"))
 
     def _of(self, query_labels: Tensor, rows: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-        labels = torch.from_numpy(self.index_labels)[rows].to(device)
-        same = torch.from_numpy(self.same)[rows].to(device, dtype)
-        other = torch.from_numpy(self.other)[rows].to(device, dtype)
+        labels = sent(torch.from_numpy(self.index_labels)[rows], device)
+        same = sent(torch.from_numpy(self.same)[rows].to(dtype), device)
+        other = sent(torch.from_numpy(self.other)[rows].to(dtype), device)
         known = (labels != -1) & (query_labels != -1)
         return torch.where(labels == query_labels, same, other) * known
 

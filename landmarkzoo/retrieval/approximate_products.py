@@ -16,17 +16,24 @@ and one more index image, whose product shows how many bits were used.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from landmarkzoo.retrieval.vector_rows import VectorRows, is_odd, scaled, unit
+from landmarkzoo._utils.checks import FloatArray
+from landmarkzoo.retrieval.device_rows import DeviceRows, sent
+from landmarkzoo.retrieval.vector_rows import VectorRows, inner_products, is_odd, scaled, some_are_odd, unit
 
 PROBE = 1 + 2.0**-12 + 2.0**-23  # needs all 24 bits of float32
 _LARGE_PRODUCT = 2**26  # multiplications
 _CACHED_VALUES = 2**17  # of vectors that are turned into bfloat16 at once
+_MEASURED_VALUES = 2**18  # of vectors whose lengths and products are computed at once
+_MANY_VALUES = 2**22  # of an index: threads that read a smaller one take longer to start
+_READ_TIMES = 64  # blocks that threads share among them
 _FEW_TIMES = 7  # blocks of which the scores of a few queries are looked through at once, by one thread
 
 
@@ -44,34 +51,22 @@ class Products(Protocol):
 
 
 class Float32Products:
-    """Products in float32, on any device.
+    """Products in float32 on the CPU."""
 
-    Args:
-        index: What is searched in.
-        uploaded: The index on the device, where it fits there.
-        device: Where the products are computed.
-    """
-
-    def __init__(self, index: VectorRows, uploaded: Tensor | None, device: torch.device) -> None:
-        self._index, self._uploaded, self._device = index, uploaded, device
+    def __init__(self, index: VectorRows) -> None:
+        self._index = index
         self._full_precision = True
 
     def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
         """See ``Products``."""
         self._full_precision = True
-        q = torch.zeros(len(queries) + 1, queries.shape[1], dtype=torch.float32, device="cpu")
-        scaled(queries, _norms(queries), out=q[:-1])
-        q[-1, 0] = PROBE
-        q = q.to(self._device)
-        x = out = torch.empty(0, 0, dtype=torch.float32, device=self._device)
+        q = _with_probe(queries)
+        x = out = torch.empty(0, 0, dtype=torch.float32, device="cpu")
         for columns in _blocks(len(self._index), size):
             count = columns.stop - columns.start
-            room = count + 8 - count % 8  # for the probe, and for whole groups
-            if len(x) != room:  # the first and the last
-                x = torch.zeros(room, q.shape[1], dtype=torch.float32, device=self._device)
-                x[-1, 0] = 1.0
-                out = torch.empty(len(q), room, dtype=torch.float32, device=self._device)
-            self._scale(columns, out=x[:count])
+            if len(x) != _room(count):  # the first and the last
+                x, out = _memory(q, count)
+            scaled(self._index[columns], self._index.norms(columns), out=x[:count])
             self._full_precision &= products(q, x, out)
             yield columns, out[:-1]
 
@@ -80,10 +75,49 @@ class Float32Products:
         margin = float32_margin(self._index.shape[1])
         return approximate.double() + (margin if self._full_precision else 2 * margin + 2.0**-14)
 
-    def _scale(self, columns: slice, out: Tensor) -> None:
-        block = self._index[columns] if self._uploaded is None else self._uploaded[columns]
-        norms = self._index.norms(columns)
-        scaled(block.to(self._device), norms.to(self._device), out)
+
+class DeviceProducts:
+    """Products in float32 on another device.
+
+    Between two blocks nothing waits for it, so the probes are read after the last one. Only the very first of
+    a search is read at once: it tells whether vectors have to be taken in two parts.
+    """
+
+    def __init__(self, index: DeviceRows) -> None:
+        self._index = index
+        self._in_two_parts: bool | None = None
+        self._all_as_the_first: Tensor | None = None
+
+    def blocks(self, queries: Tensor, size: int) -> Iterator[tuple[slice, Tensor]]:
+        """See ``Products``."""
+        q = sent(_with_probe(queries), self._index.device)
+        x = out = torch.empty(0, 0, dtype=torch.float32, device=q.device)
+        whole = torch.ones((), dtype=torch.bool, device=q.device)
+        for columns, block, norms in self._index.blocks(size):
+            count = columns.stop - columns.start
+            if len(x) != _room(count):  # the first and the last
+                x, out = _memory(q, count)
+            torch.div(block, norms[:, None], out=x[:count])
+            if not self._in_two_parts:
+                torch.mm(q, x.T, out=out)
+                full = out[-1, -1] == PROBE
+                whole &= full
+                if self._in_two_parts is None:
+                    self._in_two_parts = not bool(full)
+            if self._in_two_parts:
+                _multiply_in_two_parts(q, x, out)
+            yield columns, out[:-1]
+        self._all_as_the_first = whole
+
+    def highest(self, approximate: Tensor) -> Tensor:
+        """See ``Products``."""
+        margin = float32_margin(self._index.shape[1])
+        if self._in_two_parts:
+            return approximate.double() + 2 * margin + 2.0**-14
+        if self._all_as_the_first is not None and not bool(self._all_as_the_first):
+            self._in_two_parts = True  # from now on: somebody has changed the setting meanwhile
+            return approximate.double() + 2 * margin + 2.0**-6  # each value is off by 2^-8 of itself at most
+        return approximate.double() + margin
 
 
 class BFloat16Products:
@@ -136,7 +170,8 @@ class BFloat16Products:
 class FewProducts:
     """Products of a few queries: reading the index takes the time, so it is read once, and not copied.
 
-    NumPy computes them, which knows no other precision.
+    Each thread reads a part of it. Lengths that nobody knows yet are computed of vectors that are still in
+    its cache. NumPy does both, one vector after the other: it knows no other precision.
     """
 
     def __init__(self, index: VectorRows) -> None:
@@ -147,20 +182,37 @@ class FewProducts:
         unit_queries = torch.empty_like(queries)
         scaled(queries, _norms(queries), out=unit_queries)
         q = unit_queries.numpy()
-        # Lengths are computed of vectors that are in the cache still.
-        step = _FEW_TIMES * (size + 1) if self._index.norms_are_known else 2 * (size + 1)
-        for columns in _blocks(len(self._index), _FEW_TIMES * (size + 1)):
-            scores = np.empty((len(q), columns.stop - columns.start), np.float32)
-            for part in self._index.pieces(columns, step):
-                out = scores[:, part.start - columns.start : part.stop - columns.start]
-                block, norms = self._index[part].numpy(), self._index.norms(part)
-                with np.errstate(all="ignore"):  # lengths that are odd
-                    np.matmul(q, block.T, out=out)
-                    np.divide(out, norms.numpy(), out=out)
-                odd = is_odd(norms)
-                if odd.any():
-                    out[:, odd.numpy()] = q @ unit(self._index[part][odd]).float().numpy().T
-            yield columns, torch.from_numpy(scores)
+        threads = torch.get_num_threads() if len(self._index) * q.shape[1] >= _MANY_VALUES else 1
+        with ThreadPoolExecutor(threads) as pool:
+            run = pool.map if threads > 1 else map
+            for many in _blocks(len(self._index), _READ_TIMES * (size + 1)):
+                scores = np.empty((len(q), many.stop - many.start), np.float32)
+                parts = list(self._index.pieces(many, 2 * (size + 1)))
+                outs = [scores[:, part.start - many.start : part.stop - many.start] for part in parts]
+                for _ in run(self._multiply, repeat(q), parts, outs):
+                    pass
+                self._index.know_norms(many.stop)  # for all before it were measured
+                for some in _blocks(scores.shape[1], _FEW_TIMES * (size + 1)):
+                    columns = slice(many.start + some.start, many.start + some.stop)
+                    yield columns, torch.from_numpy(scores[:, some])
+
+    def _multiply(self, q: FloatArray, part: slice, out: FloatArray) -> None:
+        """Cosines (q, n) of queries (q, D) with a part of the index."""
+        vectors = self._index[part]
+        block, known = vectors.numpy(), self._index.norms_are_known
+        squares = np.empty(len(block), np.float32)
+        with np.errstate(all="ignore"):  # lengths that are odd
+            for some in _blocks(len(block), max(1, _MEASURED_VALUES // block.shape[1])):
+                x = block[some]
+                if not known:
+                    inner_products(x, x, out=squares[some])
+                for query, products in zip(q, out):
+                    inner_products(x, query, out=products[some])
+            norms = self._index.norms(part) if known else self._index.measured(part, block, squares)
+            np.divide(out, norms.numpy(), out=out)
+        if some_are_odd(norms):
+            odd = is_odd(norms)
+            out[:, odd.numpy()] = q @ unit(vectors[odd]).float().numpy().T
 
     def highest(self, approximate: Tensor) -> Tensor:
         """See ``Products``."""
@@ -182,12 +234,35 @@ def products(q: Tensor, x: Tensor, out: Tensor) -> bool:
     _multiply(q, x, out)
     if out[-1, -1].item() == PROBE:
         return True
+    _multiply_in_two_parts(q, x, out)
+    return False
+
+
+def _multiply_in_two_parts(q: Tensor, x: Tensor, out: Tensor) -> None:
     q_first, x_first = q.bfloat16().float(), x.bfloat16().float()
     torch.mm(q_first, x_first.T, out=out)
     part = torch.empty_like(out)
     out += torch.mm(q - q_first, x_first.T, out=part)
     out += torch.mm(q_first, (x - x_first).T, out=part)
-    return False
+
+
+def _with_probe(queries: Tensor) -> Tensor:
+    """Queries (q, D) of length 1, and the probe."""
+    q = torch.zeros(len(queries) + 1, queries.shape[1], dtype=torch.float32, device="cpu")
+    scaled(queries, _norms(queries), out=q[:-1])
+    q[-1, 0] = PROBE
+    return q
+
+
+def _room(count: int) -> int:
+    return count + 8 - count % 8  # for the probe, and for whole groups
+
+
+def _memory(q: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Where ``count`` index images and the probe go, and their products with queries (q, D)."""
+    x = torch.zeros(_room(count), q.shape[1], dtype=torch.float32, device=q.device)
+    x[-1, 0] = 1.0
+    return x, torch.empty(len(q), len(x), dtype=torch.float32, device=q.device)
 
 
 def _multiply(q: Tensor, x: Tensor, out: Tensor) -> None:

@@ -26,11 +26,13 @@ from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo._utils.cpu_features import has_native_bfloat16
 from landmarkzoo.retrieval.approximate_products import (
     BFloat16Products,
+    DeviceProducts,
     FewProducts,
     Float32Products,
     Products,
 )
 from landmarkzoo.retrieval.candidates import find_candidates
+from landmarkzoo.retrieval.device_rows import DeviceRows
 from landmarkzoo.retrieval.exact_scores import Bonus, ExactScores, empty
 from landmarkzoo.retrieval.stored_vectors import StoredVectors
 from landmarkzoo.retrieval.vector_rows import VectorRows
@@ -43,6 +45,9 @@ _CANDIDATES = 2**20  # of a block of queries
 _MANY = 640  # candidates of a query: above, exact scores of the whole index are faster
 _LARGE_PART = 40  # and so they are for an index of less than 40 times the candidates
 _FEW_QUERIES = 3
+_DEVICE_QUERIES = 4095
+_DEVICE_SCORES, _DEVICE_VALUES = 2**26, 2**25  # of one product, and of its vectors: 256 and 128 MiB
+_DEVICE_BLOCK = 2**16
 _BFLOAT16: bool | None = None  # tests and benchmarks say; otherwise the CPU, and what is searched:
 _BFLOAT16_QUERIES, _BFLOAT16_INDEX = 256, 2**14  # at least so many of them
 _BFLOAT16_DIMENSIONS = 1024  # above, cosines often lie closer together than the bound
@@ -79,11 +84,14 @@ def top_k(
     device = device or torch.device("cpu")
     q, x = _as_rows(queries, "queries"), _as_rows(index, "index")
     q.check_finite()
-    exact = ExactScores(q, x, bonus, lowest, _upload(x, device))
+    elsewhere = DeviceRows(x, device) if _is_elsewhere(device) else None
+    exact = ExactScores(q, x, bonus, lowest, elsewhere)
     rows = empty((len(q), k), np.int64)
     scores = empty((len(q), k), np.float32)
-    ways = _ways(exact, x, k, device)
-    step = min(_QUERY_BLOCK, _CANDIDATES // ways[0].keep) if ways else exact.queries_at_once(k)
+    ways = _ways(exact, x, k)
+    most = _QUERY_BLOCK if elsewhere is None else _DEVICE_QUERIES
+    step = min(most, _CANDIDATES // ways[0].keep) if ways else exact.queries_at_once(k)
+    size = _INDEX_BLOCK if elsewhere is None else _device_block(min(step, len(q)), x.shape[1])
     if not ways:
         x.check_finite()
     with tqdm(total=len(q), desc="search", unit=" queries", disable=not progress, delay=2) as bar:
@@ -91,7 +99,7 @@ def top_k(
             block = torch.arange(start, min(start + step, len(q)), device="cpu")
             undecided = block
             for way in list(ways):
-                found, certain_above = find_candidates(exact, way.products, undecided, way.keep, _INDEX_BLOCK)
+                found, certain_above = find_candidates(exact, way.products, undecided, way.keep, size)
                 rows[undecided], scores[undecided] = _rescore(exact, undecided, found, k)
                 before = len(undecided)
                 undecided = undecided[scores[undecided, -1].double() <= certain_above]
@@ -102,7 +110,7 @@ def top_k(
             for first in range(0, len(undecided), exact.queries_at_once(k)):
                 some = undecided[first : first + exact.queries_at_once(k)]
                 floor = scores[some, -1] if ways else None
-                rows[some], scores[some] = exact.best(some, k, device, floor)
+                rows[some], scores[some] = exact.best(some, k, floor)
             bar.update(len(block))
     return rows.numpy(), scores.numpy()
 
@@ -115,37 +123,36 @@ class _Way:
     keep: int
 
 
-def _ways(exact: ExactScores, index: VectorRows, k: int, device: torch.device) -> list[_Way]:
+def _ways(exact: ExactScores, index: VectorRows, k: int) -> list[_Way]:
     """Ways to find candidates: the next one is for queries that the one before leaves open."""
     keep = min(k + max(_SPARE, k // _SPARE_SHARE), len(index))
     if keep > _MANY or keep * _LARGE_PART >= len(index):
         return []
-    if device.type == "cpu" and len(exact.queries) <= _FEW_QUERIES:
+    if exact.elsewhere is not None:
+        return [_Way(DeviceProducts(exact.elsewhere), keep)]
+    if len(exact.queries) <= _FEW_QUERIES:
         return [_Way(FewProducts(index), keep)]
-    ways = [_Way(Float32Products(index, exact.uploaded, device), keep)]
+    ways = [_Way(Float32Products(index), keep)]
     wide = min(keep + k // _BFLOAT16_SHARE, len(index))
     large = len(exact.queries) >= _BFLOAT16_QUERIES and len(index) >= _BFLOAT16_INDEX
     fits = large and index.shape[1] <= _BFLOAT16_DIMENSIONS and wide <= _MANY
     pays = fits and has_native_bfloat16() if _BFLOAT16 is None else _BFLOAT16
-    return [_Way(BFloat16Products(index), wide), *ways] if device.type == "cpu" and pays else ways
+    return [_Way(BFloat16Products(index), wide), *ways] if pays else ways
 
 
 def _as_rows(vectors: FloatArray | StoredVectors | VectorRows, name: str) -> VectorRows:
     return vectors if isinstance(vectors, VectorRows) else VectorRows(vectors, name)
 
 
-def _upload(index: VectorRows, device: torch.device) -> Tensor | None:
-    """The index on a CUDA device, once a search; ``None`` if it would take more than half of what is free."""
-    if device.type != "cuda":
-        return None
-    size, dimensions = index.shape
-    if 4 * size * dimensions > torch.cuda.mem_get_info(device)[0] // 2:
-        return None
-    uploaded = torch.empty(size, dimensions, dtype=torch.float32, device=device)
-    for start in range(0, size, _INDEX_BLOCK):
-        rows = slice(start, min(start + _INDEX_BLOCK, size))
-        uploaded[rows].copy_(index[rows].pin_memory(), non_blocking=True)
-    return uploaded
+def _is_elsewhere(device: torch.device) -> bool:
+    """Whether vectors have to be sent to a device before it computes with them."""
+    return device.type != "cpu"
+
+
+def _device_block(queries: int, dimensions: int) -> int:
+    """Index images of one product on a device, where many are needed to keep it busy."""
+    most = min(_DEVICE_SCORES // (queries + 1), _DEVICE_VALUES // dimensions, _DEVICE_BLOCK)
+    return max(_INDEX_BLOCK, most - 1)  # and the probe
 
 
 def _rescore(exact: ExactScores, queries: Tensor, found: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ def find_candidates(
     Returns:
         Rows (q, keep), int64, in no order, and the score above which no other image can be, (q,) float64.
     """
-    best = _Best(len(queries), keep)
+    best = _Best(len(queries), keep, counts_hits=exact.elsewhere is None)
     bonus = exact.bonus
     for columns, cosines in products.blocks(exact.queries[queries], size):
         count = columns.stop - columns.start
@@ -47,10 +47,13 @@ def find_candidates(
 
 
 class _Best:
-    """The best images (q, keep) of what was seen so far, and the score that others must pass."""
+    """The best images (q, keep) of what was seen so far, and the score that others must pass.
 
-    def __init__(self, queries: int, keep: int) -> None:
-        self._keep = keep
+    To count those that pass it is quicker than to sort, but another device would have to be waited for.
+    """
+
+    def __init__(self, queries: int, keep: int, counts_hits: bool) -> None:
+        self._keep, self._counts_hits = keep, counts_hits
         self.rows = torch.empty(queries, 0, dtype=torch.int64, device="cpu")
         self._scores = torch.empty(queries, 0, dtype=torch.float32, device="cpu")
         self.least = torch.full((queries,), -torch.inf, dtype=torch.float32, device="cpu")
@@ -58,11 +61,11 @@ class _Best:
     def add(self, scores: Tensor, first: int) -> None:
         """Take in a block of scores (q, n) whose first column is the image ``first``."""
         found = None
-        if scores.device.type == "cpu" and self._scores.shape[1] == self._keep:
+        if self._counts_hits and self._scores.shape[1] == self._keep:
             found = self._above_least(scores)
         values, at = largest(scores, self._keep) if found is None else found
         self._scores = torch.cat([self._scores.to(values.device), values.float()], dim=1)
-        self.rows = torch.cat([self.rows.to(at.device), at + first], dim=1)
+        self.rows = torch.cat([self.rows.to(at.device), at + first], dim=1)  # .to moves only what is empty
         if self._scores.shape[1] > self._keep:
             top = self._scores.topk(self._keep, dim=1, sorted=False)
             self._scores, self.rows = top.values, self.rows.gather(1, top.indices)

@@ -7,7 +7,7 @@ which is rare, that pair is computed by itself. The result is the same to the la
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from landmarkzoo._utils.checks import IntArray
+from landmarkzoo.retrieval.device_rows import DeviceRows, sent
 from landmarkzoo.retrieval.vector_rows import VectorRows
 from landmarkzoo.retrieval.vector_rows import unit as _unit
 
 _INDEX_BLOCK = 4096  # index images of one product
 _VALUES = 2**22  # keys and float64 products of a block of queries: 32 MiB each
+_DEVICE_VALUES = 2**24  # float64 values in flight while candidates are scored on a device: 128 MiB
 _PAIR_VALUES = 2**18  # float64 values in flight while pairs are computed one by one: 2 MiB
 _FEW_VALUES = 2**15 - 1  # of few pairs: so few that torch takes one thread, without waiting for others
 _CACHED_VALUES = 2**17  # pairs that are turned into keys or back at once, so that they stay in the cache
@@ -57,14 +59,14 @@ class ExactScores:
         index: Vectors (N, D), float32, on the CPU.
         bonus: What is added to the cosines.
         lowest: Cosines below count as this.
-        uploaded: The index once more, on a CUDA device, where it fits there.
+        elsewhere: The index on another device, where that is to compute.
     """
 
     queries: Tensor | VectorRows
     index: Tensor | VectorRows
     bonus: Bonus | None
     lowest: float
-    uploaded: Tensor | None = None
+    elsewhere: DeviceRows | None = None
 
     def of(self, queries: Tensor, index: Tensor) -> Tensor:
         """Scores (q, m) of queries (q,) with their index images (q, m), float32."""
@@ -84,41 +86,39 @@ class ExactScores:
         return scores.float()
 
     def rescored(self, queries: Tensor, index: Tensor) -> Tensor:
-        """The same as ``of``; computed where the index was uploaded to."""
-        if self.uploaded is None:
+        """The same as ``of``; computed on the other device, if there is one with float64."""
+        there = self._there
+        if there is None:
             return self.of(queries, index)
-        unit_queries = _unit(self.queries[queries].to(self.uploaded.device))
-        products = torch.empty(index.shape, dtype=torch.float64, device=self.uploaded.device)
-        step = max(1, _VALUES // (index.shape[1] * self.index.shape[1]))
+        unit_queries = _unit(sent(self.queries[queries], there.device))
+        products = torch.empty(index.shape, dtype=torch.float64, device=there.device)
+        step = max(1, _DEVICE_VALUES // (index.shape[1] * self.index.shape[1]))
         for start in range(0, len(index), step):
             some = slice(start, start + step)
-            images = _unit(self.uploaded[index[some].to(self.uploaded.device)])  # (r, m, D)
+            images = _unit(there.take(index[some]))  # (r, m, D)
             products[some] = (images @ unit_queries[some, :, None]).squeeze(2)
         return self._rounded(products, queries, index, None).cpu()
 
-    def best(
-        self, queries: Tensor, k: int, device: torch.device, floor: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def best(self, queries: Tensor, k: int, floor: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The ``k`` best index images of each query, by products with the whole index.
 
         Args:
             queries: Which queries (q,), at most ``queries_at_once(k)``.
             k: How many.
-            device: Where the products are computed.
             floor: Scores (q,) that k index images reach at least, where that is known: it saves work.
 
         Returns:
             Rows (q, k), int64, best first, and their scores (q, k), float32.
         """
-        if device.type != "cuda":
-            device = torch.device("cpu")  # others, such as Apple's, have no float64
-        unit = _unit(self.queries[queries].to(device))
+        there = self._there
+        device = torch.device("cpu") if there is None else there.device
+        unit = _unit(sent(self.queries[queries], device))
+        floor = None if floor is None else sent(floor, device)
         width = self._width(k)
         best = torch.empty(len(unit), width, dtype=torch.int64, device=device)
         filled = 0
-        for start in range(0, len(self.index), _INDEX_BLOCK):
-            columns = slice(start, min(start + _INDEX_BLOCK, len(self.index)))
-            block = _unit(self.index[columns].to(device) if self.uploaded is None else self.uploaded[columns])
+        for columns, vectors in self._blocks():
+            block = _unit(vectors)
             products = unit @ block.T  # (q, D), (n, D) -> (q, n)
             keep = min(k, len(block))
             if filled + keep > width:
@@ -145,14 +145,15 @@ class ExactScores:
     ) -> None:
         """Keys of the best m of a block into ``out`` (q, m); larger ones where none reaches the floor."""
         rows, count = products.shape
-        step = rows if products.is_cuda else max(1, _CACHED_VALUES // count)
+        here = self._there is None
+        step = max(1, _CACHED_VALUES // count) if here else rows
         images = torch.arange(columns.start, columns.stop, device="cpu")[None]  # (1, n)
         for start in range(0, rows, step):
             some = slice(start, start + step)
-            least = None if floor is None else floor[some, None].to(products.device)
+            least = None if floor is None else floor[some, None]
             score = self._rounded(products[some], queries[some], images, least)
             reached: slice | Tensor = slice(None)
-            if least is not None:
+            if least is not None and here:  # to ask another device takes longer than to do it for all
                 reached = (score >= least).any(dim=1).nonzero().flatten()
                 out[some] = _NO_KEY
             out[some][reached] = _smallest(_to_keys(score[reached], columns.start), out.shape[1])
@@ -164,14 +165,14 @@ class ExactScores:
         """
         products.clamp_(min=self.lowest)
         if self.bonus is not None:
-            products += self.bonus.pairs(queries.numpy(), images).to(products.device)
+            products += sent(self.bonus.pairs(queries.numpy(), images), products.device)
         scores, high = (products - self._error).float(), (products + self._error).float()
         unsure = scores != high
         if least is not None:
             unsure &= high >= least
         zero_queries, zero_images = self._zero_queries[queries], self._zero_images[images]
         if zero_queries.any() or zero_images.any():  # their cosine is 0 for sure
-            zero = (zero_queries[:, None] | zero_images).to(products.device)  # (q, n)
+            zero = sent(zero_queries[:, None] | zero_images, products.device)  # (q, n)
             scores = torch.where(zero, products.float(), scores)
             unsure &= ~zero
         row, column = unsure.nonzero(as_tuple=True)
@@ -180,6 +181,20 @@ class ExactScores:
             pairs = self.of(queries[row.cpu()], some[:, None]).flatten()
             scores[row, column] = pairs.to(products.device)
         return scores
+
+    @property
+    def _there(self) -> DeviceRows | None:
+        """The index on the other device, if that computes in float64."""
+        return self.elsewhere if self.elsewhere is not None and self.elsewhere.has_float64 else None
+
+    def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Columns and their vectors (n, D), where float64 products are computed."""
+        if self._there is not None:
+            yield from ((columns, vectors) for columns, vectors, _ in self._there.blocks(_INDEX_BLOCK))
+            return
+        for start in range(0, len(self.index), _INDEX_BLOCK):
+            columns = slice(start, min(start + _INDEX_BLOCK, len(self.index)))
+            yield columns, self.index[columns]
 
     @cached_property
     def _error(self) -> float:
@@ -230,7 +245,7 @@ def _smallest(keys: Tensor, keep: int) -> Tensor:
     """Smallest keys (q, keep) of each row of (q, n), in no order; on the CPU they move within their rows."""
     if keep >= keys.shape[1]:
         return keys
-    if keys.is_cuda:
+    if keys.device.type != "cpu":
         return ~largest(~keys, keep)[0]
     keys.numpy().partition(keep - 1, axis=1)  # several times faster than torch
     return keys[:, :keep]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo.retrieval.descriptors import Descriptors
+from landmarkzoo.retrieval.device_rows import DeviceCopies
 
 _SMALL = 1024  # rows of a part
+_FEW = 2  # small parts that are no burden: such as a few queries and what they are joined with
 _ROOM = 2**27  # bytes for the copy of small parts
 
 
@@ -26,6 +28,7 @@ class StoredVectors:
         parts: Arrays (n, D), float32 or float16, in memory or mapped from files; all values finite.
         live: For each part the rows that count, ascending; ``None`` for all of them.
         norms: Lengths (N,) of the rows that count, float32, where they are known; else ``None``.
+        copies: What searches keep of them on other devices; commits of one index share it.
 
     Examples:
         >>> from landmarkzoo.retrieval.stored_vectors import StoredVectors
@@ -38,6 +41,7 @@ class StoredVectors:
     parts: Sequence[NDArray[Any]]
     live: Sequence[IntArray | None]
     norms: FloatArray | None = None
+    copies: DeviceCopies = field(default_factory=DeviceCopies)
 
     @cached_property
     def starts(self) -> IntArray:
@@ -81,7 +85,7 @@ class StoredVectors:
             numbers = list(run)
             start, stop = int(self.starts[numbers[0]]), int(self.starts[numbers[-1] + 1])
             size = 4 * (stop - start) * self.shape[1]
-            if is_small and len(numbers) > 1 and size <= room:
+            if is_small and len(numbers) > _FEW and size <= room:
                 parts.append(self.block(start, stop))
                 live.append(None)
                 room -= size

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from landmarkzoo._utils.checks import FloatArray, IntArray
 from landmarkzoo.retrieval.descriptors import Vectors, as_matrix, descriptors_of, not_finite
+from landmarkzoo.retrieval.device_rows import DeviceCopies
 from landmarkzoo.retrieval.stored_vectors import StoredDescriptors, StoredVectors
 
 _BLOCK = 4096
 _LARGE_PART = 1024  # rows of a part, on average: a product of fewer is slower than a copy
 _SHORT, _LONG = 1e-15, 1e15  # between these, squares of float32 are neither lost nor infinite
+_VECDOT = getattr(np, "vecdot", None)  # since NumPy 2; it takes two thirds of the time of einsum
 
 
 class VectorRows:
@@ -27,7 +31,7 @@ class VectorRows:
     """
 
     def __init__(self, vectors: FloatArray | StoredVectors, name: str = "index") -> None:
-        self.vectors = vectors = vectors.joined if isinstance(vectors, StoredVectors) else vectors
+        self._given = vectors
         self.shape: tuple[int, int] = (vectors.shape[0], vectors.shape[1])
         self._name = name
         known = None
@@ -38,6 +42,11 @@ class VectorRows:
         empty = torch.empty(len(self), dtype=torch.float32, device="cpu")
         self._norms = empty if known is None else _as_tensor(known)
         self._known = len(self) if known is not None else 0  # rows, from the first on, whose norms are known
+
+    @cached_property
+    def vectors(self) -> FloatArray | StoredVectors:
+        """They, with small parts joined: made when they are first read."""
+        return self._given.joined if isinstance(self._given, StoredVectors) else self._given
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -66,6 +75,41 @@ class VectorRows:
                 yield slice(start, min(start + size, end))
                 start = min(start + size, end)
 
+    @property
+    def parts(self) -> list[tuple[NDArray[Any], IntArray | None]]:
+        """The arrays that they lie in, with the rows that count; ``None`` for all."""
+        if isinstance(self._given, StoredVectors):
+            return list(zip(self._given.parts, self._given.live))
+        return [(self._given, None)]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type that holds all values."""
+        half = all(array.dtype == np.float16 for array, _ in self.parts)
+        return torch.float16 if half else torch.float32
+
+    @property
+    def copies(self) -> DeviceCopies:
+        """What is kept of them on other devices: of an array nothing, as its values may change."""
+        return self._given.copies if isinstance(self._given, StoredVectors) else DeviceCopies()
+
+    def for_device(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """A block (n, D) and its lengths (n,), none of them odd: see ``device_rows.py``.
+
+        Raises:
+            ValueError: If a value is not finite.
+        """
+        block, norms = self[rows], self.norms(rows)
+        if some_are_odd(norms):
+            odd = is_odd(norms)
+            values = block[odd].numpy()
+            largest = np.abs(values).max(axis=1, keepdims=True)
+            few = torch.from_numpy(np.ldexp(values, -np.frexp(largest)[1]))  # without rounding
+            block, norms = block.clone(), norms.clone()
+            block[odd], norms[odd] = few, torch.linalg.vector_norm(few, dim=1)
+            norms[norms == 0] = 1.0
+        return block, norms
+
     def take(self, rows: IntArray) -> FloatArray:
         """Rows by numbers (...), float32 (..., D)."""
         return self[torch.from_numpy(rows)].numpy()
@@ -78,20 +122,36 @@ class VectorRows:
         Raises:
             ValueError: If a value is not finite.
         """
-        norms = self._norms[rows]
         if rows.stop > self._known:
             block = self[rows].numpy()
+            squares = np.empty(len(block), np.float32)
             with np.errstate(over="ignore", invalid="ignore"):
-                np.sqrt(np.einsum("nd,nd->n", block, block), out=norms.numpy())
-                if not np.isfinite(norms.numpy().sum()):
-                    self._refuse_infinite(rows.start, block, norms.numpy())
+                inner_products(block, block, out=squares)
+            self.measured(rows, block, squares)
             self._known = rows.stop
+        return self._norms[rows]
+
+    def measured(self, rows: slice, block: FloatArray, squares: FloatArray) -> Tensor:
+        """Lengths (n,) of rows from their squares; threads may measure others meanwhile, in any order.
+
+        Raises:
+            ValueError: If a value of their vectors (n, D) is not finite.
+        """
+        norms = self._norms[rows]
+        np.sqrt(squares, out=norms.numpy())
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not np.isfinite(norms.numpy().sum()):
+                self._refuse_infinite(rows.start, block, norms.numpy())
         return norms
 
     @property
     def norms_are_known(self) -> bool:
         """Whether all lengths are known, and values finite."""
         return self._known == len(self)
+
+    def know_norms(self, stop: int) -> None:
+        """All rows up to ``stop`` were measured."""
+        self._known = max(self._known, stop)
 
     def check_finite(self) -> None:
         """Refuse values that are not finite, where the norms do not tell yet."""
@@ -139,6 +199,14 @@ def joined(first: VectorRows, second: VectorRows) -> VectorRows:
     return VectorRows(StoredVectors(parts, [rows for x in both for rows in x.live]))
 
 
+def inner_products(x: FloatArray, y: FloatArray, out: FloatArray) -> None:
+    """Inner products of vectors (n, D) with as many, or with one (D,), into ``out`` (n,); by one thread."""
+    if _VECDOT is None:
+        np.einsum("nd,nd->n" if y.ndim == 2 else "nd,d->n", x, y, out=out)
+    else:
+        _VECDOT(x, y, out=out)
+
+
 def scaled(block: Tensor, norms: Tensor, out: Tensor) -> None:
     """Vectors (n, D) scaled to length 1 into ``out``; zero vectors stay zero.
 
@@ -156,6 +224,12 @@ def scaled(block: Tensor, norms: Tensor, out: Tensor) -> None:
 def is_odd(norms: Tensor) -> Tensor:
     """Where lengths (n,) need float64: their squares leave the float32 range."""
     return ~((norms >= _SHORT) & (norms <= _LONG))
+
+
+def some_are_odd(norms: Tensor) -> bool:
+    """Whether ``is_odd`` of one of them (n,); quicker."""
+    values = norms.numpy()
+    return not (values.min() >= _SHORT and values.max() <= _LONG)
 
 
 def unit(x: Tensor) -> Tensor:

@@ -58,6 +58,7 @@ WRITERS = {
     "evaluate": ["evaluate", "photos", "index.st", "--out"],
     "embed": ["embed", "photos", "--image-size", "32", "--quiet", "--out"],
     "demo": ["demo", "--photos", "photos", "--quiet", "--out"],
+    "clean": ["clean", "index.st", "--labels", "labels.csv", "--out"],
     "index search": ["index", "search", "index", "query.st", "--out"],
     "index duplicates": ["index", "duplicates", "index", "--out"],
     "index suspicious": ["index", "suspicious", "index", "--out"],
@@ -70,6 +71,7 @@ READ = {
     "evaluate": ["index.st"],
     "embed": ["photos/place0/1.png"],
     "demo": ["photos/place0/1.png"],
+    "clean": ["index.st", "labels.csv"],
     "index search": ["query.st"],
 }
 

@@ -85,6 +85,15 @@ def test_confusions_are_those_of_the_head(trained, noise):
     assert set(ids) < set(photos.ids)
 
 
+def test_the_page_shows_the_curves_and_the_photos_that_are_confused(trained):
+    page = (trained.out / "training.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == len(trained.history[0]) - 1
+    shown = sum(len(pair["ids"][:12]) for pair in trained.training["confusions"])
+    assert page.count("<img ") == shown > 0
+    for said in ("left out: 1 photos", f"{trained.after['mAP@100']:.3f}", "start"):
+        assert said in page
+
+
 def test_before_and_after_are_what_embed_and_evaluate_give(trained, noise):
     """Validation photos among those trained on, at the test size, with their mirror images."""
     ids = trained.training["validation_ids"]

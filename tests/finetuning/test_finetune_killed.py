@@ -14,6 +14,7 @@ import torch
 from whole_trainings import QUICK, assert_same_end
 
 import landmarkzoo as lz
+from landmarkzoo.finetuning.validation_scores import EpochMeasure
 
 SCRIPT = """
 import json, sys
@@ -68,7 +69,7 @@ def test_a_signal_saves_the_place_within_an_epoch(noise, tmp_path, number, long,
     errors = process.communicate(timeout=300)[1]
     place = place_of(out)
     within = f", batch {place['batch']}" if place["batch"] else ""
-    said = f"stopped after epoch {place['epoch']}{within}: saved in {out}, and the same call goes on"
+    said = f"stopped after epoch {place['epoch']}{within}: saved in {out}; started again, it goes on there"
     assert said in errors
     assert process.returncode == -number
     assert not list(out.glob("*.lock"))
@@ -82,6 +83,25 @@ def test_a_signal_saves_the_place_within_an_epoch(noise, tmp_path, number, long,
         lz.finetune(noise, out, resume=False, **{**QUICK, **long})
     lz.finetune(noise, out, resume=True, **{**QUICK, **long})
     assert_same_end(out, whole)
+
+
+def test_a_signal_while_photos_are_measured_loses_no_epoch(noise, tiny, tmp_path, monkeypatch):
+    scores, measured = EpochMeasure.scores, []
+
+    def interrupted(self, training):
+        measured.append(training.place.epoch)
+        if len(measured) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return scores(self, training)
+
+    monkeypatch.setattr(EpochMeasure, "scores", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lz.finetune(noise, tmp_path / "out", model=tiny, **QUICK)
+    place = place_of(tmp_path / "out")
+    assert (place["epoch"], place["batch"], len(place["history"])) == (2, 0, 2)
+    result = lz.finetune(noise, tmp_path / "out", model=tiny, **QUICK)
+    assert measured == [0, 1, 2]
+    assert list(result.history[:2]) == place["history"]
 
 
 def kill_and_go_on(noise, out, long, whole, kills, seed, seconds):
@@ -148,6 +168,7 @@ def test_killed_before_any_change_of_a_file_it_ends_as_if_undisturbed(
     assert_same_end(out, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_stopped_at_once_leaves_nothing(noise, tmp_path, long):
     out = tmp_path / "new" / "out"
     process = start(noise, out, progress=True, **{**long, "model": "efficientnet_lite0_gem"})

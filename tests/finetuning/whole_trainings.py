@@ -23,6 +23,7 @@ FILES = {
     "config.json",
     "head.safetensors",
     "model.safetensors",
+    "training.html",
     "training.json",
 }
 
@@ -34,7 +35,7 @@ def assert_same_end(out: Path, whole: Path) -> None:
         expected, got = load_file(whole / name), load_file(out / name)
         assert expected.keys() == got.keys()
         assert [key for key, tensor in expected.items() if not torch.equal(got[key], tensor)] == []
-    for name in ("config.json", "classes.json"):
+    for name in ("config.json", "classes.json", "training.html"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
     assert json.loads((out / "training.json").read_text()) == json.loads(
         (whole / "training.json").read_text()

@@ -77,6 +77,17 @@ def test_it_is_the_plain_loop(tmp_path, monkeypatch, sub_centers, cosines):
         assert (label, likelier, score) == (*best[:2], pytest.approx(best[2], abs=1e-5))
 
 
+@pytest.mark.parametrize("names", [["arch", "bridge", "arch"], ["Mu\u0308nster", "bridge", "M\u00fcnster"]])
+def test_classes_of_one_name_are_one_class(tmp_path, names):
+    vectors = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, 1.0, 0, 0]])
+    index = index_of(tmp_path / "index", vectors, [names[0], names[0], names[0]])
+    found = index.suspicious_labels(head=head_with(CENTERS), class_names=names)
+    label = index.labels[0]
+    assert found == [("2.jpg", label, "bridge", pytest.approx(1.0))]
+    found = index.suspicious_labels(head=head_with(CENTERS), class_names=[names[0], names[2], names[0]])
+    assert found == []
+
+
 def test_numbers_are_the_names_of_nameless_classes(tmp_path):
     index = index_of(tmp_path / "index", np.eye(4)[[0, 1]], [0, 0])
     assert index.suspicious_labels(head=head_with(CENTERS)) == [("1.jpg", "0", "1", pytest.approx(1.0))]

@@ -259,6 +259,30 @@ def test_units_go_anywhere_in_any_order(model, photos, alone, tmp_path):
     assert_same(index, alone)
 
 
+def test_who_comes_after_the_end_has_nothing_to_do(model, photos, alone, tmp_path):
+    index, late = new_index(tmp_path / "index", model), []
+
+    def embed_units(units):
+        late.append(pickle.dumps(units))  # of a worker that starts when others have done it all
+        return map(units.embed, units.left())
+
+    add_in_units(index, photos, embed_units, labels="folder", num_workers=0, progress=False, unit=8)
+    pickle.loads(late[0]).embed(3)
+    assert_same(index, alone)
+
+
+def test_who_embeds_may_give_nothing(model, photos, alone, tmp_path):
+    """A plain function that embeds all, which is easily written, and whose work is not to end in an error."""
+    index = new_index(tmp_path / "index", model)
+
+    def embed_units(units):
+        for unit in units.left():
+            units.embed(unit)
+
+    add_in_units(index, photos, embed_units, labels="folder", num_workers=0, progress=False, unit=8)
+    assert_same(index, alone)
+
+
 def test_what_nobody_embeds_the_writer_does_and_the_bar_ends_full(model, photos, alone, tmp_path, capsys):
     index = new_index(tmp_path / "index", model)
     add_in_units(index, photos, lambda units: (), labels="folder", num_workers=0, unit=8)

@@ -15,8 +15,6 @@ from landmarkzoo.retrieval.exact_scores import ExactScores
 from landmarkzoo.retrieval.stored_vectors import StoredVectors
 from landmarkzoo.retrieval.vector_rows import VectorRows
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture
 def small(monkeypatch):
@@ -70,7 +68,7 @@ def test_no_cosine_is_above_what_its_product_may_stand_for(kind, dim):
     cosines = torch.empty(50, 300, dtype=torch.float64)
     cosines.scatter_(1, torch.from_numpy(exact.indices), torch.from_numpy(exact.scores).double())
     rows = VectorRows(index)
-    for products in (BFloat16Products(rows), FewProducts(rows), Float32Products(rows, None, CPU)):
+    for products in (BFloat16Products(rows), FewProducts(rows), Float32Products(rows)):
         scores = torch.cat(
             [block[:, : columns.stop - columns.start].clone() for columns, block in
              products.blocks(torch.from_numpy(queries), 64)], dim=1
@@ -237,6 +235,6 @@ def test_bfloat16_is_taken_where_it_pays(queries, size, dim, pays, monkeypatch):
     """For few queries the index is turned into bfloat16 in vain; in many dimensions much is left open."""
     monkeypatch.setattr(blockwise_top_k, "has_native_bfloat16", lambda: True)
     q, x = VectorRows(np.ones((queries, dim), np.float32)), VectorRows(np.ones((size, dim), np.float32))
-    ways = blockwise_top_k._ways(ExactScores(q, x, None, -1.0), x, 100, CPU)
+    ways = blockwise_top_k._ways(ExactScores(q, x, None, -1.0), x, 100)
     assert isinstance(ways[0].products, BFloat16Products) == pays
     assert isinstance(ways[-1].products, Float32Products)

@@ -10,8 +10,6 @@ from search_by_hand import integers, slow_search, with_copies
 from landmarkzoo.retrieval import exact_scores
 from landmarkzoo.retrieval.exact_scores import ExactScores, _from_keys, _to_keys, largest
 
-CPU = torch.device("cpu")
-
 
 def scores_of(queries, index, lowest=-1.0):
     return ExactScores(torch.from_numpy(queries), torch.from_numpy(index), None, lowest)
@@ -70,9 +68,9 @@ def test_the_best_equal_a_slow_loop(kind, n, dim, k, seed, block):
         patch.setattr(exact_scores, "_INDEX_BLOCK", block)
         patch.setattr(exact_scores, "_CACHED_VALUES", 2 * block)
         exact = scores_of(queries, index)
-        rows, scores = exact.best(torch.arange(3), k, CPU)
+        rows, scores = exact.best(torch.arange(3), k)
         floor = scores[:, -1]  # as if candidates had been found before
-        again = exact.best(torch.arange(3), k, CPU, floor)
+        again = exact.best(torch.arange(3), k, floor)
     expected_rows, expected_scores = slow_search(queries, index, k)
     np.testing.assert_allclose(scores, expected_scores, atol=1e-7)
     if kind in ("integers", "signs", "all equal"):  # their sums are the same in any order
@@ -89,7 +87,7 @@ def test_the_last_bits_of_a_product_do_not_count(monkeypatch):
     """Libraries add up in any order: any product within the bound gives the same result."""
     queries, index = with_copies(20, 300, 0, 0), with_copies(3000, 300, 1, 100, 1e-7)
     exact = scores_of(queries, index)
-    rows, scores = exact.best(torch.arange(20), 3000, CPU)
+    rows, scores = exact.best(torch.arange(20), 3000)
     rounded = ExactScores._rounded
 
     def shaken(self, products, *arguments):
@@ -99,7 +97,7 @@ def test_the_last_bits_of_a_product_do_not_count(monkeypatch):
     monkeypatch.setattr(ExactScores, "_rounded", shaken)
     monkeypatch.setattr(exact_scores, "_INDEX_BLOCK", 777)
     for _ in range(3):
-        again = exact.best(torch.arange(20), 3000, CPU)
+        again = exact.best(torch.arange(20), 3000)
         assert torch.equal(again[0], rows)
         assert torch.equal(again[1], scores)
 
@@ -117,6 +115,6 @@ def test_cosines_below_the_lowest_count_as_it():
     exact = scores_of(
         np.array([[1.0, 0.0]], dtype=np.float32), np.eye(2, dtype=np.float32) * [[-1], [1]], 0.0
     )
-    rows, scores = exact.best(torch.arange(1), 2, CPU)
+    rows, scores = exact.best(torch.arange(1), 2)
     assert rows.tolist() == [[0, 1]]  # they tie
     assert scores.tolist() == [[0.0, 0.0]]

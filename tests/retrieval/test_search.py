@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from search_by_hand import integers, slow_search, with_copies
 
 import landmarkzoo as lz
-from landmarkzoo.retrieval import blockwise_top_k, exact_scores
+from landmarkzoo.retrieval import approximate_products, blockwise_top_k, exact_scores, vector_rows
 
 
 @given(st.integers(1, 9), st.integers(1, 60), st.integers(1, 6), st.integers(1, 70), st.integers(0, 10**6))
@@ -122,6 +122,30 @@ def test_the_length_of_vectors_does_not_matter(scale):
     expected, ours = lz.search(queries, index, 10), lz.search(queries * scale, scaled, 10)
     assert np.array_equal(ours.indices, expected.indices)
     np.testing.assert_allclose(ours.scores, expected.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("vecdot", [True, False])
+@pytest.mark.parametrize("queries", [1, 3])
+def test_threads_that_share_a_few_queries_change_nothing(queries, vecdot, monkeypatch):
+    index = with_copies(3000, 16, 0, 300)
+    index[5::500] *= np.float32(1e30)
+    index[7::500] = 0
+    q = with_copies(queries, 16, 1, 0)
+    q[0] = index[0]
+    expected = lz.search(np.repeat(q, 4, axis=0), index, 50)  # not few
+    monkeypatch.setattr(approximate_products, "_MANY_VALUES", 0)
+    monkeypatch.setattr(approximate_products, "_MEASURED_VALUES", 100)
+    monkeypatch.setattr(blockwise_top_k, "_INDEX_BLOCK", 31)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    if not vecdot:  # NumPy 1
+        monkeypatch.setattr(vector_rows, "_VECDOT", None)
+    with torch.inference_mode(), torch.device("meta"):
+        ours = lz.search(q, index, 50)
+    assert np.array_equal(ours.indices, expected.indices[::4])
+    assert np.array_equal(ours.scores, expected.scores[::4])
+    index[2000, 3] = np.inf
+    with pytest.raises(ValueError, match="index must be finite, but row 2000"):
+        lz.search(q, index, 50)
 
 
 def test_permuting_index_and_queries_permutes_the_result():

@@ -46,6 +46,8 @@ def test_small_parts_are_copied_into_one_as_far_as_there_is_room(monkeypatch):
     vectors = stored(5, 7, 2000, 3, 2, 4)
     vectors = replace(vectors, live=[None, np.array([0, 6]), None, np.array([1]), None, None])
     whole = vectors.block(0, len(vectors))
+    assert np.diff(replace(vectors).joined.starts).tolist() == [5, 2, 2000, 7]  # two are few
+    monkeypatch.setattr("landmarkzoo.retrieval.stored_vectors._FEW", 1)
     for room, sizes in ((2**20, [7, 2000, 7]), (7 * 12, [7, 2000, 1, 2, 4]), (0, [5, 2, 2000, 1, 2, 4])):
         monkeypatch.setattr("landmarkzoo.retrieval.stored_vectors._ROOM", room)
         joined = replace(vectors).joined
