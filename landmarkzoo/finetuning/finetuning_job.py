@@ -101,7 +101,7 @@ def finetune(
         >>> less = {"epochs": 1, "image_size": 32, "test_size": 64, "model_args": {"embedding_dim": 16}}
         >>> result = lz.finetune(photos, tempfile.mkdtemp(), progress=False, **less)
         >>> len(result.history), result.class_names[0], result.after.metrics[0]
-        (1, 'Castle of Thaepinova', 'mAP@100')
+        (1, 'Spire of Thaepinova', 'mAP@100')
     """
     settings = recipe_with(recipe, recipe_overrides)
     start = settings.model if model is None else model

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from landmarkzoo.rendered import monuments, sanctuaries, towers
+from landmarkzoo.rendered import (
+    assemblies,
+    figures,
+    interiors,
+    modern,
+    monuments,
+    sanctuaries,
+    streets,
+    towers,
+    wild_places,
+)
 from landmarkzoo.rendered.facades import Color
+from landmarkzoo.rendered.finishes import BARE, IRON, OLD, PAINTED, PLAIN, WALLS, Choice
 from landmarkzoo.rendered.palettes import METALS, PLASTERS, STONES, Palette, draw_palette
 from landmarkzoo.rendered.solids import Solid
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of building: how to build one, of what, and what its names begin with."""
+    """A kind of building: how to build one, of what, what its names begin with, what covers its walls."""
 
     build: Callable[[np.random.Generator, Palette], list[Solid]]
     walls: tuple[Color, ...]
     titles: tuple[str, ...]
+    finishes: Choice = field(default_factory=lambda: WALLS)
+    wet: bool = False  # stands in water
+    inside: bool = False  # is looked into through its open front
 
 
 #: The families by name.
@@ -39,7 +53,27 @@ FAMILIES: dict[str, Family] = {
     "clock_tower": Family(towers.clock_tower, STONES + PLASTERS, ("Clock Tower", "Belfry")),
     "onion_church": Family(sanctuaries.onion_church, PLASTERS + STONES[5:6], ("Church", "Chapel")),
     "aqueduct": Family(towers.aqueduct, STONES, ("Aqueduct", "Viaduct")),
-    "tower_bridge": Family(towers.tower_bridge, STONES, ("Bridge", "Old Bridge")),
+    "tower_bridge": Family(towers.tower_bridge, STONES, ("Bridge", "Old Bridge"), wet=True),
+    "mausoleum": Family(assemblies.assembly, STONES, ("Mausoleum", "Tomb", "Memorial")),
+    "monastery": Family(assemblies.assembly, STONES + PLASTERS, ("Monastery", "Hall", "Shrine")),
+    "gopuram": Family(assemblies.gopuram, STONES + PLASTERS[:3], ("Gopuram", "Great Temple")),
+    "stupa": Family(assemblies.stupa, STONES + PLASTERS[:2], ("Great Stupa", "Relic Mound")),
+    "statue": Family(figures.statue, STONES, ("Statue", "Colossus"), finishes=PLAIN),
+    "fountain": Family(figures.fountain, STONES, ("Fountain",)),
+    "ruin": Family(wild_places.ruin, STONES, ("Ruins", "Forum"), finishes=OLD),
+    "stone_circle": Family(wild_places.stone_circle, STONES, ("Stones",), finishes=BARE),
+    "rock": Family(wild_places.rock, STONES, ("Rock", "Cliffs"), finishes=BARE),
+    "rock_temple": Family(wild_places.rock_temple, STONES, ("Caves", "Rock Temple"), finishes=BARE),
+    "modern_building": Family(modern.modern_building, METALS + STONES[:4], ("Museum", "Opera")),
+    "stadium": Family(modern.stadium, STONES + METALS[5:], ("Arena", "Amphitheatre")),
+    "lattice_tower": Family(modern.lattice_tower, METALS + STONES[5:6], ("Iron Tower",), finishes=IRON),
+    "street_front": Family(streets.street_front, STONES + PLASTERS, ("House", "Palace of Winds")),
+    "old_street": Family(streets.old_street, PLASTERS, ("Old Town", "Market Street")),
+    "painted_wall": Family(streets.painted_wall, PLASTERS, ("Wall", "Gallery"), finishes=PAINTED),
+    "hall": Family(interiors.hall, STONES + PLASTERS, ("Hall", "Nave"), inside=True),
+    "cloister": Family(interiors.cloister, STONES + PLASTERS, ("Cloister", "Court"), inside=True),
+    "theatre": Family(interiors.theatre, STONES, ("Theatre", "Odeon"), finishes=OLD, inside=True),
+    "wooden_gate": Family(streets.wooden_gate, PLASTERS + STONES, ("Great Gate",)),
 }
 
 _ONSETS = ("", "b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br", "th", "st")

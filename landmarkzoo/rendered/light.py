@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from landmarkzoo.rendered.facades import Color
+from landmarkzoo.rendered.facades import Color, tint
 
 Floats = npt.NDArray[np.float64]
 #: The color of a lit window.
@@ -115,16 +115,16 @@ class Weather:
 #: The kinds of weather by name.
 WEATHERS: dict[str, Weather] = {
     "clear": Weather(
-        share=0.36,
+        share=0.46,
         heights=(28, 62),
-        direct=(0.72, 0.68, 0.60),
+        direct=(0.86, 0.80, 0.70),
         ambient=(0.42, 0.45, 0.50),
         zenith=(0.25, 0.46, 0.76),
         skyline=(0.74, 0.84, 0.92),
-        clouds=0.35,
+        clouds=0.25,
     ),
     "overcast": Weather(
-        share=0.18,
+        share=0.15,
         heights=(35, 60),
         direct=(0.14, 0.14, 0.14),
         ambient=(0.70, 0.72, 0.75),
@@ -133,7 +133,7 @@ WEATHERS: dict[str, Weather] = {
         clouds=0.9,
     ),
     "hazy": Weather(
-        share=0.18,
+        share=0.08,
         heights=(25, 45),
         direct=(0.55, 0.50, 0.40),
         ambient=(0.46, 0.46, 0.47),
@@ -142,7 +142,7 @@ WEATHERS: dict[str, Weather] = {
         clouds=0.55,
     ),
     "sunset": Weather(
-        share=0.17,
+        share=0.09,
         heights=(8, 18),
         direct=(0.85, 0.50, 0.26),
         ambient=(0.36, 0.32, 0.40),
@@ -151,8 +151,37 @@ WEATHERS: dict[str, Weather] = {
         clouds=0.5,
         lamps=0.25,
     ),
+    "dusk": Weather(
+        share=0.06,
+        heights=(4, 12),
+        direct=(0.35, 0.22, 0.20),
+        ambient=(0.28, 0.24, 0.36),
+        zenith=(0.30, 0.26, 0.52),
+        skyline=(0.90, 0.55, 0.62),
+        clouds=0.5,
+        lamps=0.6,
+    ),
+    "blue_hour": Weather(
+        share=0.04,
+        heights=(20, 50),
+        direct=(0.20, 0.18, 0.18),
+        ambient=(0.26, 0.30, 0.46),
+        zenith=(0.10, 0.20, 0.50),
+        skyline=(0.42, 0.52, 0.78),
+        clouds=0.3,
+        lamps=0.95,
+    ),
+    "storm": Weather(
+        share=0.05,
+        heights=(20, 40),
+        direct=(0.55, 0.50, 0.42),
+        ambient=(0.36, 0.38, 0.42),
+        zenith=(0.24, 0.27, 0.33),
+        skyline=(0.52, 0.55, 0.60),
+        clouds=0.8,
+    ),
     "night": Weather(
-        share=0.11,
+        share=0.07,
         heights=(20, 50),
         direct=(0.20, 0.18, 0.16),
         ambient=(0.26, 0.27, 0.40),
@@ -176,13 +205,15 @@ def draw_light(rng: np.random.Generator) -> Light:
         float(np.cos(bearing) * np.cos(height)),
         float(np.sin(height)),
     )
+    # Some nights are darker than others.
+    dark = float(rng.uniform(0.25, 1.1)) if weather.lamps > 0.5 else 1.0
     return Light(
         sun=sun,
         direct=weather.direct,
-        ambient=weather.ambient,
-        zenith=weather.zenith,
-        skyline=weather.skyline,
-        visibility=float(rng.uniform(250, 1500)),
+        ambient=tint(weather.ambient, dark),
+        zenith=tint(weather.zenith, dark),
+        skyline=tint(weather.skyline, dark),
+        visibility=float(np.exp(rng.uniform(np.log(300), np.log(5000)))),
         clouds=float(np.clip(rng.normal(weather.clouds, 0.2), 0, 1)),
         lamps=weather.lamps,
     )

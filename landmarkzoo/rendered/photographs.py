@@ -6,49 +6,36 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from landmarkzoo.rendered.camera import Camera, look_at
-from landmarkzoo.rendered.facades import Color, Facade
-from landmarkzoo.rendered.light import draw_light
-from landmarkzoo.rendered.palettes import PLASTERS, STONES, draw_palette
+from landmarkzoo.rendered.camera import NEAR, Camera, look_at
+from landmarkzoo.rendered.lens import develop
+from landmarkzoo.rendered.light import Light, draw_light
+from landmarkzoo.rendered.plant_shapes import VARIANTS
+from landmarkzoo.rendered.plants import LEAVES, draw_plant, stand_at
 from landmarkzoo.rendered.props import Prop, draw_prop
-from landmarkzoo.rendered.rendering import Mesh, draw_mesh, draw_shadow, make_mesh
-from landmarkzoo.rendered.scenery import (
-    GROUNDS,
-    draw_disc,
-    draw_distance,
-    draw_ground,
-    draw_sky,
-    smooth_noise,
-)
-from landmarkzoo.rendered.solids import Solid, block, gable
+from landmarkzoo.rendered.rendering import draw_faces
+from landmarkzoo.rendered.scenery import draw_distance, draw_sky, smooth_noise
+from landmarkzoo.rendered.solids import Solid, block
+from landmarkzoo.rendered.surfaces import SunView, haze, hit, rays, see_faces, see_from_sun, shade
+from landmarkzoo.rendered.surroundings import Subject, house, make_subject
 
+Floats32 = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-#: Pictures are drawn at this multiple of their size and then averaged, which smooths edges.
-SUPERSAMPLING = 2
-#: What stands about in different places.
+#: Pictures are drawn at this multiple of their size and then shrunk, which smooths edges.
+SUPERSAMPLING = 1.5
+#: What comes and goes in different places.
 CROWDS: tuple[tuple[str, ...], ...] = (
-    ("person", "person", "person", "lamp_post", "bush"),
-    ("tree", "tree", "person", "person", "bush"),
-    ("car", "bus", "person", "lamp_post", "tree"),
-    ("conifer", "conifer", "bush", "person"),
-    ("person", "person", "tree", "lamp_post", "car"),
+    ("person", "person", "person", "person", "lamp_post", "flag"),
+    ("broadleaf", "person", "person", "person", "bush"),
+    ("car", "bus", "person", "car", "lamp_post", "broadleaf"),
+    ("conifer", "bush", "person", "fence"),
+    ("person", "person", "person", "stall", "lamp_post", "palm"),
+    ("person",) * 9 + ("fence", "flag"),
 )
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a photo is of: a mesh, the ground about it and the round plaza it stands on."""
-
-    mesh: Mesh
-    ground: Color
-    plaza: Color
-
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Return the least and the greatest corner (3,) in metres."""
-        return self.mesh.lower.min(axis=0), self.mesh.upper.max(axis=0)
 
 
 def _picture_size(rng: np.random.Generator, longer: int, upright: float) -> tuple[int, int]:
@@ -62,6 +49,23 @@ def _bearing(rng: np.random.Generator) -> float:
     if rng.random() < 0.08:
         return float(rng.normal(np.pi, 0.6))
     return float(np.radians(np.clip(rng.normal(0, 34), -70, 70)))
+
+
+def camera_inside(rng: np.random.Generator, lower: Floats, upper: Floats, *, longer: int) -> Camera:
+    """Draw a viewpoint in the open front of what fills a box, like `draw_camera`."""
+    extent, center = upper - lower, (lower + upper) / 2
+    width, height = _picture_size(rng, longer, 0.4)
+    aside, into, level = rng.uniform((-0.25, -0.35, 1.5), (0.25, 0.1, max(2.2, 0.3 * extent[2])))
+    eye = (float(center[0] + aside * extent[0]), float(lower[1] + into * extent[1]), float(level))
+    turn = rng.normal(0, 0.15)
+    aim = (
+        float(center[0] + turn * extent[0]),
+        float(upper[1]),
+        float(lower[2] + rng.uniform(0.15, 0.5) * extent[2]),
+    )
+    focal = float(rng.uniform(0.55, 1.3) * max(width, height))
+    roll = float(np.radians(rng.normal(0, 1.5)))
+    return look_at(eye, aim, roll=roll, focal=focal, width=width, height=height)
 
 
 def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longer: int) -> Camera:
@@ -79,9 +83,12 @@ def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longe
     upright = float(np.clip(0.25 + 0.5 * (extent[2] / flat - 0.5), 0.1, 0.85))
     width, height = _picture_size(rng, longer, upright)
     azimuth = _bearing(rng)
-    distance = (flat / 2 + 0.45 * extent[2]) * rng.uniform(1.5, 3.0) + 8
-    # Mostly a pedestrian's eye; at times a hill, a window across the square or a drone.
-    level = 1.7 if rng.random() < 0.7 else extent[2] * rng.uniform(0.15, 0.8) + 2
+    distance = (flat / 2 + 0.45 * extent[2]) * rng.uniform(1.2, 3.0) + 8
+    # Mostly a pedestrian's eye; at times a hill or a window across the square, or a drone.
+    standpoint = rng.random()
+    level = 1.7 if standpoint < 0.66 else extent[2] * rng.uniform(0.15, 0.8) + 2
+    if standpoint > 0.9:
+        level = extent[2] + distance * rng.uniform(0.2, 0.9)
     eye = (
         float(center[0] + np.sin(azimuth) * distance),
         float(center[1] - np.cos(azimuth) * distance),
@@ -90,10 +97,13 @@ def draw_camera(rng: np.random.Generator, lower: Floats, upper: Floats, *, longe
     target = center.copy()
     fill = rng.uniform(0.65, 0.95)
     chance = rng.random()
-    if chance < 0.22:
+    if chance < 0.06:
+        fill = rng.uniform(2.0, 4.5)
+        target += extent * rng.uniform((-0.25, -0.1, -0.05), (0.25, 0.1, 0.35))
+    elif chance < 0.24:
         fill = rng.uniform(1.2, 2.0)
         target += extent * rng.uniform((-0.25, -0.1, -0.1), (0.25, 0.1, 0.32))
-    elif chance < 0.40:
+    elif chance < 0.36:
         fill = rng.uniform(0.32, 0.55)
     roll = float(np.radians(rng.normal(0, 1.5)))
     aim = (float(target[0]), float(target[1]), float(target[2]))
@@ -127,24 +137,77 @@ def _props(
     ]
 
 
-def develop(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Shrink the supersampled picture and give it a camera's faults.
+@dataclass(frozen=True)
+class View:
+    """A camera, its lines of sight (height, width, 3), and where chance comes from."""
 
-    Stains, vignette, color cast, exposure, contrast and grain are drawn from `rng`.
-    """
-    small = np.asarray(picture.reduce(SUPERSAMPLING), dtype=np.float32) / 255
-    height, width = small.shape[:2]
-    stains = 1 + 0.03 * smooth_noise(rng, (width, height), (24, 24))
-    stains += 0.015 * smooth_noise(rng, (width, height), (width // 3, height // 3))
-    across, down = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
-    vignette = 1 - rng.uniform(0, 0.14) * (across**2 + down**2)
-    cast = rng.normal(1, 0.04, 3) * rng.uniform(0.88, 1.2)
-    gain = (stains * vignette)[..., None].astype(np.float32) * cast.astype(np.float32)
-    contrast = np.float32(rng.uniform(0.8, 1.15))
-    grain = rng.standard_normal((height, width, 1), dtype=np.float32)
-    grain *= np.float32(rng.uniform(0.004, 0.018))
-    exposed = (small * gain - 0.5) * contrast + 0.5 + grain
-    return Image.fromarray((np.clip(exposed, 0, 1) * 255).astype(np.uint8))
+    camera: Camera
+    lines: Floats32
+    rng: np.random.Generator
+
+
+def _water(
+    subject: Subject, view: View, light: Light, sun: SunView, rows: Ints, columns: Ints, canvas: Floats32
+) -> Floats32:
+    """Return the colors (n, 3) of water: the sky and the mesh upside down, and some of its own."""
+    camera, mesh = view.camera, subject.mesh
+    eye = np.array(camera.position) * (1, 1, -1)
+    pixels, depth = camera.project(mesh.points * (1, 1, -1))
+    seen = (mesh.normals * (eye - mesh.points[mesh.starts[:-1]])).sum(axis=1) > 0
+    seen &= np.minimum.reduceat(depth, mesh.starts[:-1]) > NEAR
+    faces = draw_faces(mesh, eye, pixels, seen, (camera.width, camera.height))
+    ripple = smooth_noise(view.rng, (camera.width, camera.height), (40, 160))[rows, columns]
+    rough = view.rng.uniform(0.0, 0.012) * camera.height
+    rows = np.clip(rows + (ripple * rough).astype(int), 0, camera.height - 1)
+    # The sky as far above the horizon as the water lies below it.
+    above = (2 * camera.horizon()[:, 1].mean() - rows).astype(int)
+    colors: Floats32 = canvas[np.clip(above, 0, camera.height - 1), columns].copy()
+    face = faces[rows, columns] - 1
+    on = face >= 0
+    lines = view.lines[rows[on], columns[on]] * np.array([1, 1, -1], dtype=np.float32)
+    hits = hit(mesh, eye.astype(np.float32), lines, face[on])
+    colors[on] = haze(light, shade(mesh, hits, light, sun, camera.focal, lines), hits.depth)
+    slope = np.clip(-view.lines[rows, columns, 2], 0.02, 1)[:, None]
+    mirrored = 0.35 + 0.6 * (1 - slope) ** 3
+    own = np.array(light.ambient, dtype=np.float32) * subject.ground.colors[subject.ground.water][0]
+    return np.asarray(
+        colors * mirrored * (1 + 0.05 * ripple[:, None]) + own * (1 - mirrored), dtype=np.float32
+    )
+
+
+def draw_ground(
+    subject: Subject, view: View, light: Light, sun: SunView, canvas: Floats32, free: Bools
+) -> None:
+    """Lay the ground on the pixels of the canvas (h, w, 3) that are free and below the horizon."""
+    rows, columns = np.nonzero(free & (view.lines[..., 2] < -1e-3))
+    lines = view.lines[rows, columns]
+    height = view.camera.position[2]
+    depth = -np.float32(height) / lines[:, 2]
+    point = np.array(view.camera.position, dtype=np.float32) + depth[:, None] * lines
+    ground = subject.ground
+    soil = ground.soil(point)
+    colors = ground.shade(soil, point, depth, light, sun, view.camera)
+    wet = ground.water[soil]
+    if wet.any():
+        colors[wet] = _water(subject, view, light, sun, rows[wet], columns[wet], canvas)
+    canvas[rows, columns] = haze(light, colors, depth)
+
+
+def _draw_plants(
+    subject: Subject, camera: Camera, light: Light, picture: Image.Image, *, behind: bool
+) -> None:
+    """Draw the trees farther than the middle of the landmark, or those that are nearer."""
+    middle = (subject.lower + subject.upper) / 2
+    _, _, limit = stand_at(camera, float(middle[0]), float(middle[1]))
+    seen = [(*stand_at(camera, plant.x, plant.y), plant) for plant in subject.plants]
+    for foot, scale, depth, plant in sorted(seen, key=lambda one: -one[2]):
+        # What stands right before the camera would hide everything, and more so from above.
+        nearest = 0.4 if camera.position[2] < 2 else 0.75
+        far = depth > limit if behind else nearest * limit < depth <= limit
+        if scale and far:
+            draw_plant(
+                picture, light, plant.kind, plant.variant, foot, plant.height * scale, depth, plant.color
+            )
 
 
 def _compose(
@@ -152,26 +215,53 @@ def _compose(
 ) -> Image.Image:
     """Draw everything from the sky to the passers-by, back to front."""
     light = draw_light(rng)
-    picture = draw_sky(rng, camera, light)
-    draw = ImageDraw.Draw(picture)
-    draw_distance(draw, rng, camera, light)
-    draw_ground(draw, rng, camera, light, subject.ground)
-    lower, upper = subject.bounds()
-    middle = (lower + upper) / 2
-    reach = float(np.hypot(*(upper - lower)[:2])) / 2
+    picture = draw_distance(draw_sky(rng, camera, light), rng, camera, light)
+    view = View(camera, rays(camera), rng)
+    on_landmark = light.on_landmark(camera.yaw + np.pi)
+    if subject.inside and light.lamps:  # there are lamps inside, too
+        on_landmark = replace(on_landmark, ambient=(0.50, 0.42, 0.32))
+    mesh, faces = subject.mesh, see_faces(subject.mesh, camera)
+    sun = see_from_sun(mesh, on_landmark.sun)
+    canvas = np.asarray(picture, dtype=np.float32) / np.float32(255)
+    draw_ground(subject, view, light, sun, canvas, faces == 0)
+    picture = _picture(canvas)
+    middle = (subject.lower + subject.upper) / 2
+    reach = float(np.hypot(*(subject.upper - subject.lower)[:2])) / 2
     depth = float(np.hypot(*(middle - np.array(camera.position))[:2]))
     for prop in _props(rng, (depth + reach, 2.2 * depth + reach), 9, crowd):
-        draw_prop(draw, camera, light, prop)
-    tone, shadow = light.tone(depth, level=True), light.tone(depth, level=True, shadow=True)
-    draw_disc(draw, camera, middle, 1.15 * reach, tone.fill(subject.plaza))
-    shade = shadow.fill(subject.plaza)
-    draw_shadow(draw, subject.mesh, camera, light, shade)
-    draw_mesh(draw, subject.mesh, camera, light.on_landmark(camera.yaw + np.pi))
-    # Nothing in front of a landmark may be so near that it fills the picture.
+        draw_prop(picture, camera, light, prop)
+    _draw_plants(subject, camera, light, picture, behind=True)
+    canvas = np.asarray(picture, dtype=np.float32) / np.float32(255)
+    shown = faces > 0
+    lines = view.lines[shown]
+    hits = hit(mesh, np.array(camera.position, dtype=np.float32), lines, faces[shown] - 1)
+    colors = shade(mesh, hits, on_landmark, sun, camera.focal, lines)
+    canvas[shown] = haze(light, colors, hits.depth)
+    picture = _picture(canvas)
+    _draw_plants(subject, camera, light, picture, behind=False)
+    # Nothing in front of a landmark may be so near that it fills the picture; people may be a little nearer.
     nearest = max(9.0, 0.35 * (depth - reach), 8.0 * camera.focal / max(camera.width, camera.height))
     for prop in _props(rng, (nearest, depth - reach), int(rng.integers(0, 9)), crowd):
-        draw_prop(draw, camera, light, prop)
-    return develop(picture, rng)
+        draw_prop(picture, camera, light, prop)
+    people = int(rng.integers(4, 45)) if rng.random() < 0.3 else int(rng.integers(0, 4))
+    near = max(4.0, 1.7 * camera.focal / camera.height)
+    for prop in _props(rng, (near, max(depth - 0.8 * reach, near + 2)), people, ("person",)):
+        draw_prop(picture, camera, light, prop)
+    if rng.random() < 0.08:  # somebody who wants to be in the picture
+        close = 1.7 * camera.focal / camera.height / rng.uniform(0.5, 0.9)
+        for prop in _props(rng, (close, close + 1.5), int(rng.integers(1, 4)), ("person",)):
+            draw_prop(picture, camera, light, prop)
+    if rng.random() < 0.08:  # a branch that hangs into the picture
+        side, size = int(rng.integers(2)), camera.height * rng.uniform(0.7, 1.4)
+        foot = (side * camera.width, size * rng.uniform(0.75, 0.95))
+        draw_plant(picture, light, "broadleaf", int(rng.integers(2 * VARIANTS)), foot, size, 6.0, LEAVES[2])
+    width, height = (round(side / SUPERSAMPLING) for side in picture.size)
+    return develop(picture, (width, height), rng)
+
+
+def _picture(canvas: Floats32) -> Image.Image:
+    """Return intensities (h, w, 3) as a picture."""
+    return Image.fromarray((np.clip(canvas, 0, 1) * 255).astype(np.uint8))
 
 
 def photograph(subject: Subject, rng: np.random.Generator, image_size: int) -> Image.Image:
@@ -182,28 +272,10 @@ def photograph(subject: Subject, rng: np.random.Generator, image_size: int) -> I
         rng: where viewpoint, light and passers-by come from.
         image_size: longer side of the picture in pixels.
     """
-    lower, upper = subject.bounds()
-    camera = draw_camera(rng, lower, upper, longer=image_size * SUPERSAMPLING)
+    place = camera_inside if subject.inside else draw_camera
+    camera = place(rng, subject.lower, subject.upper, longer=round(image_size * SUPERSAMPLING))
     crowd = CROWDS[rng.integers(len(CROWDS))]
     return _compose(rng, subject, camera, crowd)
-
-
-def _house(rng: np.random.Generator, x: float, y: float) -> list[Solid]:
-    """Return a plain house, which is not a landmark."""
-    palette = draw_palette(rng, PLASTERS + STONES)
-    width, depth, height = rng.uniform((8, 8, 5), (18, 12, 14))
-    windows = Facade(
-        max(int(height / 3.5), 1), int(width / 3), "square", 0.35, 0.5, palette.glass, palette.trim
-    )
-    front = replace(windows, door="square" if rng.random() < 0.5 else None)
-    solids = [block(x, y, 0, (width, depth, height), palette.wall, front=front, sides=windows)]
-    if rng.random() < 0.75:
-        roof = (width * 1.04, depth * 1.06, rng.uniform(2.5, 5))
-        ridge = "x" if rng.random() < 0.7 else "y"
-        solids.append(gable(x, y, height, roof, palette.roof, palette.wall, ridge=ridge))
-        chimney = (1.0, 1.0, 1.6)
-        solids.append(block(x + width * 0.3, y, height + roof[2], chimney, palette.roof))
-    return solids
 
 
 def photograph_anywhere(rng: np.random.Generator, image_size: int) -> Image.Image:
@@ -217,14 +289,10 @@ def photograph_anywhere(rng: np.random.Generator, image_size: int) -> Image.Imag
     solids: list[Solid] = []
     for number in range(houses):
         x = (number - (houses - 1) / 2) * rng.uniform(19, 24)
-        solids += _house(rng, x, float(rng.uniform(-3, 3)))
+        solids += house(rng, x, float(rng.uniform(-3, 3)))
     # A bench or a wall where no house was drawn, so that something is in the middle of the scene.
     solids = solids or [block(0, 0, 0, (2.0, 0.6, 0.5), (0.4, 0.3, 0.2))]
-    ground = GROUNDS[rng.integers(len(GROUNDS))]
-    subject = Subject(make_mesh(solids), ground, ground)
-    lower, upper = subject.bounds()
+    subject = make_subject(solids, rng)
     if not houses:
-        lower, upper = np.array([-14.0, -3, 0]), np.array([14.0, 3, 10])
-    camera = draw_camera(rng, lower, upper, longer=image_size * SUPERSAMPLING)
-    crowd = CROWDS[rng.integers(len(CROWDS))]
-    return _compose(rng, subject, camera, crowd)
+        subject = replace(subject, lower=np.array([-14.0, -3, 0]), upper=np.array([14.0, 3, 10]))
+    return photograph(subject, rng, image_size)

@@ -1,4 +1,4 @@
-"""What stands about a landmark: trees, bushes, people, vehicles and lamp posts."""
+"""What comes and goes before a landmark: people, vehicles, stalls, and trees that happen to stand there."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from landmarkzoo.rendered.camera import Camera
 from landmarkzoo.rendered.facades import Color, tint
 from landmarkzoo.rendered.light import LAMP, Light, Tone
+from landmarkzoo.rendered.plant_shapes import PLANTS, VARIANTS
+from landmarkzoo.rendered.plants import LEAVES, draw_plant
 from landmarkzoo.rendered.scenery import stand
 
-LEAVES: tuple[Color, ...] = (
-    (0.20, 0.34, 0.14),
-    (0.28, 0.40, 0.16),
-    (0.16, 0.28, 0.16),
-    (0.36, 0.42, 0.18),
-    (0.58, 0.40, 0.14),
-)
 COATS: tuple[Color, ...] = (
-    (0.75, 0.15, 0.15),
-    (0.15, 0.25, 0.55),
-    (0.90, 0.85, 0.75),
+    (0.62, 0.18, 0.18),
+    (0.16, 0.22, 0.38),
+    (0.88, 0.86, 0.82),
     (0.12, 0.12, 0.14),
-    (0.85, 0.65, 0.15),
-    (0.25, 0.50, 0.35),
+    (0.80, 0.64, 0.24),
+    (0.28, 0.42, 0.34),
+    (0.34, 0.42, 0.54),
+    (0.46, 0.46, 0.46),
+    (0.92, 0.90, 0.88),
+    (0.20, 0.18, 0.18),
+    (0.58, 0.46, 0.36),
+    (0.72, 0.50, 0.56),
 )
 
 
@@ -35,7 +36,7 @@ class Prop:
     """Something that stands about.
 
     Attributes:
-        kind: a key of `PROPS`.
+        kind: a key of `PROPS` or of `plant_shapes.PLANTS`.
         across: where it stands, as a share of the picture's width.
         depth: metres ahead of the camera.
         size: 1 for an ordinary specimen.
@@ -80,37 +81,6 @@ class Brush:
         self.draw.ellipse(box, fill=fill)
 
 
-def _tree(brush: Brush, rng: np.random.Generator, size: float) -> None:
-    """Draw a broad-leaved tree, lighter on the sunny side."""
-    height = 9 * size
-    leaves = LEAVES[rng.integers(len(LEAVES))]
-    brush.box((-0.25 * size, 0.25 * size), (0, height * 0.5), (0.26, 0.20, 0.14))
-    towards = 0.5 if brush.light.sun[0] > 0 else -0.5
-    spots = rng.normal(0, (0.17, 0.13), (16, 2))
-    for number, (x, y) in enumerate(spots * height):
-        tone = tint(leaves, 0.7 + 0.035 * number)
-        shift = towards * number / 16
-        brush.disc(x + shift, height * 0.64 + y + number * 0.05, height * 0.15, tone)
-
-
-def _conifer(brush: Brush, rng: np.random.Generator, size: float) -> None:
-    """Draw a fir or a cypress."""
-    height, width = 11 * size, rng.uniform(1.0, 2.6) * size
-    leaves = tint(LEAVES[2], float(rng.uniform(0.8, 1.3)))
-    brush.box((-0.2 * size, 0.2 * size), (0, height * 0.2), (0.26, 0.20, 0.14))
-    for tier in range(5):
-        low, reach = height * (0.1 + 0.17 * tier), width * (1 - 0.16 * tier)
-        points = [(-reach, low), (reach, low), (0.0, low + height * 0.3)]
-        brush.polygon(points, tint(leaves, 0.85 + 0.08 * tier))
-
-
-def _bush(brush: Brush, rng: np.random.Generator, size: float) -> None:
-    """Draw a low bush."""
-    leaves = LEAVES[rng.integers(len(LEAVES))]
-    for number, x in enumerate(rng.normal(0, 0.9 * size, 7)):
-        brush.disc(x, 0.5 * size, 0.75 * size, tint(leaves, 0.75 + 0.06 * number))
-
-
 def _person(brush: Brush, rng: np.random.Generator, size: float) -> None:
     """Draw someone who stands or strolls."""
     height = 1.7 * min(size, 1.1)
@@ -129,7 +99,17 @@ def _person(brush: Brush, rng: np.random.Generator, size: float) -> None:
         ],
         coat,
     )
-    brush.disc(0, height * 0.91, height * 0.08, (0.72, 0.52, 0.40))
+    skin = tint((0.80, 0.58, 0.44), float(rng.uniform(0.5, 1.15)))
+    for side in (-1, 1):
+        reach = float(rng.uniform(0.24, 0.42))
+        hand = height * float(rng.choice([0.42, 0.5, 0.75]))
+        arm = [(0.2, 0.8), (0.26, 0.8), (reach, hand / height), (reach - 0.08, hand / height)]
+        brush.polygon([(side * x, up * height) for x, up in arm], tint(coat, 0.85))
+    brush.disc(0, height * 0.91, height * 0.07, skin)
+    hair = tint((0.5, 0.35, 0.2), float(rng.uniform(0.1, 1.8)))
+    brush.disc(0, height * 0.945, height * 0.06, hair)
+    if rng.random() < 0.3:
+        brush.box((-0.17, 0.17), (height * 0.55, height * 0.8), COATS[rng.integers(len(COATS))])
 
 
 def _car(brush: Brush, rng: np.random.Generator, size: float) -> None:
@@ -171,28 +151,67 @@ def _lamp_post(brush: Brush, rng: np.random.Generator, size: float) -> None:
         brush.disc(side * 0.9, height - 0.3, 0.3, (0.9, 0.88, 0.8), lit=True)
 
 
+def _flag(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a flag on its pole."""
+    height = 8 * size
+    brush.box((-0.06, 0.06), (0, height), (0.75, 0.75, 0.75))
+    for stripe in range(3):
+        top = height - 0.55 * stripe
+        brush.polygon(
+            [(0, top), (2.4, top - 0.3), (2.4, top - 0.85), (0, top - 0.55)], COATS[rng.integers(len(COATS))]
+        )
+
+
+def _stall(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a market stall or a parasol."""
+    paint = COATS[rng.integers(len(COATS))]
+    for side in (-1.3, 1.3):
+        brush.box((side - 0.05, side + 0.05), (0, 2.3), (0.3, 0.3, 0.3))
+    brush.box((-1.4, 1.4), (0.2, 1.0), tint(paint, 0.6))
+    for stripe in range(6):
+        left = -1.6 + stripe * 0.53
+        tone = paint if stripe % 2 else (0.9, 0.9, 0.88)
+        brush.polygon([(left, 2.2), (left + 0.53, 2.2), (left * 0.7 + 0.37, 2.9), (left * 0.7, 2.9)], tone)
+
+
+def _fence(brush: Brush, rng: np.random.Generator, size: float) -> None:
+    """Draw a railing."""
+    iron = tint((0.6, 0.6, 0.58), float(rng.uniform(0.2, 1.4)))
+    brush.box((-6, 6), (0.95, 1.05), iron)
+    brush.box((-6, 6), (0.15, 0.22), iron)
+    for x in np.arange(-6, 6.1, 0.5).tolist():
+        brush.box((x - 0.03, x + 0.03), (0, 1.05), iron)
+
+
 #: The kinds of props by name.
 PROPS: dict[str, Callable[[Brush, np.random.Generator, float], None]] = {
-    "tree": _tree,
-    "conifer": _conifer,
-    "bush": _bush,
     "person": _person,
     "car": _car,
     "bus": _bus,
     "lamp_post": _lamp_post,
+    "flag": _flag,
+    "stall": _stall,
+    "fence": _fence,
 }
 
 
-def draw_prop(draw: ImageDraw.ImageDraw, camera: Camera, light: Light, prop: Prop) -> None:
-    """Draw a prop with its blot of shadow; the same prop always looks the same.
+def draw_prop(picture: Image.Image, camera: Camera, light: Light, prop: Prop) -> None:
+    """Draw a prop or a plant on a picture; the same prop always looks the same.
 
     Raises:
         ValueError: If the kind of the prop is unknown.
     """
-    if prop.kind not in PROPS:
-        raise ValueError(f"kind must be one of {sorted(PROPS)}, got {prop.kind!r}")
+    if prop.kind not in PROPS and prop.kind not in PLANTS:
+        raise ValueError(f"kind must be one of {sorted([*PROPS, *PLANTS])}, got {prop.kind!r}")
     foot, scale = stand(camera, prop.across, prop.depth)
     if not scale:
         return
+    rng = np.random.default_rng(prop.seed)
+    if prop.kind in PLANTS:
+        height = float(rng.uniform(*PLANTS[prop.kind].heights)) * scale
+        leaves = LEAVES[rng.integers(len(LEAVES))]
+        draw_plant(picture, light, prop.kind, prop.seed % (2 * VARIANTS), foot, height, prop.depth, leaves)
+        return
+    draw = ImageDraw.Draw(picture)
     brush = Brush(draw=draw, light=light, foot=foot, scale=scale, tone=light.tone(prop.depth))
-    PROPS[prop.kind](brush, np.random.default_rng(prop.seed), prop.size)
+    PROPS[prop.kind](brush, rng, prop.size)

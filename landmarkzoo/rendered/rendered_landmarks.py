@@ -12,9 +12,8 @@ from PIL import Image
 from landmarkzoo.datasets.photo_dataset import PhotoDataset, PhotoTransform, TargetTransform
 from landmarkzoo.photos.resizing import LARGEST_SIDE
 from landmarkzoo.rendered.buildings import FAMILIES, draw_names, make_building
-from landmarkzoo.rendered.photographs import Subject, photograph, photograph_anywhere
-from landmarkzoo.rendered.rendering import make_mesh
-from landmarkzoo.rendered.scenery import GROUNDS, PLAZAS, WATER
+from landmarkzoo.rendered.photographs import photograph, photograph_anywhere
+from landmarkzoo.rendered.surroundings import Subject, make_subject
 
 _MOST = 10_000_000  # photos
 
@@ -22,14 +21,14 @@ _MOST = 10_000_000  # photos
 _FAMILIES, _NAMES, _BUILDINGS, _VIEWS, _SPLITS, _DISTRACTORS = range(6)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _subject(seed: int, label: int, family: str) -> Subject:
     """Build a landmark once per process: its many views share it."""
     solids = make_building(family, [seed, _BUILDINGS, label])
     rng = np.random.default_rng([seed, _BUILDINGS, label, 1])
-    ground = GROUNDS[rng.integers(len(GROUNDS))]
-    plaza = WATER if family == "tower_bridge" else PLAZAS[rng.integers(len(PLAZAS))]
-    return Subject(make_mesh(solids), ground, plaza)
+    kind = FAMILIES[family]
+    wet = kind.wet or (family == "rock" and label % 3 == 0)
+    return make_subject(solids, rng, kind.finishes, wet=wet, inside=kind.inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +49,11 @@ class Parts:
 class RenderedLandmarks(PhotoDataset):
     """Photos of invented landmarks, drawn on demand.
 
-    Cathedrals, castles, pagodas, bridges and more, seen from several sides, near and far, in all
-    lights, behind trees and people; and distractors, places without a landmark. Needs no files
-    and no network. The same seed and index give the same pixels in every process.
+    Cathedrals, castles, pagodas, bridges, statues, ruins, rocks, towers of glass, streets, halls and
+    more, of stone, brick, plaster and metal, seen from several sides, near and far, in all lights and
+    weathers, mirrored in water, behind trees and people, and stored as phones and collectors store
+    photos; and distractors, places without a landmark. Needs no files and no network. The same seed and
+    index give the same pixels in every process.
 
     Args:
         landmarks: Number of buildings, at least 1.

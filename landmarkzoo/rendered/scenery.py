@@ -1,4 +1,4 @@
-"""What surrounds a landmark: sky, clouds, hills, towns on the horizon, ground."""
+"""What surrounds a landmark: sky, clouds, hills, towns on the horizon."""
 
 from __future__ import annotations
 
@@ -7,26 +7,17 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from landmarkzoo.rendered.camera import NEAR, Camera
-from landmarkzoo.rendered.facades import Color, tint
+from landmarkzoo.rendered.facades import Color
 from landmarkzoo.rendered.light import Light
 
 Floats = npt.NDArray[np.float64]
 
-GROUNDS: tuple[Color, ...] = (
-    (0.36, 0.46, 0.22),  # grass
-    (0.62, 0.58, 0.50),  # paving
-    (0.44, 0.44, 0.45),  # asphalt
-    (0.74, 0.64, 0.46),  # sand
-    (0.30, 0.42, 0.18),  # meadow
+HILLS: tuple[Color, ...] = (
+    (0.26, 0.34, 0.24),  # woods
+    (0.36, 0.42, 0.24),  # meadows
+    (0.50, 0.44, 0.36),  # rock
+    (0.62, 0.52, 0.38),  # desert
 )
-PLAZAS: tuple[Color, ...] = (
-    (0.66, 0.62, 0.55),  # flagstones
-    (0.52, 0.50, 0.49),  # cobbles
-    (0.72, 0.66, 0.52),  # gravel
-    (0.40, 0.50, 0.26),  # lawn
-    (0.62, 0.46, 0.38),  # bricks
-)
-WATER: Color = (0.24, 0.38, 0.48)
 
 
 def smooth_noise(
@@ -52,21 +43,46 @@ def draw_sky(rng: np.random.Generator, camera: Camera, light: Light) -> Image.Im
     sky = np.array(light.zenith) * (1 - fall) + np.array(light.skyline) * fall
     picture = np.repeat(sky[:, None].astype(np.float32), width, axis=1)
     drift = smooth_noise(rng, (width, height), (4, 7)) + 0.6 * smooth_noise(rng, (width, height), (9, 18))
-    cover = np.clip((drift + 2.4 * light.clouds - 1.5) * 0.7, 0, 0.85)[..., None]
+    drift += 0.35 * smooth_noise(rng, (width, height), (20, 40)) + 0.2 * smooth_noise(
+        rng, (width, height), (45, 90)
+    )
+    cover = np.clip((drift + 2.6 * light.clouds - 1.9) * rng.uniform(0.5, 1.4), 0, 0.9)[..., None]
     bright = 0.35 + 0.65 * (1 - light.lamps)
     cloud = np.clip(np.array(light.skyline) * 0.55 + 0.45 * bright, 0, 1).astype(np.float32)
     cloud = cloud * (0.92 + 0.08 * smooth_noise(rng, (width, height), (6, 12))[..., None])
     picture = picture * (1 - cover) + cloud * cover
+    picture += _glow(camera, light, (height, width))
     sky_image = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
     return sky_image.resize((camera.width, camera.height), Image.Resampling.BILINEAR)
 
 
-def draw_distance(draw: ImageDraw.ImageDraw, rng: np.random.Generator, camera: Camera, light: Light) -> None:
-    """Draw hills or the outline of a town along the horizon."""
+def _glow(camera: Camera, light: Light, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return the light about a low sun (height, width, 3) in a picture of a quarter of the camera's size."""
+    if light.lamps > 0.9 or light.sun[2] > 0.5:
+        return np.zeros((1, 1, 3), dtype=np.float32)
+    height, width = size
+    right, up, forward = camera.axes()
+    x = (np.arange(width) - width / 2) * 4 / camera.focal
+    y = ((height / 2 - np.arange(height)) * 4 / camera.focal)[:, None]
+    sun = np.array(light.sun)
+    towards = (forward @ sun) + x * (right @ sun) + y * (up @ sun)
+    away = np.arccos(np.clip(towards / np.sqrt(1 + x**2 + y**2), -1, 1))
+    bright = 0.9 * np.exp(-((away / 0.025) ** 2)) + 0.35 * np.exp(-away / 0.18)
+    bright *= 1 - 0.7 * light.clouds
+    return np.asarray(bright[..., None] * np.array([1.0, 0.85, 0.6]), dtype=np.float32)
+
+
+def draw_distance(
+    picture: Image.Image, rng: np.random.Generator, camera: Camera, light: Light
+) -> Image.Image:
+    """Return the picture with hills, mountains or the outline of a town along the horizon."""
+    flat = picture.copy()
+    draw = ImageDraw.Draw(flat)
     (x0, y0), (x1, y1) = camera.horizon()
     slope = (y1 - y0) / (x1 - x0)
     scale = camera.focal
     kind = rng.integers(4)
+    tallness = float(rng.choice([1.0, 1.0, rng.uniform(1.5, 5.0)]))
     for layer in range(int(kind > 0) + int(kind > 1)):
         xs = np.linspace(-0.05, 1.05, 24) * camera.width
         line = y0 + (xs - x0) * slope
@@ -78,53 +94,22 @@ def draw_distance(draw: ImageDraw.ImageDraw, rng: np.random.Generator, camera: C
         else:
             waves = np.sin(xs / camera.width * rng.uniform(3, 9) + rng.uniform(0, 6))
             rise = (0.06 + 0.04 * waves + 0.008 * rng.standard_normal(24)) * scale
-            rise = np.maximum(rise * (1 - 0.45 * layer), 0)
-            color = (0.26, 0.34, 0.24)
+            rise = np.maximum(rise * (1 - 0.45 * layer), 0) * tallness
+            color = HILLS[rng.integers(len(HILLS))]
         fill = light.tone(depth * light.visibility / 900).fill(color)
         top = np.column_stack([xs, line - rise]).ravel().tolist()
         draw.polygon([*top, xs[-1], line[-1] + 4, xs[0], line[0] + 4], fill=fill)
-
-
-def draw_ground(
-    draw: ImageDraw.ImageDraw,
-    rng: np.random.Generator,
-    camera: Camera,
-    light: Light,
-    color: Color,
-) -> None:
-    """Draw the ground up to the horizon, hazier there, with patches and stones on it."""
-    (x0, y0), (x1, y1) = camera.horizon()
-    for depth in (4000.0, 600.0, 250.0, 120.0, 60.0, 30.0, 15.0, 8.0):
-        # A strip begins where the line of sight meets the ground `depth` metres ahead.
-        down = camera.focal * camera.position[2] / depth if depth < 4000 else 0.0
-        tone = light.tone(min(depth, 400.0), level=True)
-        fill = tone.fill(tint(color, 0.9 + 0.1 * rng.random()))
-        bottom = 3 * camera.height
-        draw.polygon([x0, y0 + down, x1, y1 + down, x1, y1 + bottom, x0, y0 + bottom], fill=fill)
-    for depth in np.exp(np.linspace(5.0, 1.5, 32)).tolist():
-        tone = light.tone(depth, level=True)
-        spot, scale = stand(camera, float(rng.uniform(-0.1, 1.1)), depth)
-        if scale:
-            reach = rng.uniform(0.2, 2.5) * scale
-            flat = max(reach * camera.position[2] / depth, 0.6)
-            box = (spot[0] - reach, spot[1] - flat, spot[0] + reach, spot[1] + flat)
-            draw.ellipse(box, fill=tone.fill(tint(color, float(rng.uniform(0.8, 1.15)))))
-
-
-def draw_disc(
-    draw: ImageDraw.ImageDraw,
-    camera: Camera,
-    center: Floats,
-    radius: float,
-    fill: tuple[int, ...],
-) -> None:
-    """Draw a round plaza on the ground; `center` (x, y, ...) and radius are in metres."""
-    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    rim = np.column_stack([np.cos(angles), np.sin(angles), np.zeros(48)]) * radius
-    rim[:, :2] += center[:2]
-    pixels, depths = camera.project(rim)
-    if depths.min() > NEAR:
-        draw.polygon(pixels.ravel().tolist(), fill=fill)
+    if kind == 0:
+        return picture
+    # Woods, rocks and houses on what was filled with one color.
+    grain = smooth_noise(rng, flat.size, (flat.width // 3 + 1, flat.height // 3 + 1))
+    grain = grain + smooth_noise(rng, flat.size, (flat.width // 20 + 1, flat.height // 20 + 1))
+    pixels, before = np.asarray(flat), np.asarray(picture)
+    changed = (pixels != before).any(axis=2)
+    rough = pixels[changed] * (1 + 0.09 * grain[changed][:, None])
+    textured = pixels.copy()
+    textured[changed] = np.clip(rough, 0, 255).astype(np.uint8)
+    return Image.fromarray(textured)
 
 
 def stand(camera: Camera, across: float, depth: float) -> tuple[tuple[float, float], float]:

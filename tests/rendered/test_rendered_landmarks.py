@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from landmarkzoo.rendered import RenderedLandmarks
 from landmarkzoo.rendered.buildings import FAMILIES, draw_names, make_building
 from landmarkzoo.rendered.camera import Camera, look_at
 from landmarkzoo.rendered.light import draw_light
-from landmarkzoo.rendered.photographs import Subject, photograph
+from landmarkzoo.rendered.photographs import photograph
+from landmarkzoo.rendered.plant_shapes import PLANTS
 from landmarkzoo.rendered.props import PROPS, Prop, draw_prop
 from landmarkzoo.rendered.rendering import make_mesh, painters_order
 from landmarkzoo.rendered.solids import archway, block, dome_profile, gable, lathe
+from landmarkzoo.rendered.surroundings import make_subject
 
 GREY = (0.5, 0.5, 0.5)
 
@@ -167,11 +169,13 @@ def test_indices_count_from_both_ends(photos: RenderedLandmarks) -> None:
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_renders(family: str) -> None:
-    for seed in range(4):
-        mesh = make_mesh(make_building(family, [seed]))
-        assert np.isfinite(mesh.points).all()
-        assert mesh.lower[:, 2].min() == pytest.approx(0)
-        photo = photograph(Subject(mesh, GREY, GREY), np.random.default_rng(seed), 64)
+    kind = FAMILIES[family]
+    for seed in range(2):
+        solids = make_building(family, [seed])
+        subject = make_subject(solids, np.random.default_rng(seed), kind.finishes, wet=kind.wet)
+        assert np.isfinite(subject.mesh.points).all()
+        assert subject.lower[2] == pytest.approx(0)
+        photo = photograph(subject, np.random.default_rng(seed), 64)
         assert max(photo.size) == 64
 
 
@@ -262,19 +266,19 @@ def test_a_mesh_needs_solids() -> None:
         make_mesh([])
 
 
-@pytest.mark.parametrize("kind", sorted(PROPS))
+@pytest.mark.parametrize("kind", sorted([*PROPS, *PLANTS]))
 def test_every_prop_draws(kind: str) -> None:
     camera = look_at((0, -10, 2), (0, 0, 2), focal=60, width=80, height=80)
     picture = Image.new("RGB", (80, 80), (255, 0, 255))
     light = draw_light(np.random.default_rng(0))
-    draw_prop(ImageDraw.Draw(picture), camera, light, Prop(kind, 0.5, 12.0, 1.0, 5))
+    draw_prop(picture, camera, light, Prop(kind, 0.5, 12.0, 1.0, 5))
     colors = picture.getcolors(6400)
     assert colors is not None
-    assert len(colors) > 2
+    assert len(colors) >= 2
 
 
 def test_unknown_prop() -> None:
     camera = look_at((0, -10, 2), (0, 0, 2), focal=60, width=80, height=80)
     light = draw_light(np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"kind must be one of .*, got 'yeti'"):
-        draw_prop(ImageDraw.Draw(Image.new("RGB", (80, 80))), camera, light, Prop("yeti", 0, 5, 1, 0))
+        draw_prop(Image.new("RGB", (80, 80)), camera, light, Prop("yeti", 0, 5, 1, 0))
