@@ -1,13 +1,12 @@
 """What helps at test time: finished models of ``lz.finetune`` on a folder of real landmark photos.
 
-    python benchmarks/test_time.py PHOTOS MODEL [MODEL ...] [--start MODEL] [--out FOLDER]
-        [--levers whitening scales average between]
+    python benchmarks/test_time.py PHOTOS MODEL [MODEL ...] [--levers whitening scales average]
+        [--out FOLDER]
 
 PHOTOS and the protocols are those of ``benchmarks/landmark_photos.py``; a MODEL is a folder that
 ``lz.finetune`` wrote, trained on the split ``train``. Prints a table in Markdown: a row for each model as it
 is, and one for each lever. ``whitening``: descriptors whitened again on ``train``. ``scales``: 448 px, seen
-at 320, 384 and 448. ``average``: the mean of the weights of all models, which must have the same start.
-``between``: weights 70 % of the way from ``--start``, the model before the first step, to the model. All
+at 320, 384 and 448. ``average``: the mean of the weights of all models, which must have the same start. All
 photos are seen in a mirror too.
 
 Columns: mAP@100 of unseen landmarks, alone and re-ranked without labels, by k-reciprocal with its defaults
@@ -30,24 +29,24 @@ from torch import nn
 
 import landmarkzoo as lz
 
-LEVERS = ("whitening", "scales", "average", "between")
+LEVERS = ("whitening", "scales", "average")
 SIZE, SCALES = 448, (5 / 7, 6 / 7, 1.0)
-SHRINKAGE, SHARE = 0.3, 0.7
+SHRINKAGE = 0.3
 
 
-def mixture(models: Sequence[nn.Module], shares: Sequence[float]) -> nn.Module:
-    """A model whose weights are a mean of those of several, ``shares`` of each."""
-    mixed = copy.deepcopy(models[0])
+def average(models: Sequence[nn.Module]) -> nn.Module:
+    """A model whose weights are the means of those of several."""
+    averaged = copy.deepcopy(models[0])
     states = [model.state_dict() for model in models]
-    mixed.load_state_dict(
+    averaged.load_state_dict(
         {
-            name: sum(share * state[name] for share, state in zip(shares, states))
+            name: sum(state[name] for state in states) / len(states)
             for name, value in states[0].items()
             if value.is_floating_point()
         },
         strict=False,  # counters of batches stay
     )
-    return mixed
+    return averaged
 
 
 class Photos:
@@ -103,13 +102,8 @@ def rows(arguments: argparse.Namespace, photos: Photos) -> Iterator[tuple[str, l
         yield name, d
         if "whitening" in arguments.levers:
             yield f"{name}, whitened again", photos.whitened(d)
-    if "between" in arguments.levers and arguments.start:
-        start = lz.create_model(f"local-dir:{arguments.start}")
-        for name, model in models.items():
-            d = photos.embed(mixture([start, model], [1 - SHARE, SHARE]), f"{name}, {SHARE} from start")
-            yield f"{name}, {SHARE} of the way from the start", d
     if "average" in arguments.levers and len(models) > 1:
-        d = photos.embed(mixture(list(models.values()), [1 / len(models)] * len(models)), "mean of weights")
+        d = photos.embed(average(list(models.values())), "mean of weights")
         yield "mean of weights", d
         if "whitening" in arguments.levers:
             yield "mean of weights, whitened again", photos.whitened(d)
@@ -125,7 +119,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("models", type=Path, nargs="+", metavar="model")
-    parser.add_argument("--start", type=Path, help="the model before the first step")
     parser.add_argument("--levers", choices=LEVERS, nargs="*", default=LEVERS)
     parser.add_argument("--out", type=Path, help="folder for the descriptors")
     arguments = parser.parse_args()
