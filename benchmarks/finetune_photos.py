@@ -2,13 +2,15 @@
 
     python benchmarks/finetune_photos.py PHOTOS [--recipe gem dolg] [--seeds 0 1 2] [--epochs 12] [--extra]
         [--models efficientnet_lite0_gem local-dir:my-model] [--set average=0.99 patience=3] [--out RUNS]
+        [--landmarks 10] [--views 10]
 
 PHOTOS and the protocols are those of ``benchmarks/landmark_photos.py``; only the split ``train`` is trained
-on, with ``--extra`` the photos of ``landmarks_extra/<name>/`` too, and none of them is held out. Prints a
-table in Markdown: mAP@100 of unseen landmarks, alone and re-ranked without labels (k-reciprocal, the same on
-an augmented index, diffusion, superglobal), GAP with rejection, and minutes; of the model before the first
-step (one epoch with a learning rate of 0), of each seed, and their mean and spread (largest minus smallest).
-With ``--out`` the models are kept, and what is there already is not trained again.
+on, with ``--extra`` the photos of ``landmarks_extra/<name>/`` too, and none of them is held out;
+``--landmarks`` and ``--views`` take fewer: the first ones that have so many photos, and so many of them.
+Prints a table in Markdown: mAP@100 of unseen landmarks, alone and re-ranked without labels (k-reciprocal, the
+same on an augmented index, diffusion, superglobal), GAP with rejection, and minutes; of the model before the
+first step (one epoch with a learning rate of 0), of each seed, and their mean and spread (largest minus
+smallest). With ``--out`` the models are kept, and what is there already is not trained again.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def measure(d: lz.Descriptors, labels: np.ndarray, split: np.ndarray) -> dict[st
     return {**result, "GAP": lz.metrics.gap(found.labels, found.scores, truth)}
 
 
-def photos_to_train_on(root: Path, extra: bool) -> tuple[list[str], list[str]]:
+def photos_to_train_on(
+    root: Path, extra: bool, landmarks: int | None, views: int | None
+) -> tuple[list[str], list[str]]:
     """Paths and names of landmarks."""
     paths, labels, split = read_splits(root)
     rows = np.flatnonzero(split == "train")
@@ -59,13 +63,20 @@ def photos_to_train_on(root: Path, extra: bool) -> tuple[list[str], list[str]]:
     more = sorted((root / "landmarks_extra").glob("*/*.jpg")) if extra else []
     if extra and not more:
         raise SystemExit(f"--extra: there are no photos landmarks_extra/<name>/*.jpg in {root}")
-    return found + [str(path) for path in more], names + [path.parent.name for path in more]
+    by_landmark: dict[str, list[str]] = {}
+    for path, name in zip(
+        found + [str(path) for path in more], names + [path.parent.name for path in more], strict=True
+    ):
+        by_landmark.setdefault(name, []).append(path)
+    enough = [name for name in by_landmark if len(by_landmark[name]) >= (views or 1)][:landmarks]
+    kept = [(path, name) for name in enough for path in by_landmark[name][:views]]
+    return [path for path, _ in kept], [name for _, name in kept]
 
 
 def trainings(arguments: argparse.Namespace, out: Path) -> Iterator[tuple[str, dict[str, float]]]:
     """Name and scores of each row of the table."""
     paths, labels, split = read_splits(arguments.photos)
-    train = photos_to_train_on(arguments.photos, arguments.extra)
+    train = photos_to_train_on(arguments.photos, arguments.extra, arguments.landmarks, arguments.views)
 
     def scored(name: str, **settings: Any) -> dict[str, float]:
         start = time.perf_counter()
@@ -111,11 +122,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--extra", action="store_true", help="train on landmarks_extra too")
+    parser.add_argument("--landmarks", type=int, help="how many landmarks are trained on, default: all")
+    parser.add_argument("--views", type=int, help="how many photos of each, default: all")
     parser.add_argument("--set", type=setting, nargs="+", default=[], dest="settings")
     parser.add_argument("--out", type=Path, help="folder for the models")
     arguments = parser.parse_args()
     arguments.settings = dict(arguments.settings)
-    paths, names = photos_to_train_on(arguments.photos, arguments.extra)
+    paths, names = photos_to_train_on(arguments.photos, arguments.extra, arguments.landmarks, arguments.views)
     print(f"{machine()}; trained on {len(paths)} photos of {len(set(names))} landmarks\n")
     first = True
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +25,7 @@ from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 SHARE = 0.5  # of the memory that is free, for photos that are kept
 _UNKNOWN = 2**31  # bytes that are taken to be free where the system does not say
+_PATIENCE = 1.0  # seconds for processes that can end by themselves
 
 
 def shrunk(photo: Image.Image, side: int) -> Image.Image:
@@ -167,3 +171,19 @@ def ignore_signals(worker: int) -> None:
     """In a process that reads photos: the process that trains ends it."""
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+@atexit.register  # after multiprocessing has done so, and thus called before its wait
+def end_readers() -> None:
+    """End the processes that read photos where an error has left them.
+
+    Python ends what is left by SIGTERM, which they ignore, and waits for them forever.
+    """
+    left = [process for process in multiprocessing.active_children() if process.daemon]
+    for process in left:
+        process.terminate()
+    deadline = time.monotonic() + _PATIENCE
+    for process in left:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()

@@ -128,7 +128,8 @@ def lattice_tower(rng: np.random.Generator, palette: Palette) -> list[Solid]:
     height, spread, bend = rng.uniform((40, 0.16, 1.0), (110, 0.26, 2.6)).tolist()
     steps = rng.uniform(0.6, 1.2, int(rng.integers(5, 9)))
     levels = np.concatenate([[0], np.cumsum(steps) / steps.sum()])
-    halves = height * spread * (0.06 + 0.94 * (1 - levels) ** bend)
+    left = np.maximum(1 - levels, 0)  # the last sum may be above 1 by its last digit
+    halves = height * spread * (0.06 + 0.94 * left**bend)
     solids: list[Solid] = []
     for (low, a), (high, b) in pairwise(zip((levels * height).tolist(), halves.tolist(), strict=True)):
         girth = 0.018 * (1.1 * height - high)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,15 @@ def test_stopped_at_once_leaves_nothing(noise, tmp_path, long):
     errors = process.communicate(timeout=300)[1]
     assert "stopped before the first epoch: nothing is saved" in errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_after_an_error_the_processes_that_read_photos_end(noise, tiny, tmp_path):
+    photos = shutil.copytree(noise, tmp_path / "photos")
+    (photos / "place0" / "broken.png").write_bytes(b"no photo")
+    process = start(photos, tmp_path / "out", model=tiny, num_workers=1)
+    errors = process.communicate(timeout=120)[1]  # it ends, and so do all that can write there
+    assert "PhotoError" in errors
+    assert process.returncode == 1
 
 
 def test_a_full_disk_leaves_the_checkpoint_of_before(noise, tiny, tmp_path, monkeypatch):

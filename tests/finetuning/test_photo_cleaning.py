@@ -19,9 +19,9 @@ LANDMARKS, VIEWS = 6, 10
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Rendered landmarks of 96 px, a folder for each, and beside them photos of none."""
+    """Rendered landmarks of 160 px, a folder for each, and beside them photos of none."""
     folder = tmp_path_factory.mktemp("rendered")
-    rendered = lz.rendered.RenderedLandmarks(LANDMARKS, VIEWS, distractors=20, image_size=96)
+    rendered = lz.rendered.RenderedLandmarks(LANDMARKS, VIEWS, distractors=20, image_size=160)
     for row, target in enumerate(rendered.targets):
         name = "nothing" if target < 0 else f"photos/place{target}"
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def photos(tmp_path_factory):
 def model():
     """The default model without its neck, for smaller photos."""
     model = lz.create_model("efficientnet_lite0_gem", pretrained_backbone=True, neck="none")
-    model.cfg = replace(model.cfg, input_size=(3, 128, 128))
+    model.cfg = replace(model.cfg, input_size=(3, 160, 160))
     return model
 
 
@@ -195,7 +195,7 @@ def test_photos_in_folders(photos, model, tmp_path):
 
 def test_by_default_pooled_features_are_whitened_together(photos, model, descriptors, tmp_path, monkeypatch):
     """The same as by hand, but for the size, which is set to that of the other tests."""
-    monkeypatch.setattr("landmarkzoo.finetuning.photo_cleaning.fitting_size", lambda model, size: (128, 128))
+    monkeypatch.setattr("landmarkzoo.finetuning.photo_cleaning.fitting_size", lambda model, size: (160, 160))
     d, nothing = descriptors
     (tmp_path / "nothing").mkdir()
     for path in (photos / "nothing").iterdir():

@@ -179,6 +179,11 @@ def test_every_family_renders(family: str) -> None:
         assert max(photo.size) == 64
 
 
+def test_a_tower_whose_steps_sum_up_to_more_than_its_height() -> None:
+    solids = make_building("lattice_tower", [7, 2, 685])  # by the last digit
+    assert all(np.isfinite(face.points).all() for solid in solids for face in solid.faces)
+
+
 def test_unknown_family() -> None:
     with pytest.raises(ValueError, match=r"family must be one of .*, got 'igloo'"):
         make_building("igloo", [0])
