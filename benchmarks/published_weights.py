@@ -1,4 +1,4 @@
-"""The landmark weights that others have published, loaded by name: the check for a machine with a network.
+"""All landmark weights that can be loaded by name: the check for a machine with a network.
 
     python benchmarks/published_weights.py gem_resnet50.gl18 megaloc --out table.md
     python benchmarks/published_weights.py --yes --roxford DIR --rparis DIR --out table.md
@@ -8,7 +8,8 @@ Without names it takes all of ``lz.list_models(pretrained=True)``. It shows size
 loads and embeds the photos of a folder, or rendered landmarks. With the folder of Revisited Oxford or Paris
 the table has our mAP and, in brackets, the published one, medium / hard. ``--onnx DIR`` holds the release of
 the authors of the paper, ``model_headless.onnx`` and ``model_head.onnx``: what their notebook printed is
-compared. A line whose download or check failed says so; the exit code is then 1.
+compared. What lies in the package needs no network. A line whose download or check failed says so; the exit
+code is then 1.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from measuring import machine
 
 import landmarkzoo as lz
+from landmarkzoo.models.packaged_weights import packaged_folder
+from landmarkzoo.models.registry import pretrained_cfg
 
 ONNX = "dolg_efficientnet_b5.gldv2x"
 COLUMNS = (
@@ -93,12 +96,13 @@ def check(
     line = Line(name)
     try:
         start = time.perf_counter()
-        source = (
-            {"weights_file": weights_file} if weights_file else {"pretrained": True, "cache_dir": cache_dir}
-        )
+        weights = pretrained_cfg(name).weights
+        source: dict[str, Any] = {"weights_file": weights_file} if weights_file else {"pretrained": True}
+        if not weights_file and packaged_folder(weights) is None:
+            source["cache_dir"] = cache_dir
         model = lz.create_model(name, device=device, **source)
         line.load = time.perf_counter() - start
-        path = Path(weights_file) if weights_file else downloaded(lz.get_model_cfg(name).weights, cache_dir)
+        path = Path(weights_file) if weights_file else file_of(weights, cache_dir)
         if path is not None:
             line.size, line.sha256 = path.stat().st_size, sha256(path)
         see(line, model, photos, batch_size)
@@ -138,8 +142,10 @@ def beside_published(model: Any, data: str, root: str | Path, batch_size: int) -
     return " / ".join(shown)
 
 
-def downloaded(weights: Any, cache_dir: str | Path | None) -> Path | None:
-    """The file in the cache."""
+def file_of(weights: Any, cache_dir: str | Path | None) -> Path | None:
+    """The file in the package, or in the cache."""
+    if (packaged := packaged_folder(weights)) is not None:
+        return packaged / "model.safetensors"
     if weights.repo is not None:
         path = try_to_load_from_cache(
             weights.repo, weights.file, cache_dir=cache_dir, revision=weights.revision
@@ -217,16 +223,16 @@ def check_onnx(folder: Path, out: Callable[[str], None]) -> Line:
 
 def agreed(names: Sequence[str], yes: bool) -> bool:
     """Show what would be downloaded, and ask."""
-    total = 0
-    for cfg in map(lz.get_model_cfg, names):
+    total, cfgs = 0, [cfg for cfg in map(pretrained_cfg, names) if packaged_folder(cfg.weights) is None]
+    for cfg in cfgs:
         size = size_of(cfg.weights)
         total += size or 0
         shown = "size unknown" if size is None else f"{size:,} bytes"
         print(f"{cfg.name}: {shown}, licence {cfg.license or 'not stated'}, {cfg.weights.address}")
-    if yes:
+    if yes or not cfgs:
         return True
     try:
-        return input(f"Download these {len(names)}, {total:,} bytes or more? [y/N] ").strip().lower() == "y"
+        return input(f"Download these {len(cfgs)}, {total:,} bytes or more? [y/N] ").strip().lower() == "y"
     except EOFError:
         return False
 
@@ -256,7 +262,7 @@ def wrong_input(a: argparse.Namespace, names: Sequence[str]) -> str | None:
             return str(error)
         if not (a.weights_file or lz.list_models(name, pretrained=True)):
             by_hand = f"; see --onnx DIR for {ONNX}" if name.partition(".")[0] in ONNX else ""
-            return f"no landmark weights of {name} can be downloaded{by_hand}"
+            return f"no landmark weights of {name} can be loaded{by_hand}"
     return None
 
 
@@ -268,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all that can be downloaded")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all that there are")
     parser.add_argument("--photos", metavar="DIR", help="default: rendered landmarks")
     parser.add_argument(
         "--weights-file", metavar="FILE", help="for one name: this file, nothing is downloaded"

@@ -1,12 +1,13 @@
 """Train weights on landmarks that never stood: drawn from seeds, no photo, no licence, no download.
 
-    python benchmarks/rendered_weights.py OUT [--landmarks 1000] [--views 16] [--epochs 6] [--photos PHOTOS]
+    python benchmarks/rendered_weights.py OUT [--landmarks 2000] [--views 12] [--epochs 6] [--photos PHOTOS]
 
 ``lz.finetune`` on ``RenderedLandmarks``; after Ctrl-C or a crash the same command goes on. ``--minutes``
 measures how fast this machine draws and trains, and chooses the views that fit. PHOTOS are real ones as in
 ``benchmarks/landmark_photos.py``; they measure and are never trained on: mAP@100 of unseen landmarks, alone
 and re-ranked without labels (k-reciprocal), and GAP with rejection, of ImageNet weights, of the same whitened
-on the rendered photos, and of the trained ones.
+on the rendered photos, and of the trained ones. ``OUT.scores.json`` beside OUT keeps settings, machine,
+minutes and scores; ``benchmarks/package_weights.py`` makes of both the weights that lie in the package.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import timm
+import torch
 from landmark_photos import read_splits
 from measuring import machine, peak_mib
 from torch import nn
 
 import landmarkzoo as lz
+from landmarkzoo._utils.atomic_writing import atomic_write
 
 MODEL, BATCH = "efficientnet_lite0_gem", 32
 
@@ -52,7 +58,7 @@ def train(options: argparse.Namespace, out: Path, landmarks: int, views: int, ep
         landmarks, views, 0, image_size=options.image_size, seed=options.seed
     )
     settings = {"epochs": epochs, "batch_size": BATCH, "seed": options.seed, "image_size": options.crop}
-    settings["lr"] = options.lr
+    settings |= {"lr": options.lr, "trainable": options.trainable}
     return lz.finetune(
         photos, out, model=MODEL, validation=None, num_workers=options.workers, **settings
     ).model
@@ -92,6 +98,69 @@ def whitened(options: argparse.Namespace) -> nn.Module:
     return lz.whiten_neck(lz.create_model(MODEL, pretrained_backbone=True), some, shrinkage=0.03)
 
 
+SETTINGS = ("landmarks", "views", "epochs", "image_size", "crop", "test_size", "lr", "trainable", "seed")
+
+
+def record_file(out: Path) -> Path:
+    return out.with_name(f"{out.name}.scores.json")
+
+
+def record_of(options: argparse.Namespace, views: int) -> dict[str, Any]:
+    """What is written beside ``OUT``, or was by an earlier run of this command.
+
+    Minutes and memory of a training that was begun without a record are ``None``: nobody counted them.
+    """
+    file = record_file(options.out)
+    new = {
+        "machine": machine(),
+        "versions": {"landmarkzoo": lz.__version__, "torch": torch.__version__, "timm": timm.__version__},
+        "minutes": None if options.out.exists() else 0.0,
+        "peak_gib": None if options.out.exists() else 0.0,
+        "photos": None,
+        "scores": {},
+    }
+    record = json.loads(file.read_text()) if file.exists() else new
+    settings = {name: views if name == "views" else getattr(options, name) for name in SETTINGS}
+    return {**record, "settings": settings}
+
+
+def write_record(out: Path, record: dict[str, Any]) -> None:
+    with atomic_write(record_file(out)) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def timed(record: dict[str, Any], out: Path, work: Callable[[], nn.Module]) -> nn.Module:
+    """Do the work, and count its minutes, also where it is stopped."""
+    start = time.perf_counter()
+    try:
+        return work()
+    finally:
+        if record["minutes"] is not None:
+            record["minutes"] = round(record["minutes"] + (time.perf_counter() - start) / 60, 1)
+            record["peak_gib"] = max(record["peak_gib"], round(peak_mib() / 1024, 1))
+        write_record(out, record)
+
+
+def measure(options: argparse.Namespace, model: nn.Module, record: dict[str, Any]) -> None:
+    """The scores on real photos, row by row."""
+    split = read_splits(options.photos)[2]
+    count = {part: int((split == part).sum()) for part in sorted(set(split))}
+    record["photos"] = {
+        "queries": count["query"],
+        "index": count["index"] + count["train"],
+        "recognized": count["test"] + count["non_landmark_test"],
+    }
+    rows: dict[str, Callable[[], nn.Module]] = {
+        "ImageNet": lambda: lz.create_model(MODEL, pretrained_backbone=True, neck="none"),
+        "whitened on rendered photos": lambda: whitened(options),
+        "trained on rendered photos": lambda: model,
+    }
+    for name, made in rows.items():
+        record["scores"][name] = scores(made(), options.photos, options.test_size)
+        show(name, record["scores"][name])
+        write_record(options.out, record)
+
+
 def show(name: str, values: dict[str, float]) -> None:
     print(f"{name:28}" + "  ".join(f"{key} {value:.3f}" for key, value in values.items()), flush=True)
 
@@ -99,14 +168,15 @@ def show(name: str, values: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the model")
-    parser.add_argument("--landmarks", type=int, default=1000)
-    parser.add_argument("--views", type=int, default=16)
+    parser.add_argument("--landmarks", type=int, default=2000)
+    parser.add_argument("--views", type=int, default=12)
     parser.add_argument("--minutes", type=float, help="choose the views so that all takes about so long")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--image-size", type=int, default=288, help="longer side of the drawn photos")
-    parser.add_argument("--crop", type=int, default=256, help="side of the crops that are trained on")
+    parser.add_argument("--crop", type=int, default=224, help="side of the crops that are trained on")
     parser.add_argument("--test-size", type=int, default=384, help="side of the real photos")
     parser.add_argument("--lr", type=float, default=2.5e-4)
+    parser.add_argument("--trainable", type=int, default=10, help="last layers of the backbone that learn")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2, help="processes that draw")
     parser.add_argument("--photos", type=Path, help="real photos that measure")
@@ -114,14 +184,16 @@ def main() -> None:
     print(machine())
     views = planned(options)
     print(f"{options.landmarks} landmarks x {views} views, {options.epochs} epochs")
-    start = time.perf_counter()
-    model = train(options, options.out, options.landmarks, views, options.epochs)
-    print(f"{(time.perf_counter() - start) / 60:.0f} minutes, {peak_mib() / 1024:.1f} GiB")
+    record = record_of(options, views)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    model = timed(
+        record,
+        options.out,
+        lambda: train(options, options.out, options.landmarks, views, options.epochs),
+    )
+    print(f"{record['minutes']} minutes, {record['peak_gib']} GiB")
     if options.photos:
-        frozen = lz.create_model(MODEL, pretrained_backbone=True, neck="none")
-        show("ImageNet", scores(frozen, options.photos, options.test_size))
-        show("whitened on rendered photos", scores(whitened(options), options.photos, options.test_size))
-        show("trained on rendered photos", scores(model, options.photos, options.test_size))
+        measure(options, model, record)
 
 
 if __name__ == "__main__":

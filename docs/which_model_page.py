@@ -17,6 +17,7 @@ from typing import Any
 from timm import get_pretrained_cfg
 
 from landmarkzoo.models import ModelCfg
+from landmarkzoo.models.packaged_weights import packaged_folder
 from landmarkzoo.models.published_entries import BY_HAND
 from landmarkzoo.models.registry import get_model_cfg, list_models
 
@@ -27,6 +28,7 @@ _BEGIN, _END = "<!-- table: python docs/which_model_page.py -->\n", "<!-- end of
 # What people choose among, and what for. Of each family, one or two sizes.
 MODELS = {
     "efficientnet_lite0_gem": "anything",
+    "efficientnet_lite0_gem.rendered": "landmarks",
     "dinov2_vit_small": "anything",
     "dinov2_vit_base": "anything",
     "dinov3_vit_small": "anything",
@@ -42,12 +44,12 @@ MODELS = {
     "cosplace_resnet50.sf_xl_512": "places",
     "eigenplaces_resnet50.sf_xl_512": "places",
 }
-_LOADED = {"efficientnet_lite0_gem"}  # whose weights we have run
+_LOADED = {"efficientnet_lite0_gem", "efficientnet_lite0_gem.rendered"}  # whose weights we have run
 
 _COLUMNS = [
     "name",
     "for",
-    "quality, as published",
+    "quality, as published or measured",
     "descriptor",
     "seconds",
     "GiB",
@@ -136,6 +138,8 @@ def _license(name: str, cfg: ModelCfg) -> str:
 
 
 def _weights(name: str) -> str:
+    if packaged_folder(get_model_cfg(name).weights):
+        return "in the package"
     if name in list_models(pretrained=True):
         return "by name"
     by_hand = name.partition(".")[0] in BY_HAND

@@ -12,8 +12,9 @@ import re
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from landmarkzoo.cli.models_command import scores_and_protocol
+from landmarkzoo.cli.models_command import download_size, scores_and_protocol
 from landmarkzoo.models import DescriptorModel, ModelCfg, create_model
+from landmarkzoo.models.packaged_weights import packaged_folder
 from landmarkzoo.models.registry import get_model_cfg, list_models
 
 _HEAD = """# The zoo
@@ -23,7 +24,7 @@ in billions for one image of the default size, size of the descriptor, and the s
 for its own weights (private / public leaderboard of the Google Landmark competitions 2021: GAP of
 recognition, mAP@100 of retrieval; a hidden test set, which nobody can re-run).
 
-A name with a `*` has [landmark weights](#landmark-weights) that can be downloaded; their scores are there.
+A name with a `*` has [landmark weights](#landmark-weights) by name; their scores are there.
 [Which model should I take?](guide/which-model.md) has the few to choose from, with seconds and memory.
 
 | name | image | parameters (M) | GMACs | descriptor | recognition | retrieval |
@@ -33,14 +34,15 @@ A name with a `*` has [landmark weights](#landmark-weights) that can be download
 _WEIGHTS = """
 ## Landmark weights
 
-What others have published, and `lz.create_model(name, pretrained=True)` downloads and converts
-([how](guide/weights.md)). **None of these files has been loaded by us**: this library was written without a
+What `lz.create_model(name, pretrained=True)` loads ([how](guide/weights.md)). Those of the tag `rendered` are
+[ours and lie in the package](guide/weights.md#in-the-package). The others were published by others and are
+downloaded and converted. **None of these files has been loaded by us**: this library was written without a
 network. That they compute what their authors' code computes is shown by tests on random weights, against
 independent formulations. `benchmarks/published_weights.py` checks the real files, for whoever has a network.
 
-The scores are those of the authors, as published, not re-run. Sizes with "about" are those of the parameters
-alone, of the largest descriptor; the others are published. A name without its tag takes the first tag that
-`landmarkzoo models` shows. The paper's own `dolg_efficientnet_b5.gldv2x` has to be
+Their scores are those of the authors, as published, not re-run. Sizes with "about" are those of the
+parameters alone, of the largest descriptor; the others are published. A name without its tag takes the first
+tag that `landmarkzoo models` shows. The paper's own `dolg_efficientnet_b5.gldv2x` has to be
 [fetched by hand](guide/weights.md#by-hand).
 
 | name | download | licence | descriptor | trained on | photos | scores | paper | loaded by us |
@@ -112,16 +114,15 @@ def _weights_row(cfgs: list[ModelCfg]) -> str:
         ", ".join([_image(cfg).partition(";")[0], *views]),
         f"{scores} ({protocol})" if protocol else scores,
         re.sub(r"arXiv (\S+)", r"[arXiv \1](https://arxiv.org/abs/\1)", cfg.paper or ""),
-        "not yet loaded by us",
+        "not yet loaded by us" if packaged_folder(cfg.weights) is None else "yes, ours",
     ]
     return f"| {' | '.join(cells)} |\n"
 
 
 def _download(cfg: ModelCfg) -> str:
     """Size of the file of the largest descriptor."""
-    size = getattr(cfg.weights, "size", None)
-    if size is not None:
-        return f"{size / 1e6:.0f} MB"
+    if packaged_folder(cfg.weights) or getattr(cfg.weights, "size", None):
+        return download_size(cfg)
     with torch.device("meta"):
         parameters = sum(p.numel() for p in create_model(str(cfg.name)).parameters())
     return f"about {4 * parameters / 1e6:.0f} MB or more"

@@ -48,7 +48,8 @@ def test_the_authors_weights_load(bench, name):
     line = bench["check"](name)
     print(" | ".join(line.cells()))
     assert line.problem is None
-    assert line.sha256.startswith(lz.get_model_cfg(name).weights.known.sha256 or "")
+    known = getattr(lz.get_model_cfg(name).weights, "known", None)
+    assert line.sha256.startswith((known and known.sha256) or "")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,18 @@ def test_a_download_becomes_a_line(bench, served, foreign, tmp_path, capsys):
     assert cells["ROxford M / H"] == "-"
 
 
+@pytest.mark.parametrize("name", ["efficientnet_lite0_gem", "efficientnet_lite0_gem.rendered"])
+def test_what_lies_in_the_package_is_a_line_without_a_question(bench, tmp_path, capsys, name):
+    out = tmp_path / "table.md"
+    assert bench["main"]([name, "--cache", str(tmp_path / "cache"), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "licence" not in said.out + said.err  # nothing is downloaded, so nothing is asked
+    cells = [cell.strip() for cell in out.read_text().splitlines()[-1].split("|")]
+    assert (cells[1], cells[2], cells[-2]) == (name, "512", "loaded")
+    assert 0.2 < float(cells[7]) <= 1
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_pickle_that_runs_code_is_a_line_too(bench, served, foreign, tmp_path):
     """The whole way of the file: download, conversion, and nothing of it runs."""
     trace = tmp_path / "ran"
@@ -146,8 +159,8 @@ def test_a_failed_download_is_an_honest_line(bench, served, tmp_path, capsys):
     [
         (["nonsense"], "landmarkzoo has no model 'nonsense'"),
         (["gem_resnet50.nonsense"], "there are no weights with the tag 'nonsense'"),
-        (["dolg_efficientnet_b5"], "can be downloaded; see --onnx DIR for dolg_efficientnet_b5.gldv2x"),
-        (["efficientnet_lite0_gem"], "no landmark weights of efficientnet_lite0_gem can be downloaded"),
+        (["dolg_efficientnet_b5"], "can be loaded; see --onnx DIR for dolg_efficientnet_b5.gldv2x"),
+        (["efficientnet_b5_gem"], "no landmark weights of efficientnet_b5_gem can be loaded"),
         ([f"{NAME}.{TAG}", "--weights-file", "nowhere.pth"], "--weights-file: there is no file nowhere.pth"),
         ([f"{NAME}.{TAG}", "--photos", "nowhere"], "--photos: there is no folder nowhere"),
         ([f"{NAME}.{TAG}", "--out", "nowhere/table.md"], "--out: there is no folder "),

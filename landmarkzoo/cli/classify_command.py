@@ -96,11 +96,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _head(arguments: argparse.Namespace) -> tuple[Head, list[str] | None]:
     from landmarkzoo.hub import is_saved
-    from landmarkzoo.models import get_model_cfg, load_head
+    from landmarkzoo.models import load_head
     from landmarkzoo.models.published_entries import BY_HAND
+    from landmarkzoo.models.registry import pretrained_cfg
 
     name = arguments.head or arguments.model
-    if not is_saved(name) and get_model_cfg(name).weights is None:
+    if not is_saved(name) and pretrained_cfg(name).weights is None:
         missing = f"{name} has no landmark weights that can be loaded by name, and so no head"
         by_hand = BY_HAND.get(name.partition(".")[0])
         raise ValueError(f"{missing}. {_WAY_OUT}" + (f". Of {name}: {by_hand}" if by_hand else ""))

@@ -27,8 +27,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="embed, whiten, search, re-rank and measure, without network or data",
-        description="Render landmarks (or take your own photos), embed them with ImageNet weights, whiten "
-        "the neck, search and rerank, and print mAP@100 and GAP of each step.",
+        description="Render landmarks (or take your own photos), embed them with ImageNet weights, "
+        "whitened or not, and with landmark weights, search and rerank, and print mAP@100 and GAP of each "
+        "step.",
     )
     parser.add_argument("--photos", metavar="DIR", help="your own photos, one folder per landmark")
     parser.add_argument(

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from landmarkzoo.models import ModelCfg
 
 
-NOT_YET_LOADED = "What landmarkzoo itself names here was published by others, and is not yet loaded by us."
+NOT_YET_LOADED = (
+    "What landmarkzoo itself names here was published by others, but for what is in the package, and is not "
+    "yet loaded by us."
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -24,7 +27,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--pretrained",
         action="store_true",
-        help="list the landmark weights that can be downloaded: size, licence, training data, scores",
+        help="list the landmark weights that can be loaded by name: size, licence, training data, scores",
     )
     parser.set_defaults(run=run)
 
@@ -40,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     names = list_models(arguments.filter, pretrained=arguments.pretrained)
     if not names and arguments.pretrained:
         raise ValueError(
-            f"no landmark weights that can be downloaded fit {arguments.filter!r}; "
+            f"no landmark weights that can be loaded by name fit {arguments.filter!r}; "
             "'landmarkzoo models --pretrained' lists all"
         )
     if not names:
@@ -94,12 +97,18 @@ def _print_weights(names: Sequence[str]) -> None:
 
 
 def download_size(cfg: ModelCfg) -> str:
-    """Size of the file of published weights, as far as it is known.
+    """Size of the file of landmark weights, as far as it is known.
 
     Examples:
-        >>> download_size(lz.get_model_cfg("dolg_resnet101")), download_size(lz.get_model_cfg("gem_resnet50"))
-        ('354 MB', 'not stated')
+        >>> names = ("dolg_resnet101", "gem_resnet50", "efficientnet_lite0_gem.rendered")
+        >>> [download_size(lz.get_model_cfg(name)) for name in names]
+        ['354 MB', 'not stated', 'none, 8 MB in the package']
     """
+    from landmarkzoo.models.packaged_weights import packaged_size
+
+    here = packaged_size(cfg.weights)
+    if here is not None:
+        return f"none, {here / 1e6:.0f} MB in the package"
     size = getattr(cfg.weights, "size", None)
     return "not stated" if size is None else f"{size / 1e6:,.0f} MB"
 

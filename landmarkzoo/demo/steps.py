@@ -13,6 +13,7 @@ from landmarkzoo.demo.demo_split import DemoSplit
 from landmarkzoo.embedding import embed
 from landmarkzoo.metrics import gap, mean_average_precision
 from landmarkzoo.models import create_model, get_model_cfg
+from landmarkzoo.photos import create_transform
 from landmarkzoo.photos.dataset_items import ids_of
 from landmarkzoo.reports import RankedPhotos
 from landmarkzoo.rerank import soft_discriminative, vote
@@ -47,10 +48,11 @@ class Step:
 def run_steps(
     split: DemoSplit, *, progress: bool = True, num_workers: int | None = None, skip_errors: bool = False
 ) -> tuple[DemoSplit, list[Step]]:
-    """Search with frozen features, then with a whitened neck, then re-rank.
+    """Search with ImageNet weights, with these whitened, and with landmark weights, then re-rank.
 
-    The photos go through the backbone once: a neck that `whiten_neck` has whitened is the whitening of the
-    pooled features, which are there already.
+    The photos go through the ImageNet backbone once: a neck that `whiten_neck` has whitened is the whitening
+    of the pooled features, which are there already. The landmark weights of the package were trained on
+    rendered landmarks, none of which is in the demo; they read photos at the same size.
 
     Args:
         split: Labelled photos.
@@ -65,42 +67,49 @@ def run_steps(
         PhotoError: If a photo cannot be read and is not to be left out.
         WeightsNotFoundError: If the ImageNet weights cannot be found.
     """
-    start = time.perf_counter()
-    model = create_model(MODEL, pretrained_backbone=True, neck="none")
-    frozen = embed(
-        model,
-        split.photos,
-        num_workers=num_workers,
-        progress=progress,
-        on_error="skip" if skip_errors else "raise",
-    )
-    if frozen.skipped:
-        frozen, split = _without_skipped(frozen, split)
-    ranking = search(frozen[split.query], frozen[split.index])
-    name = f"ImageNet lite0, GeM ({frozen.vectors.shape[1]}-d)"
-    steps = [_step(name, split, frozen, ranking, start)]
+    photos = split.photos
+    how: dict[str, Any] = {
+        "num_workers": num_workers,
+        "progress": progress,
+        "on_error": "skip" if skip_errors else "raise",
+    }
 
     start = time.perf_counter()
-    dim = get_model_cfg(MODEL).embedding_dim
-    spanned = min(dim, len(split.train) - 1)  # the other dimensions of the neck would be zero
+    frozen = embed(create_model(MODEL, pretrained_backbone=True, neck="none"), photos, **how)
+    frozen, split = _without_skipped(frozen, split)
+    name = f"ImageNet lite0, GeM ({frozen.vectors.shape[1]}-d)"
+    steps = [_search_step(name, split, frozen, start)]
+
+    start = time.perf_counter()
+    cfg = get_model_cfg(MODEL)
+    spanned = min(cfg.embedding_dim, len(split.train) - 1)  # the other dimensions of the neck would be zero
     whitening = Whitening.fit(frozen[split.train], spanned, shrinkage=SHRINKAGE)
     whitened = cast(Descriptors, whitening.apply(frozen))
-    query, index, train = (whitened[rows] for rows in (split.query, split.index, split.train))
-    steps.append(_step(f"+ whitened neck ({dim}-d)", split, whitened, search(query, index), start))
+    steps.append(_search_step(f"+ whitened neck ({cfg.embedding_dim}-d)", split, whitened, start))
 
     start = time.perf_counter()
+    model = create_model(MODEL, pretrained=True)
+    trained = embed(model, photos, transform=create_transform(model, image_size=cfg.input_size[1]), **how)
+    trained, split = _without_skipped(trained, split)
+    name = f"weights from rendered landmarks ({trained.vectors.shape[1]}-d)"
+    steps.append(_search_step(name, split, trained, start))
+
+    start = time.perf_counter()
+    query, index, train = (trained[rows] for rows in (split.query, split.index, split.train))
     ranking = soft_discriminative(query, index, train, split.targets[split.train])
-    steps.append(_step("+ soft discriminative re-ranking", split, whitened, ranking, start))
+    steps.append(_step("+ soft discriminative re-ranking", split, trained, ranking, start))
     return split, steps
 
 
-def _without_skipped(frozen: Descriptors, split: DemoSplit) -> tuple[Descriptors, DemoSplit]:
+def _without_skipped(found: Descriptors, split: DemoSplit) -> tuple[Descriptors, DemoSplit]:
     """Descriptors with a row for each photo again, zeros where there is none, and a split without these."""
+    if not found.skipped:
+        return found, split
     ids = ids_of(split.photos)
-    unread = np.array([id_ not in frozen for id_ in ids])
-    vectors = np.zeros((len(ids), frozen.vectors.shape[1]), np.float32)
-    vectors[~unread] = frozen.vectors
-    return Descriptors(ids, vectors, provenance=frozen.provenance), split.without(unread, frozen.skipped)
+    unread = np.array([id_ not in found for id_ in ids])
+    vectors = np.zeros((len(ids), found.vectors.shape[1]), np.float32)
+    vectors[~unread] = found.vectors
+    return Descriptors(ids, vectors, provenance=found.provenance), split.without(unread, found.skipped)
 
 
 def picture_rows(split: DemoSplit, ranking: Ranking, *, rows: int = 8, top: int = 5) -> list[RankedPhotos]:
@@ -125,6 +134,11 @@ def _picture_row(split: DemoSplit, ranking: Ranking, query: int, top: int) -> Ra
 def _name(split: DemoSplit, row: int) -> str:
     label = int(split.targets[row])
     return split.classes[label] if label >= 0 else "no landmark"
+
+
+def _search_step(name: str, split: DemoSplit, descriptors: Descriptors, start: float) -> Step:
+    ranking = search(descriptors[split.query], descriptors[split.index])
+    return _step(name, split, descriptors, ranking, start)
 
 
 def _step(name: str, split: DemoSplit, descriptors: Descriptors, ranking: Ranking, start: float) -> Step:

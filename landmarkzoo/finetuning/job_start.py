@@ -24,6 +24,7 @@ from landmarkzoo.finetuning.validation_scores import measured_views, transform_a
 from landmarkzoo.hub.model_files import through_json
 from landmarkzoo.models import ModelCfg
 from landmarkzoo.models.from_cfg import build_from_cfg
+from landmarkzoo.models.registry import without_weights
 
 
 def new_training(job: TrainingJob) -> BegunTraining:
@@ -42,7 +43,8 @@ def new_training(job: TrainingJob) -> BegunTraining:
     if not start.is_trained and can_be_whitened(model):
         whiten_together(model, photos, recipe, processes, **how)
     head = head_of_class_means(model, photos, train.labels, recipe, processes, **how)
-    model.cfg = with_test_size(model.cfg, fitting_size(model, recipe.test_size))
+    cfg = without_weights(model.cfg)  # what is saved from now on has not the weights that it started from
+    model.cfg = with_test_size(cfg, fitting_size(model, recipe.test_size))
     before = measured_views(job, model)
     choose_trained_part(model, recipe.trainable)
     training = Training(model, head, recipe, processes, job.batches)

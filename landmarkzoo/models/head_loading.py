@@ -12,8 +12,9 @@ from landmarkzoo.hub.convert import LAYOUTS
 from landmarkzoo.hub.loading import is_saved, saved_head
 from landmarkzoo.losses import Head, read_head
 from landmarkzoo.losses.head_files import HEAD_FILE
+from landmarkzoo.models.packaged_weights import packaged_folder
 from landmarkzoo.models.published_models import converted_folder, fetched_file
-from landmarkzoo.models.registry import get_model_cfg
+from landmarkzoo.models.registry import pretrained_cfg
 
 
 def load_head(
@@ -64,11 +65,15 @@ def load_head(
     options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
     if not isinstance(name, str) or not name or is_saved(name) or Path(name).is_dir():
         return saved_head(name, options, process_group=process_group, device=device)
-    cfg = get_model_cfg(name)
+    cfg = pretrained_cfg(name)
     if cfg.weights is None:
         raise ValueError(
-            f"no landmark weights of {name!r} can be downloaded by name, and so no head: one that was saved "
+            f"no landmark weights of {name!r} can be loaded by name, and so no head: one that was saved "
             "is 'hf-hub:org/repo' or 'local-dir:path'"
+        )
+    if packaged_folder(cfg.weights) is not None:
+        raise FileNotFoundError(
+            f"the landmark weights of {cfg.name!r} have no head: it is not in the package"
         )
     if isinstance(cfg.weights, str):
         return saved_head(f"{HUB}{cfg.weights}", options, process_group=process_group, device=device)

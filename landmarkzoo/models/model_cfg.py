@@ -68,7 +68,8 @@ class ModelCfg:
             photo has the means of the pixels that one of its own covers, as OpenCV's ``INTER_AREA``.
         embedding_dim: Size of the descriptor.
         weights: Where the landmark weights are: a Hub repository in our own format, ``"org/repo"`` or
-            ``"org/repo@revision"``, or a file in a layout of its authors. ``None`` if none can be downloaded.
+            ``"org/repo@revision"``; a folder of this package, ``"package:name.tag"``; or a file in a
+            layout of its authors. ``None`` if none can be loaded by name.
         training_data: What these weights were trained on.
         license: Licence of these weights.
         scores: Results, each with its protocol.

@@ -1,7 +1,8 @@
-"""Landmark weights that others have published, as data: addresses, licences, scores, and how photos are read.
+"""Landmark weights by name, as data: where they are, licences, scores, and how photos are read.
 
-The addresses, hashes and constants are those of the authors' pages and code. The scores are those that the
-authors state for these files; nobody here has re-run them.
+Those of the tag ``rendered`` are ours and lie in this package, with their entry. The others were published by
+others: addresses, hashes and constants are those of the authors' pages and code. The scores are those that
+the authors state for these files; nobody here has re-run them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from landmarkzoo.hub.published_files import WeightsFile
 from landmarkzoo.metrics import Score
 from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.packaged_weights import packaged_cfg
 from landmarkzoo.models.zoo_entries import OURS
 
 _GEM = "Radenović et al. 2018, arXiv 1711.02512"
@@ -188,9 +190,13 @@ _B5_GLDV2X = replace(
     license="MIT",
 )
 
-# name -> tag -> model; a name alone is its first tag.
+# name -> tag -> model; a name alone is its first tag, "" where its weights are to be asked for.
 PUBLISHED: dict[str, dict[str, ModelCfg]] = {
     "dolg_efficientnet_b5": {"": _B5, "gldv2x": _B5_GLDV2X},
+    "efficientnet_lite0_gem": {
+        "": OURS["efficientnet_lite0_gem"],
+        "rendered": packaged_cfg("efficientnet_lite0_gem.rendered"),
+    },
     "gem_resnet50": _gem_tags(50, ("97bf910", 64.7, 39.0, 76.3, 54.9), ("83fdc30", 63.6, 40.9, 78.0, 57.5)),
     "gem_resnet101": _gem_tags(101, ("a155e54", 67.8, 41.7, 77.6, 56.3), ("a4d43db", 67.3, 44.3, 80.6, 61.5)),
     "gem_resnet152": _gem_tags(152, ("f39cada", 68.8, 41.3, 78.0, 57.2), ("21278d5", 68.7, 44.2, 79.7, 60.3)),

@@ -3,7 +3,8 @@
 Weights in a layout of their authors are converted once. The converted model lies beside the download, in a
 folder that is called ``name.tag.landmarkzoo-<version>``, and later starts read that. It is made again where
 it is damaged, or the download or the entry has changed since. With arguments of the user the file of the
-authors is read, as these arguments may change what becomes of it.
+authors is read, as these arguments may change what becomes of it. Weights in our own format, of a repository
+or of this package, are read as they are.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from landmarkzoo.hub import client
-from landmarkzoo.hub.client import HubOptions
+from landmarkzoo.hub.client import HUB, HubOptions
+from landmarkzoo.hub.loading import LOCAL
 from landmarkzoo.hub.model_files import CONFIG_FILE, WEIGHTS_FILE
 from landmarkzoo.hub.published_files import WeightsFile, fetch, sha256_of_fetched
 from landmarkzoo.models.checkpoint_conversion import convert_checkpoint
 from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.kept_copies import keep_copy
 from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.packaged_weights import packaged_folder
 from landmarkzoo.models.published_entries import BY_HAND
 from landmarkzoo.models.saved_models import read_cfg, saved_model
 
@@ -31,7 +34,7 @@ _PHOTOS_IN = ("input_size", "mean", "std", "interpolation", "resize")
 
 
 def published_model(cfg: ModelCfg, options: HubOptions, overrides: Mapping[str, Any]) -> DescriptorModel:
-    """A registered model with its landmark weights, downloaded if they are not in the cache.
+    """A registered model with its landmark weights, downloaded if they are neither here nor in the cache.
 
     Args:
         cfg: Its entry.
@@ -43,10 +46,16 @@ def published_model(cfg: ModelCfg, options: HubOptions, overrides: Mapping[str, 
         FileNotFoundError: If they have moved, or are not cached and no request may be made.
         OSError: If they cannot be written.
         PermissionError: If access is refused.
-        ValueError: If the entry names none, or they are damaged or others than the entry says.
+        ValueError: If the entry names none, they are damaged or others than the entry says, or ``options``
+            have no use.
     """
+    packaged = packaged_folder(cfg.weights)
+    if packaged is not None:
+        replace(options, local_files_only=False).check_unused(cfg.name)  # no network is what they need
+        return _from_folder(cfg, packaged, f"{LOCAL}{packaged}", overrides).float()  # stored in float16
     if isinstance(cfg.weights, str):
-        return _from_repository(cfg, cfg.weights, options, overrides)
+        folder = client.download(cfg.weights, options, (WEIGHTS_FILE,))
+        return _from_folder(cfg, folder, f"{HUB}{cfg.weights}", overrides)
     file = fetched_file(cfg, options)
     if overrides:
         return convert_checkpoint(file, str(cfg.name), **overrides)[0]
@@ -72,6 +81,11 @@ def model_from_file(cfg: ModelCfg, path: str | Path, overrides: Mapping[str, Any
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read safely, or does not fit.
     """
+    if packaged_folder(cfg.weights) is not None:
+        raise ValueError(
+            f"weights_file is for weights in a layout of their authors; those of {cfg.name!r} lie in "
+            "landmarkzoo itself: pretrained=True loads them"
+        )
     if isinstance(cfg.weights, str):
         raise ValueError(
             f"weights_file is for weights in a layout of their authors; those of {cfg.name!r} were saved by "
@@ -119,18 +133,15 @@ def converted_folder(cfg: ModelCfg, file: Path) -> Path:
     return folder
 
 
-def _from_repository(
-    cfg: ModelCfg, weights: str, options: HubOptions, overrides: Mapping[str, Any]
-) -> DescriptorModel:
-    """A registered model whose entry names a repository of ours."""
-    folder = client.download(weights, options, (WEIGHTS_FILE,))
+def _from_folder(cfg: ModelCfg, folder: Path, saved: str, overrides: Mapping[str, Any]) -> DescriptorModel:
+    """A registered model whose weights are in our own format, and called ``saved`` there."""
     found = read_cfg(folder)
     wrong = [key for key in ("architecture", *_PHOTOS_IN) if getattr(found, key) != getattr(cfg, key)]
     wrong += [key for key, value in cfg.args.items() if found.args.get(key) != value]
     if wrong:
         raise ValueError(
-            f"{weights} is not {cfg.name!r} as it is registered: its {CONFIG_FILE} has other values of "
-            f"{', '.join(wrong)}; 'hf-hub:{weights}' loads what it is"
+            f"{cfg.weights} is not {cfg.name!r} as it is registered: its {CONFIG_FILE} has other values of "
+            f"{', '.join(wrong)}; {saved!r} loads what it is"
         )
     model = saved_model(folder, overrides)
     model.cfg = replace(model.cfg, name=cfg.name, weights=cfg.weights)
@@ -141,12 +152,12 @@ def _no_weights(name: str) -> str:
     base = name.partition(".")[0]
     if base in BY_HAND:
         return (
-            f"no landmark weights of {name!r} can be downloaded by name: {BY_HAND[base]}. To train from "
+            f"no landmark weights of {name!r} can be loaded by name: {BY_HAND[base]}. To train from "
             "ImageNet weights of the backbone, say pretrained_backbone=True"
         )
     return (
-        f"no landmark weights of {name!r} can be downloaded by name. What works: ImageNet weights of the "
+        f"no landmark weights of {name!r} can be loaded by name. What works: ImageNet weights of the "
         "backbone, pretrained_backbone=True, to train from, or with neck='none' as they are; a model that "
         "somebody trained and saved, 'hf-hub:org/repo' or 'local-dir:path'; or a name of "
-        "lz.list_models(pretrained=True)"
+        "lz.list_models(pretrained=True), such as 'efficientnet_lite0_gem.rendered', which is in this package"
     )

@@ -111,7 +111,7 @@ def list_models(filter: str | Iterable[str] = "*", *, pretrained: bool = False) 
     Args:
         filter: Wildcard such as ``"dolg*"``, or several; a name is listed if one of them matches it, with
             its tag or without.
-        pretrained: List the landmark weights that can be downloaded, ``"name.tag"``, instead.
+        pretrained: List the landmark weights that can be loaded by name, ``"name.tag"``, instead.
 
     Examples:
         >>> lz.list_models("dolg*lite*")
@@ -191,6 +191,30 @@ def get_model_cfg(name: str) -> ModelCfg:
     return replace(tags[tag], name=_with_tag(base, tag))
 
 
+def pretrained_cfg(name: str) -> ModelCfg:
+    """The registered model whose landmark weights a name stands for, where they are asked for.
+
+    Args:
+        name: As for :func:`get_model_cfg`. A name alone is its entry, or where that has no weights its first
+            tag that has.
+
+    Raises:
+        TypeError: As :func:`get_model_cfg`.
+        ValueError: As :func:`get_model_cfg`.
+
+    Examples:
+        >>> pretrained_cfg("gem_resnet50").name, pretrained_cfg("efficientnet_lite0_gem").name
+        ('gem_resnet50.sfm120k', 'efficientnet_lite0_gem.rendered')
+        >>> pretrained_cfg("dolg_efficientnet_b7").weights is None
+        True
+    """
+    cfg = get_model_cfg(name)
+    if cfg.weights is not None or "." in name:
+        return cfg
+    first = next((tag for tag, tagged in _MODELS[name].items() if tagged.weights is not None), None)
+    return cfg if first is None else get_model_cfg(_with_tag(name, first))
+
+
 def _first(tags: Mapping[str, ModelCfg]) -> ModelCfg:
     return next(iter(tags.values()))
 
@@ -213,7 +237,7 @@ def without_weights(cfg: ModelCfg) -> ModelCfg:
         return cfg
     return replace(
         cfg,
-        name=str(cfg.name).partition(".")[0],
+        name=cfg.name and cfg.name.partition(".")[0],
         weights=None,
         training_data=None,
         license=None,

@@ -1,4 +1,4 @@
-"""The models of the paper, small ones, and strong frozen ones, as data: none has landmark weights by name."""
+"""The models of the paper, small ones, and strong frozen ones, as data, without landmark weights."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_a_head_of_another_folder_without_names(capsys, model, photo_folder, tmp
     assert "the model has embedding_dim 16, the head 8" in err
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0_gem", "dolg_efficientnet_b5"])
+@pytest.mark.parametrize("name", ["efficientnet_b5_gem", "dolg_efficientnet_b5"])
 def test_a_model_without_landmark_weights(capsys, tmp_path, name):
     Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
     code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", name)
@@ -131,3 +131,6 @@ def test_a_published_model_that_is_not_downloaded(capsys, tmp_path, monkeypatch)
     code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", "gem_resnet50.gl18")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "the landmark weights of 'gem_resnet50.gl18' have no head: none was published. classify" in err
+    code, out, err = run(capsys, "classify", tmp_path / "one.png", "--model", "efficientnet_lite0_gem")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "the landmark weights of 'efficientnet_lite0_gem.rendered' have no head: it is not in the" in err

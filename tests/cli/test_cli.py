@@ -29,9 +29,12 @@ def test_models(capsys):
     assert err.endswith("no model fits 'gem_resnet50.gl18'; landmark weights do: add --pretrained\n")
     code, out, err = run(capsys, "models", "--pretrained", "dinov2*")
     assert (code, out) == (2, "")
-    assert "no landmark weights that can be downloaded fit 'dinov2*'" in err
+    assert "no landmark weights that can be loaded by name fit 'dinov2*'" in err
     *lines, last = run(capsys, "models", "--pretrained")[1].splitlines()[2:]
     assert last.endswith("not yet loaded by us.")
+    (ours,) = (line for line in lines if line.startswith("efficientnet_lite0_gem.rendered"))
+    assert "none, 8 MB in the package  Apache-2.0  landmarks rendered by landmarkzoo" in ours
+    assert run(capsys, "models", "*lite0_gem")[1].splitlines()[2].endswith("512         rendered")
     assert [line.split()[0] for line in lines if line[0] != "["] == lz.list_models(pretrained=True)
 
 

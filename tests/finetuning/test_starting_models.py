@@ -95,6 +95,25 @@ def test_a_tag_asks_for_landmark_weights(noise, tmp_path):
         lz.finetune(noise, tmp_path / "out", model=3, **QUICK)
 
 
+def test_the_tag_of_the_package_starts_from_its_weights_and_the_name_alone_does_not():
+    start = starting_model("efficientnet_lite0_gem.rendered", Recipe())
+    assert start.is_trained
+    packaged = lz.create_model("efficientnet_lite0_gem", pretrained=True)
+    for ours, theirs in zip(start.model.parameters(), packaged.parameters()):
+        assert torch.equal(ours, theirs)
+        assert ours.dtype == torch.float32
+    assert not starting_model("efficientnet_lite0_gem", Recipe()).is_trained
+
+
+def test_what_was_fine_tuned_does_not_pass_for_what_it_started_from(noise, tmp_path):
+    quick = {**QUICK, "epochs": 1, "trainable": 0, "validation": None}
+    lz.finetune(noise, tmp_path / "out", model="efficientnet_lite0_gem.rendered", **quick)
+    cfg = lz.create_model(f"local-dir:{tmp_path / 'out'}").cfg
+    assert (cfg.name, cfg.weights, cfg.license) == ("efficientnet_lite0_gem", None, None)
+    assert cfg.scores == ()
+    assert cfg.training_data != lz.get_model_cfg("efficientnet_lite0_gem.rendered").training_data
+
+
 def test_identity_is_that_of_the_weights(tiny):
     model, twin = lz.create_model(tiny), lz.create_model(tiny)
     assert identity_of(model) == identity_of(twin) != identity_of(lz.GlobalDescriptor("test_efficientnet"))

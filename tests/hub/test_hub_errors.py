@@ -190,7 +190,7 @@ def test_arguments_for_the_hub_with_other_names(hub, call, pushed):
     with pytest.raises(ValueError, match="revision, force_download are for the Hub"):
         call(hub_client.load, "efficientnet_lite0_gem", revision="v1", force_download=True)
     with pytest.raises(
-        ValueError, match=r"no landmark weights of 'dinov2_vit_small' can be downloaded .*'hf-hub:org/repo'"
+        ValueError, match=r"no landmark weights of 'dinov2_vit_small' can be loaded .*'hf-hub:org/repo'"
     ):
         call(hub_client.load, "dinov2_vit_small", pretrained=True, revision="v1")
 

@@ -37,6 +37,16 @@ def test_a_whitened_model_comes_back(photo_folder, tmp_path):
     )
 
 
+def test_weights_of_the_package_are_named(photo_folder, tmp_path):
+    model = lz.create_model("efficientnet_lite0_gem", pretrained=True)
+    transform = lz.create_transform(model, image_size=64)
+    index = small_index(tmp_path / "index", model, photo_folder, transform=transform)
+    assert not (tmp_path / "index/model").exists()
+    np.testing.assert_array_equal(
+        lz.Index.open(tmp_path / "index").search(photo_folder, 3).scores, index.search(photo_folder, 3).scores
+    )
+
+
 def test_a_saved_model_is_named(photo_folder, tmp_path):
     lz.create_model("efficientnet_lite0_gem", embedding_dim=8).save_pretrained(tmp_path / "model")
     index = small_index(tmp_path / "index", f"local-dir:{tmp_path / 'model'}", photo_folder)

@@ -179,7 +179,7 @@ def test_names_without_weights_say_what_works():
     ):
         lz.create_model("dolg_efficientnet_b5.gldv2x", pretrained=True)
     for call in (lambda name: lz.create_model(name, pretrained=True), lz.load_head):
-        with pytest.raises(ValueError, match="no landmark weights of 'efficientnet_b3' can be downloaded by"):
+        with pytest.raises(ValueError, match="no landmark weights of 'efficientnet_b3' can be loaded by"):
             call("efficientnet_b3")
 
 

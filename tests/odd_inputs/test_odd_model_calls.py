@@ -135,9 +135,9 @@ MODELS = [
     ),
     Call(
         "pretrained text",
-        lambda: lz.create_model("efficientnet_lite0_gem", pretrained="yes"),
+        lambda: lz.create_model("efficientnet_b5_gem", pretrained="yes"),
         ValueError,
-        "no landmark weights of 'efficientnet_lite0_gem' can be downloaded",
+        "no landmark weights of 'efficientnet_b5_gem' can be loaded by name",
     ),
     Call(
         "list_models number",
