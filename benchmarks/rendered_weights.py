@@ -58,7 +58,7 @@ def train(options: argparse.Namespace, out: Path, landmarks: int, views: int, ep
         landmarks, views, 0, image_size=options.image_size, seed=options.seed
     )
     settings = {"epochs": epochs, "batch_size": BATCH, "seed": options.seed, "image_size": options.crop}
-    settings |= {"lr": options.lr, "trainable": options.trainable}
+    settings |= {"lr": options.lr, "trainable": options.trainable, "test_size": options.test_size}
     return lz.finetune(
         photos, out, model=MODEL, validation=None, num_workers=options.workers, **settings
     ).model

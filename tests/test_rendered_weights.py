@@ -89,7 +89,7 @@ def test_the_card_says_how_it_was_made(trained, new):
     card = " ".join((new / "README.md").read_text(encoding="utf-8").split())
     for text in (
         f'model = lz.create_model("{NAME}", pretrained=True)',
-        "OUT --landmarks 1000 --views 12 --epochs 6 --image-size 288 --crop 256 --test-size 384 --lr ",
+        "OUT --photos PHOTOS --landmarks 1000 --views 12 --epochs 6 --image-size 288 --crop 256 --test-size 384 --lr ",
         "| Minutes, drawing included | 123 |",
         "landmarkzoo 0.1, torch 2.9, timm 1.0",
         "2026-01-31, x86_64, 2 threads",

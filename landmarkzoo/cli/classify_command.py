@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from landmarkzoo.classification import classify
     from landmarkzoo.hub import is_saved
-    from landmarkzoo.models import create_model
+    from landmarkzoo.models import create_model, get_model_cfg
     from landmarkzoo.photos import create_transform
 
     if not Path(arguments.photos).exists():
@@ -73,6 +73,11 @@ def run(arguments: argparse.Namespace) -> None:
         inputs=[arguments.photos],
         overwrite=arguments.overwrite,
     )
+    if arguments.head and not is_saved(arguments.model) and get_model_cfg(arguments.model).weights is None:
+        raise ValueError(
+            f"--head needs the model that it was trained with, and {arguments.model} is a name without "
+            "weights: say local-dir:PATH or hf-hub:ORG/REPO, or a name with its tag"
+        )
     head, class_names = _head(arguments)
     model = create_model(arguments.model, pretrained=not is_saved(arguments.model))
     found = classify(

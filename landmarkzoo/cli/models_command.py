@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 NOT_YET_LOADED = (
-    "What landmarkzoo itself names here was published by others, but for what is in the package, and is not "
+    "What lies in the package is ours. What landmarkzoo names otherwise was published by others, and is not "
     "yet loaded by us."
 )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import signal
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 SHARE = 0.5  # of the memory that is free, for photos that are kept
 _UNKNOWN = 2**31  # bytes that are taken to be free where the system does not say
-_PATIENCE = 1.0  # seconds for processes that can end by themselves
+_READERS: WeakSet[BaseProcess] = WeakSet()  # processes that read photos
 
 
 def shrunk(photo: Image.Image, side: int) -> Image.Image:
@@ -105,13 +107,7 @@ class PhotoStore(Dataset[Tensor]):
 
     def keep(self, room: int, num_workers: int, progress: bool) -> None:
         """Read photos, and keep them until they fill ``room`` bytes."""
-        loader = DataLoader(
-            self,
-            batch_size=None,
-            num_workers=num_workers,
-            worker_init_fn=ignore_signals,
-            generator=torch.Generator(),
-        )
+        loader = PhotoLoader(self, batch_size=None, num_workers=num_workers, generator=torch.Generator())
         used = 0
         bar = tqdm(loader, "read", unit=" photos", disable=not progress)
         for position, pixels in enumerate(bar):
@@ -167,23 +163,32 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def ignore_signals(worker: int) -> None:
-    """In a process that reads photos: the process that trains ends it."""
+class PhotoLoader(DataLoader[Any]):
+    """A ``DataLoader`` whose processes ignore Ctrl-C and SIGTERM: the process that trains ends them."""
+
+    def __init__(self, photos: Dataset[Any], **options: Any) -> None:
+        super().__init__(photos, worker_init_fn=_ignore_signals, **options)
+
+    def __iter__(self) -> Any:
+        before = set(multiprocessing.active_children())
+        batches = super().__iter__()
+        _READERS.update(set(multiprocessing.active_children()) - before)
+        return batches
+
+
+def _ignore_signals(worker: int) -> None:
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-@atexit.register  # after multiprocessing has done so, and thus called before its wait
-def end_readers() -> None:
+@atexit.register  # later than that of multiprocessing, and so called before it
+def _end_readers() -> None:
     """End the processes that read photos where an error has left them.
 
-    Python ends what is left by SIGTERM, which they ignore, and waits for them forever.
+    At its end Python sends SIGTERM to what is left, which they ignore, and would wait for them forever.
     """
-    left = [process for process in multiprocessing.active_children() if process.daemon]
+    left = _READERS.intersection(multiprocessing.active_children())
+    if left and hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises when one is killed
     for process in left:
-        process.terminate()
-    deadline = time.monotonic() + _PATIENCE
-    for process in left:
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.kill()
+        process.kill()

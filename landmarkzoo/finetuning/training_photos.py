@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from landmarkzoo._utils.checks import IntArray
-from landmarkzoo.finetuning.photo_store import PhotoStore, ignore_signals
+from landmarkzoo.finetuning.photo_store import PhotoLoader, PhotoStore
 from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 _AUGMENTATION, STEP = range(2)  # streams of random numbers
@@ -56,13 +56,12 @@ class TrainingPhotos(Dataset[tuple[Tensor, int]]):
         drawn = np.random.default_rng([self.seed, self.epoch, self.rank]).permutation(len(self))
         return drawn[: self.batches * self.batch_size].reshape(self.batches, self.batch_size)
 
-    def loader(self, num_workers: int, pin_memory: bool, first: int = 0) -> DataLoader[Any]:
+    def loader(self, num_workers: int, pin_memory: bool, first: int = 0) -> PhotoLoader:
         """The batches of the epoch from the ``first`` on."""
-        return DataLoader(
+        return PhotoLoader(
             self,
             batch_sampler=self.order()[first:].tolist(),
             num_workers=min(num_workers, self.batches - first),
-            worker_init_fn=ignore_signals,
             pin_memory=pin_memory,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )

@@ -20,6 +20,7 @@ from landmarkzoo.models.descriptor_model import DescriptorModel
 from landmarkzoo.models.from_cfg import build_from_cfg
 from landmarkzoo.models.layout_choice import chosen_layout
 from landmarkzoo.models.onnx_conversion import convert_onnx
+from landmarkzoo.models.packaged_weights import packaged_folder
 from landmarkzoo.models.registry import get_model_cfg, without_weights
 
 _LOGGER = logging.getLogger(__name__)
@@ -133,7 +134,8 @@ def _check_is_published(model: DescriptorModel, path: str | Path) -> None:
     """Let a model state neither licence nor scores if its file is not the one that was published."""
     weights = model.cfg.weights
     known = weights.known.sha256 if isinstance(weights, WeightsFile) else None
-    if known is not None and not sha256_of(Path(path).expanduser()).startswith(known):
+    other = known is not None and not sha256_of(Path(path).expanduser()).startswith(known)
+    if other or packaged_folder(weights) is not None:
         _LOGGER.warning(
             "%s is not the file that was published as %s, so the model does not state its licence and scores",
             path,

@@ -161,7 +161,10 @@ def _check_texts(cfg: ModelCfg) -> None:
         if not isinstance(value, str) and (value is not None or name == "architecture"):
             raise ValueError(f"{name} must be a string, got {_shown(value)}")
     if not isinstance(cfg.weights, str | WeightsFile | None):
-        raise ValueError(f"weights must be a repository or a WeightsFile, got {_shown(cfg.weights)}")
+        raise ValueError(
+            "weights must be a repository, a folder of this package or a WeightsFile, got "
+            f"{_shown(cfg.weights)}"
+        )
 
 
 def _check_choices(cfg: ModelCfg) -> None:

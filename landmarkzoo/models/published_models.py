@@ -143,7 +143,17 @@ def _from_folder(cfg: ModelCfg, folder: Path, saved: str, overrides: Mapping[str
             f"{cfg.weights} is not {cfg.name!r} as it is registered: its {CONFIG_FILE} has other values of "
             f"{', '.join(wrong)}; {saved!r} loads what it is"
         )
-    model = saved_model(folder, overrides)
+    try:
+        model = saved_model(folder, overrides)
+    except ValueError as error:
+        if not overrides or "does not fit" not in str(error):
+            raise
+        shown = ", ".join(f"{name}={value!r}" for name, value in overrides.items())
+        it = "it" if len(overrides) == 1 else "them"
+        raise ValueError(
+            f"the landmark weights of {cfg.name!r} do not fit {shown}: leave {it} out, or say "
+            "pretrained_backbone=True for ImageNet weights"
+        ) from error
     model.cfg = replace(model.cfg, name=cfg.name, weights=cfg.weights)
     return model
 

@@ -16,6 +16,7 @@ from landmarkzoo._utils.registering import arguments_of
 from landmarkzoo._utils.suggestions import did_you_mean
 from landmarkzoo.models.descriptor_model import ARCHITECTURES, DescriptorModel
 from landmarkzoo.models.model_cfg import ModelCfg
+from landmarkzoo.models.packaged_weights import packaged_folder
 from landmarkzoo.models.published_entries import PUBLISHED
 from landmarkzoo.models.rebuilding import NORMALIZE_POOLED, build_to_look_at
 from landmarkzoo.models.zoo_entries import OURS
@@ -39,7 +40,8 @@ def register_model(name: str, cfg: ModelCfg, *, exist_ok: bool = False) -> None:
             ``embedding_dim`` out, that of the model is filled in. A cfg that you write from nothing has the
             defaults of ``ModelCfg``, 224 px and ImageNet's mean and std, whatever its backbone wants:
             ``model.cfg`` has those of the backbone.
-        exist_ok: Replace another model of that name. The same one can always be registered again.
+        exist_ok: Replace another model of that name, with all its tags. The same one can always be registered
+            again.
 
     Raises:
         TypeError: If ``name`` or ``cfg`` is of another type, or an argument of the model is a module.
@@ -226,7 +228,8 @@ def _with_tag(name: str, tag: str) -> str:
 def without_weights(cfg: ModelCfg) -> ModelCfg:
     """The cfg of a registered model whose landmark weights are not those of its entry.
 
-    Its name has no tag, and the scores are those of the authors' weights, which these are not.
+    Its name has no tag, and the scores are those of the authors' weights, which these are not; those of
+    weights that lie in the package are left out.
 
     Examples:
         >>> cfg = without_weights(lz.get_model_cfg("gem_resnet50.gl18"))
@@ -235,13 +238,14 @@ def without_weights(cfg: ModelCfg) -> ModelCfg:
     """
     if cfg.weights is None and "." not in str(cfg.name):
         return cfg
+    ours = packaged_folder(cfg.weights) is not None
     return replace(
         cfg,
         name=cfg.name and cfg.name.partition(".")[0],
         weights=None,
         training_data=None,
         license=None,
-        scores=tuple(replace(score, of_paper=True) for score in cfg.scores),
+        scores=() if ours else tuple(replace(score, of_paper=True) for score in cfg.scores),
     )
 
 

@@ -109,6 +109,15 @@ def test_a_head_of_another_folder_without_names(capsys, model, photo_folder, tmp
     assert "the model has embedding_dim 16, the head 8" in err
 
 
+def test_a_head_with_a_name_that_its_model_was_trained_from(capsys, photo_folder, tmp_path):
+    """The name alone has weights in the package, of the same size: the head would answer nonsense."""
+    lz.losses.save_head(lz.losses.CosFace(512, 3), tmp_path / "head")
+    named = ["--model", "efficientnet_lite0_gem", "--head", f"local-dir:{tmp_path / 'head'}"]
+    code, out, err = run(capsys, "classify", photo_folder / "0.png", *named)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "efficientnet_lite0_gem is a name without weights: say local-dir:PATH" in err
+
+
 @pytest.mark.parametrize("name", ["efficientnet_b5_gem", "dolg_efficientnet_b5"])
 def test_a_model_without_landmark_weights(capsys, tmp_path, name):
     Image.new("RGB", (40, 40)).save(tmp_path / "one.png")

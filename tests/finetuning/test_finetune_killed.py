@@ -183,9 +183,10 @@ def test_stopped_at_once_leaves_nothing(noise, tmp_path, long):
 def test_after_an_error_the_processes_that_read_photos_end(noise, tiny, tmp_path):
     photos = shutil.copytree(noise, tmp_path / "photos")
     (photos / "place0" / "broken.png").write_bytes(b"no photo")
-    process = start(photos, tmp_path / "out", model=tiny, num_workers=1)
+    process = start(photos, tmp_path / "out", model=tiny, num_workers=3)
     errors = process.communicate(timeout=120)[1]  # it ends, and so do all that can write there
     assert "PhotoError" in errors
+    assert "atexit" not in errors
     assert process.returncode == 1
 
 

@@ -47,7 +47,9 @@ def test_the_entry_is_the_config_beside_the_weights():
     cfg, config = lz.get_model_cfg(NAME), read_config(FOLDER / NAME)
     assert lz.ModelCfg.from_fields(config) == cfg
     assert (cfg.name, cfg.weights, cfg.license) == (NAME, f"package:{NAME}", "Apache-2.0")
-    assert cfg.training_data == "landmarks rendered by landmarkzoo.rendered (no photo)"
+    assert cfg.training_data == (
+        "landmarks rendered by landmarkzoo.rendered, from ImageNet weights; no other photo"
+    )
     assert (cfg.input_size, cfg.embedding_dim) == ((3, 384, 384), 512)
     assert not any(score.of_paper for score in cfg.scores)
     assert NAME in (FOLDER / NAME / "README.md").read_text(encoding="utf-8")
@@ -112,10 +114,10 @@ def test_no_network_is_what_they_need_anyway(model, monkeypatch):
     [
         (
             {"embedding_dim": 64},
-            r"model\.safetensors does not fit .* has shape \(512, 1280\), not \(64, 1280\)",
+            "do not fit embedding_dim=64: leave it out, or say pretrained_backbone=True for ImageNet",
         ),
-        ({"neck": "none"}, r"model\.safetensors does not fit .* is unknown"),
-        ({"backbone": "resnet18"}, r"model\.safetensors does not fit .* is missing"),
+        ({"neck": "none"}, rf"the landmark weights of '{NAME}' do not fit neck='none': leave it out"),
+        ({"backbone": "resnet18", "neck": "fc"}, "do not fit backbone='resnet18', neck='fc': leave them out"),
         ({"dilations": (3, 6)}, "GlobalDescriptor has no argument 'dilations'"),
     ],
 )
