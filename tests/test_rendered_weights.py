@@ -79,17 +79,16 @@ def test_the_folder_of_the_package(trained, new):
         ("mAP@100", 0.6),
         ("GAP", 0.6),
     ]
-    assert cfg.scores[1].protocol == (
-        "real photos, k-reciprocal, landmarks not trained on, 384 px, with the mirror image, "
-        "30 queries in 400 photos, measured by us, 2026-01-31"
-    )
+    shared = "landmarks not trained on, 384 px, with the mirror image, measured by us, 2026-01-31"
+    assert cfg.scores[1].protocol == f"real photos, k-reciprocal of 30 queries in 400 photos, {shared}"
+    assert cfg.scores[2].protocol == f"real photos, recognition with rejection of 50 photos, {shared}"
 
 
 def test_the_card_says_how_it_was_made(trained, new):
     card = " ".join((new / "README.md").read_text(encoding="utf-8").split())
     for text in (
         f'model = lz.create_model("{NAME}", pretrained=True)',
-        "OUT --photos PHOTOS --landmarks 1000 --views 12 --epochs 6 --image-size 288 --crop 256 --test-size 384 --lr ",
+        "OUT --photos PHOTOS --landmarks 1000 --views 12 --epochs 6 --image-size 288 --crop 256 --test-size ",
         "| Minutes, drawing included | 123 |",
         "landmarkzoo 0.1, torch 2.9, timm 1.0",
         "2026-01-31, x86_64, 2 threads",
