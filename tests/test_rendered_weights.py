@@ -173,4 +173,4 @@ def test_a_training_is_recorded_and_goes_into_the_package(real_like, tmp_path, m
     assert again["minutes"] >= record["minutes"] >= 0
     assert again["scores"] == record["scores"]
     script("package_weights")["package"](run, tmp_path / "out", landmarks=1)
-    assert lz.create_model(tmp_path / "out").cfg.input_size == (3, 384, 384)
+    assert lz.create_model(tmp_path / "out").cfg.input_size == (3, 64, 64)
