@@ -94,7 +94,7 @@ def test_a_saved_model_keeps_its_views_and_its_weights(tmp_path):
         ),
         ({"resize": "crop"}, "resize must be one of squash, longest, shortest, none, got 'crop'"),
         ({"resize": "longest", "input_size": (3, 100, 50)}, r"must be \(3, N, N\) where resize is 'longest'"),
-        ({"weights": 5}, "weights must be a repository or a WeightsFile, got 5"),
+        ({"weights": 5}, "weights must be a repository, a folder of this package or a WeightsFile, got 5"),
         ({"weights": {"url": "http://host.org/x"}}, "layout of the weights unknown or missing"),
         ({"weights": {"layout": "places", "uri": "x"}}, "uri of the weights unknown or missing"),
         ({"weights": {"layout": "places", "url": 7}}, "url of the weights must be str, got 7"),
