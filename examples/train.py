@@ -32,11 +32,11 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
 import landmarkzoo as lz
-from landmarkzoo.finetuning import checkpoints
+from landmarkzoo.finetuning import PhotoLoader, checkpoints
 
 ARCHITECTURES = {"DOLG": lz.DOLG, "GlobalDescriptor": lz.GlobalDescriptor, "HybridSwin": lz.HybridSwin}
 MAY_CHANGE = {"out", "resume", "stop_after", "workers", "device", "checkpoint_every"}  # when a run goes on
@@ -106,11 +106,6 @@ def seed_everything(*numbers: int) -> None:
     seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
     for set_seed in (torch.manual_seed, random.seed, np.random.seed):  # whatever transforms draw from
         set_seed(seed)
-
-
-def ignore_signals(worker: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):
@@ -267,8 +262,8 @@ def train_epoch(run: Run, stop: list[int]) -> None:
     run.model.train()
     run.photos.epoch = run.epoch
     sampler = [part for batch in run.order()[run.batch :, :, RANK].tolist() for part in batch]
-    how: dict[str, Any] = {"pin_memory": run.device.type == "cuda", "worker_init_fn": ignore_signals}
-    parts = iter(DataLoader(run.photos, batch_sampler=sampler, num_workers=options.workers, **how))
+    how: dict[str, Any] = {"num_workers": options.workers, "pin_memory": run.device.type == "cuda"}
+    parts = iter(PhotoLoader(run.photos, batch_sampler=sampler, **how))
     total, done = run.batches * options.batch_size, run.batch * options.batch_size
     bar = tqdm(desc=f"epoch {run.epoch + 1}", total=total, initial=done, unit=" photos", disable=RANK > 0)
     while run.batch < run.batches:

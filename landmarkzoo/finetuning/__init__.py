@@ -7,6 +7,7 @@
 from landmarkzoo.finetuning import checkpoints
 from landmarkzoo.finetuning.finetuning_job import finetune
 from landmarkzoo.finetuning.photo_cleaning import suspicious_photos
+from landmarkzoo.finetuning.photo_loader import PhotoLoader
 from landmarkzoo.finetuning.recipes import RECIPES, Recipe
 from landmarkzoo.finetuning.results import FinetuneResult
 from landmarkzoo.finetuning.suspicions import Suspicion, Suspicions
@@ -14,6 +15,7 @@ from landmarkzoo.finetuning.suspicions import Suspicion, Suspicions
 __all__ = [
     "RECIPES",
     "FinetuneResult",
+    "PhotoLoader",
     "Recipe",
     "Suspicion",
     "Suspicions",

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import atexit
-import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
-from weakref import WeakSet
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
+from landmarkzoo.finetuning.photo_loader import PhotoLoader
 from landmarkzoo.photos import PhotoSource
 from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 SHARE = 0.5  # of the memory that is free, for photos that are kept
 _UNKNOWN = 2**31  # bytes that are taken to be free where the system does not say
-_READERS: WeakSet[BaseProcess] = WeakSet()  # processes that read photos
 
 
 def shrunk(photo: Image.Image, side: int) -> Image.Image:
@@ -161,34 +155,3 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):  # no such group, or "max"
         return None
-
-
-class PhotoLoader(DataLoader[Any]):
-    """A ``DataLoader`` whose processes ignore Ctrl-C and SIGTERM: the process that trains ends them."""
-
-    def __init__(self, photos: Dataset[Any], **options: Any) -> None:
-        super().__init__(photos, worker_init_fn=_ignore_signals, **options)
-
-    def __iter__(self) -> Any:
-        before = set(multiprocessing.active_children())
-        batches = super().__iter__()
-        _READERS.update(set(multiprocessing.active_children()) - before)
-        return batches
-
-
-def _ignore_signals(worker: int) -> None:
-    for name in ("SIGINT", "SIGTERM"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
-@atexit.register  # later than that of multiprocessing, and so called before it
-def _end_readers() -> None:
-    """End the processes that read photos where an error has left them.
-
-    At its end Python sends SIGTERM to what is left, which they ignore, and would wait for them forever.
-    """
-    left = _READERS.intersection(multiprocessing.active_children())
-    if left and hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises when one is killed
-    for process in left:
-        process.kill()

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from landmarkzoo._utils.checks import IntArray
-from landmarkzoo.finetuning.photo_store import PhotoLoader, PhotoStore
+from landmarkzoo.finetuning.photo_loader import PhotoLoader
+from landmarkzoo.finetuning.photo_store import PhotoStore
 from landmarkzoo.photos.pillow_settings import SettingsForWorkers
 
 _AUGMENTATION, STEP = range(2)  # streams of random numbers

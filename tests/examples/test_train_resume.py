@@ -1,6 +1,7 @@
 """A run that was ended, killed or asked to stop goes on as if nothing had happened."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,17 @@ def test_signals_save_and_end(small, whole, tmp_path, number):
     assert (before["epoch"], before["batch"]) > (1, 0)
     assert not (tmp_path / "model").exists()
     assert_same_end(train.main([*small, "--out", str(tmp_path), "--resume"]), whole, rel=1e-5, abs=1e-6)
+
+
+def test_after_a_photo_that_cannot_be_read_no_process_stays(small, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    for folder in (tmp_path / "photos").iterdir():
+        for photo in folder.iterdir():
+            photo.write_bytes(b"no photo")
+    process = start([*small, "--data", str(tmp_path / "photos"), "--workers", "2"], tmp_path / "out")
+    errors = process.communicate(timeout=120)[1].decode()  # it ends, and so do all that can write there
+    assert "PhotoError" in errors
+    assert process.returncode == 1
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(small, tmp_path):
