@@ -63,6 +63,10 @@ class Index:
         transform: Transform | None = None,
         device: str | torch.device | None = None,
     ) -> None:
+        if not isinstance(files, IndexFolder):
+            raise TypeError(
+                f"an index is opened by lz.Index.open({str(files)!r}), or made by lz.Index.create"
+            )
         self._files, self._device = files, device
         self._embedder: PhotoEmbedder | None = None
         self._making = threading.Lock()

@@ -21,6 +21,11 @@ def index(tmp_path):
     return made
 
 
+def test_a_path_is_opened_and_no_argument_of_the_class(tmp_path):
+    with pytest.raises(TypeError, match=r"an index is opened by lz\.Index\.open\('monuments'\), or made by"):
+        lz.Index("monuments")
+
+
 def test_an_empty_index_gives_and_takes_nothing(tmp_path):
     empty = lz.Index.create(tmp_path / "empty")
     assert len(empty[:]) == len(empty[[]]) == 0
